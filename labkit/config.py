@@ -1,0 +1,254 @@
+"""Every number of the model in one frozen place.
+
+A `Config` is made from a preset and changed by keyword:
+
+    Config.preset("tiny", image_min_side=192, detections=300)
+
+It refuses names it does not know and values that cannot work, so that a typo costs a second and
+not a night of training. The presets' numbers and where they come from stand beside them.
+"""
+
+import dataclasses
+import difflib
+import json
+from dataclasses import dataclass
+
+from labkit.errors import LabkitError
+
+PYRAMID = ("P2", "P3", "P4", "P5", "P6")
+
+
+@dataclass(frozen=True)
+class Config:
+    """The shape and the rules of a Mask R-CNN. Lengths are pixels of the resized image."""
+
+    # --- image: what the network sees -----------------------------------------------------------
+    image_min_side: int = 800  # the shorter side is resized to this ...
+    image_max_side: int = 1333  # ... unless the longer one would pass this
+    resize: str = "shortest_edge"  # or "none": the network sees the image's own pixels
+    pad_multiple: int = 32  # the coarsest feature map's stride: images are padded to it
+    image_mean: tuple[float, ...] = (123.68, 116.779, 103.939)  # RGB, 0..255
+    image_std: tuple[float, ...] = (1.0, 1.0, 1.0)
+
+    # --- backbone and pyramid ---------------------------------------------------------------------
+    backbone: str = "resnet50"  # or "tiny"
+    backbone_channels: tuple[int, ...] = (256, 512, 1024, 2048)  # of C2..C5
+    backbone_blocks: tuple[int, ...] = (3, 4, 6, 3)
+    stem_channels: int = 64
+    stride_in_1x1: bool = True  # where a bottleneck halves the map: its 1x1 (Keras) or its 3x3
+    freeze_batch_norm: bool = True  # batches of two are too small for statistics
+    batch_norm_momentum: float = 0.99
+    batch_norm_epsilon: float = 1.001e-5
+    fpn_channels: int = 256
+    fpn_batch_norm: bool = False
+
+    # --- anchors ------------------------------------------------------------------------------------
+    anchor_sizes: tuple[float, ...] = (32, 64, 128, 256, 512)  # sqrt(area), one a level P2..P6
+    anchor_ratios: tuple[float, ...] = (0.5, 1.0, 2.0)  # height / width
+    anchor_rounding: bool = True  # whole-pixel anchors, as torchvision's
+    anchor_offset: float = 0.0  # of a cell: 0 its corner, 0.5 its centre
+
+    # --- region proposal network ------------------------------------------------------------------
+    rpn_convs: int = 1
+    rpn_positive_iou: float = 0.7
+    rpn_negative_iou: float = 0.3
+    rpn_samples: int = 256
+    rpn_positive_fraction: float = 0.5
+    rpn_box_std: tuple[float, ...] = (1.0, 1.0, 1.0, 1.0)
+    rpn_nms_iou: float = 0.7
+    rpn_min_size: float = 1e-3
+    proposals_before_nms_train: int = 2000  # a level
+    proposals_train: int = 2000  # an image
+    proposals_before_nms: int = 1000
+    proposals: int = 1000
+
+    # --- regions of interest --------------------------------------------------------------------------
+    roi_positive_iou: float = 0.5
+    roi_samples: int = 512
+    roi_positive_fraction: float = 0.25
+    roi_box_std: tuple[float, ...] = (0.1, 0.1, 0.2, 0.2)
+    roi_sampling_ratio: int = 2  # samples a bin along each axis; 0: as many as the bin has cells
+    roi_aligned: bool = False  # True shifts by half a cell (Detectron2); False is torchvision's
+    roi_canonical_size: float = 224.0  # a RoI of this size belongs to ...
+    roi_canonical_level: int = 4  # ... this level
+    box_pool: int = 7
+    mask_pool: int = 14
+
+    # --- heads -----------------------------------------------------------------------------------------
+    box_convs: tuple[int, ...] = ()  # channels of the 3x3 convolutions before the dense layers
+    box_dense: tuple[int, ...] = (1024, 1024)
+    mask_convs: tuple[int, ...] = (256, 256, 256, 256)
+    mask_channels: int = 256  # after the transposed convolution
+    heads_batch_norm: bool = False
+    mini_mask: int = 56  # side of the stored training masks; 0 keeps masks of the image's size
+
+    # --- losses ----------------------------------------------------------------------------------------
+    smooth_l1_beta: float = 1 / 9
+    loss_weights: tuple[float, ...] = (1.0, 1.0, 1.0, 1.0, 1.0)  # in the order of LOSS_NAMES
+
+    # --- detection -----------------------------------------------------------------------------------
+    score_threshold: float = 0.05
+    nms_iou: float = 0.5
+    detections: int = 100
+    mask_paste: str = "exact"  # or "integer": torchvision's, whose boxes are rounded to pixels
+
+    # --- training batches ---------------------------------------------------------------------------
+    max_instances: int = 100  # an image; what exceeds it is counted and reported
+    seed: int = 0  # of weights, samples and batches
+
+    def __post_init__(self):
+        for field in dataclasses.fields(self):  # JSON gives lists where we mean tuples
+            value = getattr(self, field.name)
+            if isinstance(value, list):
+                object.__setattr__(self, field.name, tuple(value))
+        _check_types(self)
+        for problem in _problems(self):
+            raise LabkitError(f"Config: {problem}.")
+
+    @property
+    def strides(self) -> tuple[int, ...]:
+        """Pixels of the image a cell of P2..P6 covers."""
+        return (4, 8, 16, 32, 64)
+
+    @property
+    def anchors_per_cell(self) -> int:
+        return len(self.anchor_ratios)
+
+    def replace(self, **changes) -> "Config":
+        """A copy with some fields changed. Raises LabkitError for a name that does not exist."""
+        known = {f.name for f in dataclasses.fields(self)}
+        for name in changes:
+            if name not in known:
+                near = difflib.get_close_matches(name, known, n=1)
+                hint = f"; did you mean '{near[0]}'?" if near else ""
+                raise LabkitError(f"Config: there is no field '{name}'{hint}")
+        return dataclasses.replace(self, **changes)
+
+    @classmethod
+    def preset(cls, name: str, **changes) -> "Config":
+        """The preset of that name, with changes. See `PRESETS` for the names."""
+        if name not in PRESETS:
+            raise LabkitError(f"Config: there is no preset '{name}'; there are: {', '.join(PRESETS)}.")
+        return PRESETS[name].replace(**changes)
+
+    def to_dict(self) -> dict:
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict) -> "Config":
+        return cls().replace(**values)
+
+    def to_json(self) -> str:
+        return json.dumps(self.to_dict(), indent=2)
+
+
+def _check_types(config: Config) -> None:
+    """Each value is of its field's type: 0.5 for an int, or "7" for 7, is a mistake."""
+    kinds = {
+        int: lambda v: isinstance(v, int) and not isinstance(v, bool),
+        float: lambda v: isinstance(v, int | float) and not isinstance(v, bool) and abs(v) < 1e9,
+        bool: lambda v: isinstance(v, bool),
+        str: lambda v: isinstance(v, str),
+    }
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if field.type in kinds:
+            good = kinds[field.type](value)
+        else:  # tuple[int, ...] or tuple[float, ...]
+            item = field.type.__args__[0]
+            good = isinstance(value, tuple) and all(kinds[item](v) for v in value)
+        if not good:
+            wanted = getattr(field.type, "__name__", field.type)
+            raise LabkitError(f"Config: '{field.name}' must be {wanted}, got {value!r}.")
+
+
+def _problems(c: Config):
+    """Sentences for values that are of the right type and cannot work."""
+    positive = (
+        "image_min_side image_max_side pad_multiple stem_channels fpn_channels rpn_convs "
+        "rpn_samples proposals_before_nms_train proposals_train proposals_before_nms proposals "
+        "roi_samples box_pool mask_pool mask_channels detections max_instances roi_canonical_size"
+    )
+    for name in positive.split():
+        if getattr(c, name) <= 0:
+            yield f"'{name}' must be above 0, got {getattr(c, name)}"
+    fractions = (
+        "rpn_positive_iou rpn_negative_iou rpn_positive_fraction rpn_nms_iou roi_positive_iou "
+        "roi_positive_fraction score_threshold nms_iou anchor_offset"
+    )
+    for name in fractions.split():
+        if not 0 <= getattr(c, name) <= 1:
+            yield f"'{name}' must lie between 0 and 1, got {getattr(c, name)}"
+    for name, choices in CHOICES.items():
+        if getattr(c, name) not in choices:
+            yield f"'{name}' must be one of {', '.join(choices)}, got '{getattr(c, name)}'"
+    lengths = dict(image_mean=3, image_std=3, backbone_channels=4, backbone_blocks=4,
+                   anchor_sizes=5, rpn_box_std=4, roi_box_std=4, loss_weights=5)  # fmt: skip
+    for name, length in lengths.items():
+        if len(getattr(c, name)) != length:
+            yield f"'{name}' must have {length} values, got {len(getattr(c, name))}"
+    for name in ("image_std", "anchor_sizes", "anchor_ratios", "rpn_box_std", "roi_box_std",
+                 "backbone_channels", "backbone_blocks", "box_convs", "box_dense", "mask_convs"):  # fmt: skip
+        if any(v <= 0 for v in getattr(c, name)):
+            yield f"every value of '{name}' must be above 0, got {getattr(c, name)}"
+    if not c.anchor_ratios:
+        yield "'anchor_ratios' must have at least one value"
+    if any(w < 0 for w in c.loss_weights):
+        yield f"'loss_weights' must not be negative, got {c.loss_weights}"
+    if c.rpn_negative_iou > c.rpn_positive_iou:
+        yield "'rpn_negative_iou' must not be above 'rpn_positive_iou'"
+    if c.image_max_side < c.image_min_side:
+        yield "'image_max_side' must not be below 'image_min_side'"
+    if c.pad_multiple % 32:
+        yield f"'pad_multiple' must be a multiple of 32, the stride of C5, got {c.pad_multiple}"
+    if c.mini_mask < 0 or c.roi_sampling_ratio < 0 or c.seed < 0:
+        yield "'mini_mask', 'roi_sampling_ratio' and 'seed' must not be negative"
+    if c.smooth_l1_beta < 0 or c.rpn_min_size < 0:
+        yield "'smooth_l1_beta' and 'rpn_min_size' must not be negative"
+
+
+CHOICES = {
+    "resize": ("shortest_edge", "none"),
+    "backbone": ("resnet50", "tiny"),
+    "mask_paste": ("exact", "integer"),
+}
+
+PRESETS = {
+    # Mask R-CNN (He et al. 2017) on a feature pyramid (Lin et al. 2017), with the paper's numbers.
+    "r50_fpn": Config(),
+    # Made for two CPU cores: images of 128 to 256 px and a network of some two million parameters.
+    # What differs from the paper, and why, is told in notebook 05's table of choices.
+    "tiny": Config(
+        image_min_side=128,
+        image_max_side=256,
+        image_mean=(127.5, 127.5, 127.5),
+        image_std=(64.0, 64.0, 64.0),
+        backbone="tiny",
+        backbone_channels=(48, 80, 128, 192),
+        backbone_blocks=(2, 2, 2, 1),
+        stem_channels=24,
+        freeze_batch_norm=False,
+        batch_norm_momentum=0.97,  # a run has a thousand steps, not ninety thousand
+        batch_norm_epsilon=1e-3,
+        fpn_channels=64,
+        anchor_sizes=(12, 24, 48, 96, 160),
+        anchor_rounding=False,  # half a pixel matters to a 12 px anchor
+        anchor_offset=0.5,
+        rpn_positive_iou=0.6,
+        rpn_samples=128,
+        rpn_box_std=(0.2, 0.2, 0.3, 0.3),
+        proposals_before_nms_train=200,
+        proposals_train=128,
+        proposals_before_nms=400,
+        proposals=200,
+        roi_samples=48,
+        roi_positive_fraction=0.34,
+        roi_sampling_ratio=1,
+        roi_aligned=True,
+        box_convs=(64,),
+        box_dense=(256,),
+        mask_convs=(64, 64),
+        mask_channels=64,
+        mini_mask=56,
+    ),
+}

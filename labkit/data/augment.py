@@ -1,0 +1,186 @@
+"""Views of an example: another scale, another window, mirrored or turned, lighter or darker.
+
+A `View` says where the network's canvas looks at the image; `render` then draws image, boxes and
+mini-masks through it, so that the three cannot fall apart. Masks are kept as small patches, one
+an instance, cut to its box: a picture with 300 nuclei stays small.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from labkit.data.dataset import Sample
+from labkit.errors import LabkitError
+from labkit.masks import mini_mask
+from labkit.resize import resize_image
+
+
+@dataclass(frozen=True)
+class Augment:
+    """What may happen to a training image. The defaults change nothing but left and right."""
+
+    mirror: bool = True  # left-right, half of the time; not for text or digits
+    quarter_turns: bool = False  # any of the four: for pictures that have no up (cells, aerial)
+    scale: tuple[float, float] = (1.0, 1.0)  # factor drawn log-uniformly between the two
+    brightness: float = 0.0  # up to this much of 255 added, and of contrast taken or given
+
+    def __post_init__(self):
+        low, high = self.scale
+        if not 0 < low <= high:
+            raise LabkitError(f"Augment: 'scale' must be 0 < low <= high, got {self.scale}.")
+        if not 0 <= self.brightness < 1:
+            raise LabkitError(f"Augment: 'brightness' must be in 0..1, got {self.brightness}.")
+
+
+NONE = Augment(mirror=False)
+
+
+@dataclass(eq=False)
+class Example:
+    """A sample as training keeps it: crowds left out, masks cut to their boxes.
+
+    image uint8 [H, W, 3]; boxes int [N, 4] (whole pixels); class_ids int32 [N]; patches: N arrays
+    bool [h, w], each the mask inside its box; image_id int; crowds: how many were left out.
+    """
+
+    image: np.ndarray
+    boxes: np.ndarray
+    class_ids: np.ndarray
+    patches: list[np.ndarray]
+    image_id: int
+    crowds: int
+
+    @classmethod
+    def of(cls, sample: Sample) -> "Example":
+        keep = np.flatnonzero(~sample.crowd)
+        boxes = np.round(sample.boxes[keep]).astype(int)
+        patches = [sample.masks[i, y1:y2, x1:x2].copy()
+                   for i, (y1, x1, y2, x2) in zip(keep, boxes, strict=True)]  # fmt: skip
+        return cls(sample.image, boxes, sample.class_ids[keep], patches, sample.image_id,
+                   int(sample.crowd.sum()))  # fmt: skip
+
+
+@dataclass(frozen=True)
+class View:
+    """Where a canvas looks: the part of the image it shows, that part's size there, and a turn.
+
+    top, left, bottom, right: whole pixels of the image. height, width: what they become.
+    turns: quarter turns, counter-clockwise. mirror: left-right, before the turn.
+    """
+
+    top: int
+    left: int
+    bottom: int
+    right: int
+    height: int
+    width: int
+    turns: int = 0
+    mirror: bool = False
+    gain: float = 1.0
+    shift: float = 0.0
+
+
+def choose_view(shape, resized, canvas, augment: Augment, rng: np.random.Generator) -> View:
+    """A random view of an image of `shape` (H, W) for a canvas (H, W).
+
+    resized: (H, W) that the image has for the network before augmentation. Where that is larger
+    than the canvas, the view is a random window. A canvas that is not square is never turned
+    sideways.
+    """
+    turns = int(rng.integers(4)) if augment.quarter_turns else 0
+    if canvas[0] != canvas[1]:
+        turns = turns // 2 * 2
+    mirror = bool(augment.mirror and rng.random() < 0.5)
+    factor = np.exp(rng.uniform(*np.log(augment.scale)))
+    window, size = [], []
+    for length, target, room in zip(shape, resized, canvas, strict=True):
+        scale = target / length * factor
+        shown = min(length, max(1, int(room / scale + 1e-6)))  # pixels of the image
+        start = int(rng.integers(length - shown + 1))
+        window.append((start, start + shown))
+        size.append(min(room, max(1, round(shown * scale))))
+    gain = 1.0 + augment.brightness * rng.uniform(-1, 1)
+    shift = 255 * augment.brightness * rng.uniform(-1, 1)
+    (top, bottom), (left, right) = window
+    return View(top, left, bottom, right, *size, turns, mirror, gain, shift)
+
+
+def render(example: Example, view: View, mini: int):
+    """What the network gets through a view, before padding.
+
+    Returns image uint8 [h, w, 3], boxes float32 [n, 4], class_ids int32 [n], masks uint8 (0, 255),
+    and how many instances of the window vanished because less than a pixel of them is left.
+    masks: [n, mini, mini], or [n, h, w] where mini is 0.
+    """
+    image = example.image[view.top : view.bottom, view.left : view.right]
+    image = resize_image(image, view.height, view.width)
+    if view.gain != 1.0 or view.shift != 0.0:
+        image = np.clip(image * view.gain + view.shift, 0, 255).astype(np.uint8)
+    scale = np.float32([view.height / (view.bottom - view.top),
+                        view.width / (view.right - view.left)] * 2)  # fmt: skip
+    origin = np.array([view.top, view.left] * 2)
+    boxes, classes, masks, vanished = [], [], [], 0
+    for i in _touching(example.boxes, view):
+        patch, box = _visible(example.patches[i], example.boxes[i], view)
+        if patch is None:
+            continue
+        placed = ((box - origin) * scale).astype(np.float32)
+        if min(placed[2:] - placed[:2]) < 1.0:
+            vanished += 1
+            continue
+        boxes.append(placed)
+        classes.append(example.class_ids[i])
+        masks.append(_mask(patch, box, view, mini))
+    image, boxes = _turn(image, np.float32(boxes).reshape(-1, 4), view)
+    shape = (mini, mini) if mini else image.shape[:2]
+    masks = np.stack([_turn_grid(m, view) for m in masks]) if masks else np.zeros((0, *shape), bool)
+    return image, boxes, np.int32(classes), masks.astype(np.uint8) * 255, vanished
+
+
+def _touching(boxes: np.ndarray, view: View) -> np.ndarray:
+    """Indices of the boxes that share a pixel with the window."""
+    low = (boxes[:, 0] < view.bottom) & (boxes[:, 1] < view.right)
+    return np.flatnonzero(low & (boxes[:, 2] > view.top) & (boxes[:, 3] > view.left))
+
+
+def _visible(patch: np.ndarray, box: np.ndarray, view: View):
+    """The patch and box of what the window shows of an instance; (None, box) if that is nothing."""
+    y1, x1, y2, x2 = box
+    if y1 >= view.top and x1 >= view.left and y2 <= view.bottom and x2 <= view.right:
+        return patch, box
+    rows = slice(max(view.top - y1, 0), min(view.bottom, y2) - y1)
+    columns = slice(max(view.left - x1, 0), min(view.right, x2) - x1)
+    patch = patch[rows, columns]
+    filled_rows, filled_columns = np.flatnonzero(patch.any(1)), np.flatnonzero(patch.any(0))
+    if not len(filled_rows):
+        return None, box
+    a, b = filled_rows[0], filled_rows[-1] + 1
+    c, d = filled_columns[0], filled_columns[-1] + 1
+    top, left = y1 + rows.start, x1 + columns.start
+    return patch[a:b, c:d], np.array([top + a, left + c, top + b, left + d])
+
+
+def _mask(patch: np.ndarray, box: np.ndarray, view: View, mini: int) -> np.ndarray:
+    """The mini-mask of a patch, or its mask on the whole view: bool."""
+    if mini:
+        return mini_mask(patch, [0, 0, *patch.shape], (mini, mini))
+    whole = np.zeros((view.bottom - view.top, view.right - view.left), bool)
+    y, x = box[0] - view.top, box[1] - view.left
+    whole[y : y + patch.shape[0], x : x + patch.shape[1]] = patch
+    return mini_mask(whole, [0, 0, *whole.shape], (view.height, view.width))
+
+
+def _turn_grid(grid: np.ndarray, view: View) -> np.ndarray:
+    return np.rot90(grid[:, ::-1] if view.mirror else grid, view.turns)
+
+
+def _turn(image: np.ndarray, boxes: np.ndarray, view: View):
+    """Image and boxes after the view's mirror and quarter turns."""
+    width = image.shape[1]
+    if view.mirror:
+        boxes = np.stack([boxes[:, 0], width - boxes[:, 3], boxes[:, 2], width - boxes[:, 1]], 1)
+    height = image.shape[0]
+    for _ in range(view.turns):  # a counter-clockwise turn: x becomes the distance from the bottom
+        boxes = np.stack([width - boxes[:, 3], boxes[:, 0], width - boxes[:, 1], boxes[:, 2]], 1)
+        height, width = width, height
+    return np.ascontiguousarray(_turn_grid(image, view)), boxes

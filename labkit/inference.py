@@ -1,0 +1,84 @@
+"""From images of any kind and size to `Detections` in their own coordinates."""
+
+import numpy as np
+import tensorflow as tf
+
+from labkit.detections import Detections
+from labkit.images import read_image
+from labkit.resize import resize_image, resized_shape
+
+
+def detect_images(model, images, score_threshold, nms_iou, max_detections, batch_size):
+    """What `MaskRCNN.detect` does; see there."""
+    several = isinstance(images, list | tuple)
+    pictures = [read_image(i) for i in (images if several else [images])]
+    found: list[Detections | None] = [None] * len(pictures)
+    for members in _batches_of_one_size(pictures, batch_size):
+        options = (score_threshold, nms_iou, max_detections)
+        for i, detections in zip(members, _detect(model, [pictures[i] for i in members], *options),
+                                 strict=True):  # fmt: skip
+            found[i] = detections
+    return found if several else found[0]
+
+
+def _batches_of_one_size(pictures: list[np.ndarray], batch_size: int) -> list[list[int]]:
+    """Indices grouped by size: padding a small image to a large one would change its result."""
+    groups: dict[tuple, list[int]] = {}
+    for i, picture in enumerate(pictures):
+        groups.setdefault(picture.shape, []).append(i)
+    return [g[i : i + batch_size] for g in groups.values() for i in range(0, len(g), batch_size)]
+
+
+def _detect(model, pictures, score_threshold, nms_iou, max_detections) -> list[Detections]:
+    c = model.config
+    height, width = pictures[0].shape[:2]
+    rows, columns = resized_shape(height, width, c)
+    batch = np.stack([resize_image(p, rows, columns) for p in pictures])
+    pad = [-side % c.pad_multiple for side in (rows, columns)]
+    batch = np.pad(batch, [(0, 0), (0, pad[0]), (0, pad[1]), (0, 0)])
+    sizes = np.tile(np.float32([rows, columns]), (len(batch), 1))
+    result = _compiled(model)(
+        tf.constant(batch), tf.constant(sizes),
+        tf.constant(c.score_threshold if score_threshold is None else score_threshold, tf.float32),
+        tf.constant(c.nms_iou if nms_iou is None else nms_iou, tf.float32),
+        tf.constant(max_detections or c.detections, tf.int32),
+    )  # fmt: skip
+    result = {name: value.numpy() for name, value in result.items()}
+    back = np.float32([height / rows, width / columns] * 2)
+    return [
+        Detections(
+            boxes=result["boxes"][i, :n] * back,
+            scores=result["scores"][i, :n],
+            class_ids=result["classes"][i, :n],
+            mask_probs=result["masks"][i, :n],
+            paste=c.mask_paste,
+            class_names=model.class_names,
+            image_size=(height, width),
+            image=pictures[i],
+            rpn_boxes=result["rpn_boxes"][i, :p] * back,
+            rpn_scores=result["rpn_scores"][i, :p],
+        )
+        for i, (n, p) in enumerate(zip(result["count"], result["rpn_count"], strict=True))
+    ]
+
+
+def _compiled(model):
+    """One graph for all image sizes, made at the first call and kept with the model."""
+    if getattr(model, "_detect_graph", None) is None:
+
+        @tf.function(input_signature=[
+            tf.TensorSpec([None, None, None, 3], tf.uint8), tf.TensorSpec([None, 2], tf.float32),
+            tf.TensorSpec([], tf.float32), tf.TensorSpec([], tf.float32),
+            tf.TensorSpec([], tf.int32),
+        ])  # fmt: skip
+        def graph(images, sizes, score_threshold, nms_iou, detections):
+            result = model.detect_in_batch(images, sizes, score_threshold, nms_iou, detections)
+            proposals = result["proposals"]
+            names = ("boxes", "scores", "classes", "masks", "count")
+            return {n: result[n] for n in names} | {
+                "rpn_boxes": proposals["boxes"], "rpn_scores": proposals["scores"],
+                "rpn_count": proposals["count"],
+            }  # fmt: skip
+
+        model._detect_graph = graph
+    return model._detect_graph

@@ -1,0 +1,42 @@
+"""The two building blocks of every part of the network: a convolution and a batch norm.
+
+Keras' own layers, with the conventions of the papers' code pinned down in one place.
+"""
+
+import keras
+from keras import layers
+
+
+def conv(
+    filters: int, kernel: int, stride: int = 1, *, bias: bool = True, init="he_normal", name: str
+):
+    """A 2-D convolution whose output has ceil(input / stride) cells.
+
+    With stride 2, Keras' 'same' pads an even map at its far side only, which moves features by half
+    a cell; torch pads both sides. `downsample` pads first, so those are 'valid' here.
+    """
+    padding = "same" if stride == 1 else "valid"
+    return layers.Conv2D(filters, kernel, stride, padding, use_bias=bias,
+                         kernel_initializer=init, name=name)  # fmt: skip
+
+
+def downsample(x, filters: int, kernel: int, *, bias: bool, name: str):
+    """Halve a map by a strided convolution, padded alike on both sides as torch and Caffe do."""
+    if kernel > 1:
+        x = layers.ZeroPadding2D(kernel // 2, name=f"{name}_pad")(x)
+    return conv(filters, kernel, 2, bias=bias, name=name)(x)
+
+
+def batch_norm(config, name: str, *, zero_gamma: bool = False, frozen: bool = False):
+    """Batch norm; a frozen one uses its stored statistics and is not trained."""
+    norm = layers.BatchNormalization(
+        momentum=config.batch_norm_momentum, epsilon=config.batch_norm_epsilon,
+        gamma_initializer="zeros" if zero_gamma else "ones", name=name,
+    )  # fmt: skip
+    norm.trainable = not frozen
+    return norm
+
+
+def small_normal(std: float = 0.01):
+    """Start near nothing: the initialiser of every output layer."""
+    return keras.initializers.RandomNormal(stddev=std)

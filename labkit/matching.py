@@ -1,0 +1,67 @@
+"""Matching boxes to objects by IoU, and drawing a balanced sample of the matches.
+
+Used twice: the region proposal network matches anchors (0.7/0.3, and every object gets its best
+anchor), the heads match proposals (0.5/0.5).
+"""
+
+import tensorflow as tf
+
+BACKGROUND = -1  # IoU below the low threshold: a negative example
+BETWEEN = -2  # neither: takes no part in the loss
+
+
+def match(
+    iou: tf.Tensor, valid: tf.Tensor, high: float, low: float, every_object: bool
+) -> tf.Tensor:
+    """The object of each candidate, int32 [..., N]: its index, or BACKGROUND, or BETWEEN.
+
+    iou: [..., N, G] of N candidates with G objects. valid: bool [..., G]; padding is False.
+    high, low: a candidate whose best IoU is >= high is positive, < low background.
+    every_object: also make positive every candidate that ties for the best IoU of some object,
+    however low that is, so that no object is left without a teacher. It is then matched to *its
+    own* best object, which may be another one (torchvision and Detectron2 do the same).
+    """
+    iou = tf.where(valid[..., None, :], iou, -1.0)
+    # An image without objects has G padded columns, or none at all: then the best IoU is -1.
+    iou = tf.pad(iou, [[0, 0]] * (iou.shape.rank - 1) + [[0, 1]], constant_values=-1.0)
+    best = tf.argmax(iou, axis=-1, output_type=tf.int32)
+    best_iou = tf.reduce_max(iou, axis=-1)
+    matches = tf.where(best_iou >= high, best, BETWEEN)
+    matches = tf.where(best_iou < low, BACKGROUND, matches)
+    if every_object:
+        top = tf.reduce_max(iou, axis=-2, keepdims=True)  # of each object
+        is_top = tf.reduce_any((iou == top) & (iou >= 0.0), axis=-1)
+        matches = tf.where(is_top, best, matches)
+    return matches
+
+
+def sample(
+    positive: tf.Tensor,
+    negative: tf.Tensor,
+    number: int,
+    positive_fraction: float,
+    priority: tf.Tensor,
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """A balanced sample: (positives, negatives), bool [B, N] each, at most `number` an image.
+
+    positive, negative: bool [B, N], the candidates. At most number * positive_fraction positives
+    are taken; negatives fill up. priority: float [B, N]; the highest are taken first, so random
+    numbers give a random sample and -index the first of each kind.
+    """
+    candidates = positive.shape[1] or tf.shape(positive)[1]
+    most = tf.minimum(number, candidates)
+    # Rounding guards against 0.3 * 10 = 2.9999: the paper's 1:3 of 512 means 128.
+    most_positive = tf.minimum(int(number * positive_fraction + 1e-6), candidates)
+    taken = _take(positive, priority, most_positive, tf.fill([tf.shape(positive)[0]], most_positive))
+    count = tf.reduce_sum(tf.cast(taken, tf.int32), axis=1)
+    return taken, _take(negative, priority, most, number - count)
+
+
+def _take(eligible: tf.Tensor, priority: tf.Tensor, most, limit: tf.Tensor) -> tf.Tensor:
+    """bool [B, N]: of the eligible, the `limit` [B] with the highest priority (limit <= most)."""
+    lowest = priority.dtype.min
+    values, indices = tf.math.top_k(tf.where(eligible, priority, lowest), k=most)
+    chosen = (values > lowest) & (tf.range(most)[None] < limit[:, None])
+    rows = tf.repeat(tf.range(tf.shape(eligible)[0]), most)
+    places = tf.stack([rows, tf.reshape(indices, [-1])], axis=1)
+    return tf.scatter_nd(places, tf.reshape(chosen, [-1]), tf.shape(eligible))

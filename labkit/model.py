@@ -1,0 +1,289 @@
+"""Mask R-CNN as a `keras.Model`: backbone, pyramid, proposals, two heads, five losses.
+
+Reading order: `features`, `propose`, `classify`, `detect_in_batch` are inference from left to right;
+`losses_of` is training; the rest is what Keras asks of a model. Source: He et al. 2017.
+"""
+
+import random
+
+import keras
+import tensorflow as tf
+
+from labkit import boxes as box_ops
+from labkit import heads, losses, rpn
+from labkit.anchors import pyramid_anchors
+from labkit.backbones import BACKBONES
+from labkit.config import Config
+from labkit.detections import Detections
+from labkit.errors import LabkitError
+from labkit.fpn import feature_pyramid
+from labkit.inference import detect_images
+from labkit.nms import grouped_nms_padded
+from labkit.roi import pyramid_roi_align
+
+LOSS_NAMES = losses.LOSS_NAMES
+
+
+@keras.saving.register_keras_serializable("labkit")
+class MaskRCNN(keras.Model):
+    """Mask R-CNN for `class_names` (background not among them).
+
+    model = MaskRCNN(Config.preset("tiny"), ["cat", "dog"])
+    model.compile(optimizer=keras.optimizers.Adam(1e-3))
+    model.fit(batches)             # batches as `labkit.data.batches` makes them
+    model.detect("photo.jpg")      # Detections
+    """
+
+    def __init__(self, config: Config, class_names, **kwargs):
+        super().__init__(**kwargs)
+        if keras.backend.backend() != "tensorflow":
+            raise LabkitError("labkit runs on Keras' TensorFlow backend: set KERAS_BACKEND=tensorflow.")
+        self.config = config
+        self.class_names = _checked_names(class_names)
+        # Keras draws the seeds of its initialisers from Python's generator: seed it, then put it
+        # back, so that the same config gives the same weights and nobody else's numbers change.
+        state = random.getstate()
+        random.seed(config.seed)
+        self.backbone = BACKBONES[config.backbone](config)
+        self.fpn = feature_pyramid(config)
+        self.rpn_head = rpn.rpn_head(config)
+        self.box_head = heads.box_head(config, len(self.class_names))
+        self.mask_head = heads.mask_head(config, len(self.class_names))
+        random.setstate(state)
+        self.loss_trackers = [keras.metrics.Mean(name=n) for n in ("loss", *LOSS_NAMES)]
+        # The last batch, kept so that a loss that breaks can be traced to its images.
+        self.last_losses = tf.Variable(tf.zeros([len(LOSS_NAMES)]), trainable=False)
+        self.last_image_ids = tf.Variable(tf.zeros([1], tf.int64), shape=[None], trainable=False)
+        self.built = True
+
+    # --- inference, left to right ---------------------------------------------------------------------
+
+    def features(self, images: tf.Tensor, image_sizes: tf.Tensor, training: bool = False):
+        """P2..P6 of images [B, H, W, 3] (0..255), whose padding lies beyond image_sizes [B, 2]."""
+        x = (tf.cast(images, tf.float32) - self.config.image_mean) / self.config.image_std
+        rows = tf.sequence_mask(tf.cast(image_sizes[:, 0], tf.int32), tf.shape(x)[1])
+        columns = tf.sequence_mask(tf.cast(image_sizes[:, 1], tf.int32), tf.shape(x)[2])
+        # Padding is zero *after* normalisation, as in torchvision: it looks like the mean colour.
+        x = tf.where((rows[:, :, None] & columns[:, None, :])[..., None], x, 0.0)
+        return self.fpn(self.backbone(x, training=training), training=training)
+
+    def anchors(self, images: tf.Tensor, maps: list[tf.Tensor]) -> list[tf.Tensor]:
+        """The anchors of each level, [A, 4] in pixels of the padded image."""
+        c = self.config
+        return pyramid_anchors(_height_width(images), [_height_width(m) for m in maps],
+                               c.anchor_sizes, c.anchor_ratios, c.anchor_rounding,
+                               c.anchor_offset)  # fmt: skip
+
+    def rpn(self, maps: list[tf.Tensor], training: bool = False):
+        """Objectness logits and deltas of each level, lists of [B, A] and [B, A, 4]."""
+        outputs = [rpn.flatten_level(*self.rpn_head(m, training=training)) for m in maps]
+        return [o for o, _ in outputs], [d for _, d in outputs]
+
+    def classify(self, maps: list[tf.Tensor], rois: tf.Tensor, training: bool = False):
+        """Class logits [B, K, 1 + N] and deltas [B, K, N, 4] of rois [B, K, 4]."""
+        pooled = self._pool(maps, rois, self.config.box_pool)
+        logits, deltas = self.box_head(_merge(pooled), training=training)
+        return _split(logits, rois), _split(deltas, rois)
+
+    def segment(self, maps: list[tf.Tensor], rois: tf.Tensor, classes, training: bool = False):
+        """Mask logits [B, K, 28, 28] of rois [B, K, 4], each for its class int32 [B, K] (1..N)."""
+        pooled = self._pool(maps, rois, self.config.mask_pool)
+        logits = self.mask_head(_merge(pooled), training=training)
+        own = tf.reshape(tf.maximum(classes - 1, 0), [-1, 1])
+        side = 2 * self.config.mask_pool
+        logits = tf.gather(tf.reshape(logits, [-1, side * side, len(self.class_names)]),
+                           own, axis=2, batch_dims=1)  # fmt: skip
+        return _split(tf.reshape(logits, [-1, side, side]), rois)
+
+    def detect_in_batch(self, images: tf.Tensor, image_sizes: tf.Tensor, score_threshold=None,
+                        nms_iou=None, detections: int | None = None) -> dict[str, tf.Tensor]:  # fmt: skip
+        """Everything inference computes for a padded batch, in pixels of that batch's images.
+
+        Returns, padded to `count` int32 [B]: boxes [B, D, 4], scores [B, D], classes int32 [B, D],
+        masks [B, D, 28, 28] (probabilities); and the steps on the way: maps, anchors, objectness
+        and deltas (of each level), proposals (see `rpn.propose`), class_probabilities [B, P, 1 + N],
+        refined boxes [B, P, N, 4].
+        """
+        c = self.config
+        score_threshold = c.score_threshold if score_threshold is None else score_threshold
+        nms_iou = c.nms_iou if nms_iou is None else nms_iou
+        detections = c.detections if detections is None else detections
+        maps = self.features(images, image_sizes)
+        anchors = self.anchors(images, maps)
+        objectness, deltas = self.rpn(maps)
+        proposals = rpn.propose(objectness, deltas, anchors, image_sizes, c, training=False)
+        logits, box_deltas = self.classify(maps[:4], proposals["boxes"])
+        probabilities = tf.nn.softmax(logits)
+        refined = box_ops.decode(box_deltas, proposals["boxes"][:, :, None], c.roi_box_std)
+        refined = box_ops.clip(refined, image_sizes[:, 0, None, None], image_sizes[:, 1, None, None])
+        scores = probabilities[..., 1:]
+        real = tf.sequence_mask(proposals["count"], tf.shape(scores)[1])[..., None]
+        scores = tf.where(real & box_ops.large_enough(refined, 1e-2), scores, -1.0)
+        boxes, scores, classes, count = grouped_nms_padded(
+            refined, scores, nms_iou, detections, score_threshold
+        )
+        # The mask head is the dearest part: let it see the detections, not their padding.
+        most = tf.reduce_max(count)
+        boxes, scores, classes = boxes[:, :most], scores[:, :most], classes[:, :most] + 1
+        masks = tf.sigmoid(self.segment(maps[:4], boxes, classes))
+        return {
+            "boxes": boxes, "scores": scores, "classes": classes, "masks": masks, "count": count,
+            "maps": maps, "anchors": anchors, "objectness": objectness, "deltas": deltas,
+            "proposals": proposals, "class_probabilities": probabilities, "refined": refined,
+        }  # fmt: skip
+
+    def detect(self, images, *, score_threshold: float | None = None,
+               nms_iou: float | None = None, max_detections: int | None = None,
+               batch_size: int = 8) -> Detections | list[Detections]:  # fmt: skip
+        """Find the objects in an image, or in each of a list of images of any sizes.
+
+        images: paths, PIL images or arrays (grey, RGB or RGBA; 8 or 16 bit), or one of them. The
+        three thresholds default to the config's. Images of the same size share a batch of at most
+        batch_size. Returns Detections in the coordinates of the original images, best score first;
+        a list gives a list. Raises LabkitError naming an image that cannot be read.
+        """
+        return detect_images(self, images, score_threshold, nms_iou, max_detections, batch_size)
+
+    # --- training -------------------------------------------------------------------------------------
+
+    def trace_losses(self, batch: dict[str, tf.Tensor], step=0, training: bool = True):
+        """Everything training computes for a batch: targets, samples, logits and the five losses.
+
+        batch: images [B, H, W, 3], sizes [B, 2], boxes [B, G, 4], classes int32 [B, G] (0 is
+        padding), masks uint8 [B, G, h, w] (mini-masks, or of the image's size where
+        config.mini_mask is 0). step: numbers the random samples, with config.seed.
+        """
+        c = self.config
+        maps = self.features(batch["images"], batch["sizes"], training)
+        anchors = self.anchors(batch["images"], maps)
+        objectness, deltas = self.rpn(maps, training)
+        all_anchors = tf.concat(anchors, axis=0)
+        boxes, valid = batch["boxes"], batch["classes"] > 0
+        shape = [tf.shape(boxes)[0], tf.shape(all_anchors)[0]]
+        rpn_targets = rpn.rpn_targets(all_anchors, boxes, valid, self.priority(shape, step, 0), c)
+        result = rpn.rpn_losses(objectness, deltas, rpn_targets, c)
+
+        # Proposals are input to the heads, not a path for their gradient.
+        fixed = [[tf.stop_gradient(x) for x in xs] for xs in (objectness, deltas)]
+        proposals = rpn.propose(*fixed, anchors, batch["sizes"], c, training=True)
+        shape = [shape[0], tf.shape(boxes)[1] + tf.shape(proposals["boxes"])[1]]
+        rois = heads.roi_targets(proposals["boxes"], proposals["count"], batch,
+                                 self.priority(shape, step, 1), c)  # fmt: skip
+        logits, roi_deltas = self.classify(maps[:4], rois["rois"], training)
+        own = tf.maximum(rois["classes"] - 1, 0)
+        own_deltas = tf.gather(roi_deltas, own, axis=2, batch_dims=2)
+        samples = tf.reduce_sum(tf.cast(rois["sampled"], tf.int32))
+        result["class"] = losses.class_loss(logits, rois["classes"], rois["sampled"])
+        result["box"] = losses.box_loss(own_deltas, rois["deltas"], rois["positive"], samples,
+                                        c.smooth_l1_beta)  # fmt: skip
+
+        # Only positives have a mask. They stand first, and there are at most this many.
+        most = int(c.roi_samples * c.roi_positive_fraction + 1e-6)
+        head = {k: rois[k][:, :most] for k in ("rois", "classes", "matches", "positive")}
+        mask_logits = self.segment(maps[:4], head["rois"], head["classes"], training)
+        frames = boxes if c.mini_mask else None
+        mask_targets = heads.mask_targets(head["rois"], head["matches"], batch["masks"], frames,
+                                          2 * c.mask_pool)  # fmt: skip
+        result["mask"] = losses.mask_loss(mask_logits, mask_targets, head["positive"])
+        return {
+            "losses": result, "maps": maps, "anchors": anchors, "objectness": objectness,
+            "deltas": deltas, "rpn_targets": rpn_targets, "proposals": proposals, "rois": rois,
+            "class_logits": logits, "box_deltas": own_deltas,
+            "mask_logits": mask_logits, "mask_targets": mask_targets,
+        }  # fmt: skip
+
+    def losses_of(self, batch, step=0, training: bool = True) -> tf.Tensor:
+        """The five losses of a batch, float32 [5] in the order of LOSS_NAMES, not yet weighted."""
+        result = self.trace_losses(batch, step, training)["losses"]
+        return tf.stack([result[name] for name in LOSS_NAMES])
+
+    def priority(self, shape, step, use: int) -> tf.Tensor:
+        """The random numbers that decide which anchors and RoIs are sampled at a training step.
+
+        They depend on the seed, the step and the use alone: a run that is resumed draws what it
+        would have drawn.
+        """
+        seed = tf.stack([self.config.seed * 2 + use, tf.cast(step, tf.int32)])
+        return tf.random.stateless_uniform(shape, seed)
+
+    # --- what Keras asks of a model -------------------------------------------------------------------
+
+    def compile(self, optimizer="rmsprop", *, jit_compile=False, **kwargs):
+        """As any Keras model, without `loss`: the five losses are the model's own."""
+        if kwargs.get("loss") is not None:
+            raise LabkitError("MaskRCNN.compile: leave out 'loss'; the five losses are built in.")
+        super().compile(optimizer=optimizer, jit_compile=jit_compile, **kwargs)
+
+    @property
+    def metrics(self):
+        return self.loss_trackers
+
+    def train_step(self, batch):
+        with tf.GradientTape() as tape:
+            values = self.losses_of(batch, self.optimizer.iterations)
+            total = tf.reduce_sum(values * self.config.loss_weights)
+            scaled = self.optimizer.scale_loss(total)
+        variables = self.trainable_variables
+        self.optimizer.apply(tape.gradient(scaled, variables), variables)
+        return self._record(batch, values, total)
+
+    def test_step(self, batch):
+        values = self.losses_of(batch, training=False)
+        return self._record(batch, values, tf.reduce_sum(values * self.config.loss_weights))
+
+    def _record(self, batch, values, total):
+        self.last_losses.assign(values)
+        if "image_ids" in batch:
+            self.last_image_ids.assign(batch["image_ids"])
+        for tracker, value in zip(self.loss_trackers, [total, *tf.unstack(values)], strict=True):
+            tracker.update_state(value)
+        return {t.name: t.result() for t in self.loss_trackers}
+
+    def call(self, images, training=False):
+        """Padded detections of images [B, H, W, 3] (0..255, sides a multiple of 32): a dict."""
+        height, width = _height_width(images)
+        size = tf.cast(tf.stack([height, width]), tf.float32)
+        result = self.detect_in_batch(images, tf.tile(size[None], [tf.shape(images)[0], 1]))
+        return {k: result[k] for k in ("boxes", "scores", "classes", "masks", "count")}
+
+    def get_config(self):
+        return {"config": self.config.to_dict(), "class_names": list(self.class_names)}
+
+    @classmethod
+    def from_config(cls, values):
+        return cls(Config.from_dict(values["config"]), values["class_names"])
+
+    # --- small print ----------------------------------------------------------------------------------
+
+    def _pool(self, maps, rois, size: int) -> tf.Tensor:
+        c = self.config
+        return pyramid_roi_align(maps[:4], rois, size, c.strides[:4], c.roi_sampling_ratio,
+                                 c.roi_aligned, c.roi_canonical_size, c.roi_canonical_level)  # fmt: skip
+
+
+def _height_width(x: tf.Tensor):
+    """(H, W) of [B, H, W, C]: numbers where they are known, so that anchors become constants."""
+    dynamic = tf.shape(x)
+    return tuple(x.shape[i] if x.shape[i] is not None else dynamic[i] for i in (1, 2))
+
+
+def _merge(x: tf.Tensor) -> tf.Tensor:
+    """[B, K, ...] to [B K, ...]."""
+    return tf.reshape(x, [-1, *x.shape[2:]])
+
+
+def _split(x: tf.Tensor, rois: tf.Tensor) -> tf.Tensor:
+    """[B K, ...] back to [B, K, ...] as in rois."""
+    return tf.reshape(x, [tf.shape(rois)[0], tf.shape(rois)[1], *x.shape[1:]])
+
+
+def _checked_names(class_names) -> tuple[str, ...]:
+    if isinstance(class_names, str):
+        raise LabkitError(f"class_names must be a list of names, got the one string '{class_names}'.")
+    names = tuple(str(n) for n in class_names)
+    if not names:
+        raise LabkitError("class_names is empty: a model needs at least one class besides background.")
+    if len(set(names)) < len(names):
+        twice = sorted({n for n in names if names.count(n) > 1})
+        raise LabkitError(f"class_names holds {twice[0]!r} twice: give every class its own name.")
+    return names

@@ -1,0 +1,134 @@
+"""What happens around the steps of a run: writing down, watching, saving, stopping."""
+
+import math
+import sys
+import time
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from labkit.errors import LabkitError
+from labkit.losses import LOSS_NAMES
+from labkit.training.checkpoints import save_checkpoint
+from labkit.training.history import History
+
+
+class NonFiniteLoss(LabkitError):
+    """A loss became NaN or infinite; the message names the loss and the images of the batch."""
+
+
+class Recorder(keras.callbacks.Callback):
+    """Writes every step into the history, and stops the run at once if a loss is not finite."""
+
+    def __init__(self, history: History, start: int, name_of):
+        super().__init__()
+        self.history, self.step, self.name_of = history, start, name_of
+
+    def on_train_batch_end(self, batch, logs=None):
+        values = self.model.last_losses.numpy().astype(float)
+        self.step += 1
+        if not np.isfinite(values).all():
+            self._stop(values)
+        weighted = float(values @ np.asarray(self.model.config.loss_weights))
+        # iterations counts finished updates: this step used the rate of the number before.
+        rate = self.model.optimizer._learning_rate
+        rate = float(rate(self.step - 1)) if callable(rate) else float(rate)
+        self.history.rows.append(
+            {"step": self.step, "learning_rate": rate, "loss": weighted}
+            | dict(zip(LOSS_NAMES, values.tolist(), strict=True))
+        )
+
+    def _stop(self, values):
+        broken = [f"{n} = {v}" for n, v in zip(LOSS_NAMES, values, strict=True) if not math.isfinite(v)]
+        images = ", ".join(self.name_of(int(i)) for i in self.model.last_image_ids.numpy())
+        raise NonFiniteLoss(
+            f"Step {self.step}: the loss {' and '.join(broken)}, on the images {images}. The last "
+            "checkpoint is untouched: look at those images' boxes, lower the learning rate or clip "
+            "gradients, then resume."
+        )
+
+
+class Checkpointer(keras.callbacks.Callback):
+    """Saves every so many steps, and at the end."""
+
+    def __init__(self, run_dir: Path, history: History, every: int, keep: int, last: int):
+        super().__init__()
+        self.run_dir, self.history, self.every, self.keep = run_dir, history, every, keep
+        self.last = last
+
+    def on_train_batch_end(self, batch, logs=None):
+        step = self.history.rows[-1]["step"]
+        if step % self.every == 0 or step == self.last:
+            self.history.save(self.run_dir)
+            save_checkpoint(self.model, self.run_dir, step, self.keep)
+
+
+class Validation(keras.callbacks.Callback):
+    """Box and mask AP on the validation set every so many steps, by pycocotools."""
+
+    def __init__(self, dataset, history: History, every: int, evaluate):
+        super().__init__()
+        self.dataset, self.history, self.every, self.evaluate = dataset, history, every, evaluate
+
+    def on_train_batch_end(self, batch, logs=None):
+        step = self.history.rows[-1]["step"]
+        if step % self.every:
+            return
+        result = self.evaluate(self.model, self.dataset)
+        row = {"step": step}
+        for kind, numbers in (("box", result.bbox), ("mask", result.segm)):
+            row |= {f"{kind}_AP": numbers["AP"], f"{kind}_AP50": numbers["AP50"]}
+        self.history.validation.append(row)
+
+
+class Progress(keras.callbacks.Callback):
+    """One line that is rewritten: step, time left, the rate and the five losses (last 20 steps)."""
+
+    def __init__(self, history: History, start: int, last: int, stream=None):
+        super().__init__()
+        self.history, self.first, self.last = history, start, last
+        self.stream = stream or sys.stderr
+        self.shown = 0.0
+        self.display = _notebook_display()
+
+    def on_train_begin(self, logs=None):
+        self.began = time.monotonic()
+
+    def on_train_batch_end(self, batch, logs=None):
+        now, step = time.monotonic(), self.history.rows[-1]["step"]
+        if now - self.shown < 0.5 and step < self.last:
+            return
+        self.shown = now
+        line = self._line(step, now - self.began)
+        if self.display is not None:
+            self.display(line)
+        elif self.stream.isatty():
+            self.stream.write(f"\r{line}\x1b[K" + ("\n" if step == self.last else ""))
+        elif step == self.last or step // 100 > (step - 1) // 100:
+            self.stream.write(line + "\n")  # a log file wants a line now and then
+        self.stream.flush()
+
+    def _line(self, step: int, elapsed: float) -> str:
+        recent = self.history.rows[-20:]
+        means = {n: np.mean([r[n] for r in recent]) for n in ("loss", *LOSS_NAMES)}
+        left = elapsed / max(step - self.first, 1) * (self.last - step)
+        losses = "  ".join(f"{n} {v:.3f}" for n, v in means.items())
+        validated = self.history.validation[-1:]
+        ap = "".join(f"  AP box {v['box_AP']:.3f} mask {v['mask_AP']:.3f}" for v in validated)
+        return (f"step {step}/{self.last}  {int(left // 60)}:{int(left % 60):02d} left  "
+                f"lr {recent[-1]['learning_rate']:.1e}  {losses}{ap}")  # fmt: skip
+
+
+def _notebook_display():
+    """A function that shows a line in a notebook, in place of the line before; None elsewhere."""
+    if "ipykernel" not in sys.modules:
+        return None
+    from IPython.display import Pretty, display  # only there, where it is installed
+
+    class Line(Pretty):
+        def _repr_pretty_(self, p, cycle):
+            p.text(self.data)
+
+    handle = display(Line(""), display_id=True)
+    return lambda line: handle.update(Line(line))

@@ -1,0 +1,120 @@
+"""Checkpoints that are whole or not there, and models read back from a run.
+
+    runs/mine/run.json                        config, class names, settings, versions
+    runs/mine/checkpoints/step-00000400/      model.weights.h5, optimizer.npz, state.json
+    runs/mine/model.weights.h5                when the run is complete
+
+A checkpoint is written into a folder of another name, flushed to the disk, and then renamed: a
+rename happens entirely or not at all, so a run killed at any moment leaves no half checkpoint.
+"""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+
+from labkit.config import Config
+from labkit.errors import LabkitError
+from labkit.model import MaskRCNN
+
+WEIGHTS = "model.weights.h5"
+
+
+def save_checkpoint(model: MaskRCNN, run_dir: Path, step: int, keep: int) -> Path:
+    """Write everything needed to go on from `step`; older checkpoints beyond `keep` are removed."""
+    folder = run_dir / "checkpoints" / f"step-{step:08d}"
+    draft = folder.with_name(f".{folder.name}.part")
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir(parents=True)
+    model.save_weights(draft / WEIGHTS)
+    variables = {f"{i:05d}": np.asarray(v) for i, v in enumerate(model.optimizer.variables)}
+    np.savez(draft / "optimizer.npz", **variables)
+    state = {"step": step, "seed": model.config.seed, "optimizer": type(model.optimizer).__name__}
+    (draft / "state.json").write_text(json.dumps(state), encoding="utf-8")
+    for file in (*draft.iterdir(), draft):
+        _flush(file)
+    shutil.rmtree(folder, ignore_errors=True)
+    draft.rename(folder)
+    _flush(folder.parent)
+    for old in _checkpoints(run_dir)[:-keep]:
+        shutil.rmtree(old)
+    return folder
+
+
+def latest_checkpoint(run_dir: Path) -> Path | None:
+    """The newest whole checkpoint of a run, or None."""
+    found = _checkpoints(Path(run_dir))
+    return found[-1] if found else None
+
+
+def restore_checkpoint(model: MaskRCNN, folder: Path) -> int:
+    """Put weights and optimizer back as they were; returns the step. The model is compiled."""
+    model.load_weights(folder / WEIGHTS)
+    model.optimizer.build(model.trainable_variables)
+    with np.load(folder / "optimizer.npz", allow_pickle=False) as stored:
+        variables = model.optimizer.variables
+        if len(stored.files) != len(variables):
+            raise LabkitError(
+                f"{folder / 'optimizer.npz'} holds {len(stored.files)} variables, this optimizer has "
+                f"{len(variables)}: resume with the settings the run was started with."
+            )
+        for variable, name in zip(variables, sorted(stored.files), strict=True):
+            variable.assign(stored[name])
+    return json.loads((folder / "state.json").read_text(encoding="utf-8"))["step"]
+
+
+def save_run(run_dir: Path, record: dict) -> None:
+    """Write run.json, whole or not at all."""
+    draft = run_dir / "run.json.part"
+    draft.write_text(json.dumps(record, indent=2), encoding="utf-8")
+    draft.replace(run_dir / "run.json")
+
+
+def read_run(run_dir: Path) -> dict:
+    """run.json as a dict. Raises LabkitError where it is missing or broken."""
+    path = Path(run_dir) / "run.json"
+    if not path.exists():
+        raise LabkitError(f"{path} does not exist: give the folder that a training run has written.")
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        return record | {"config": record["config"], "class_names": record["class_names"]}
+    except (json.JSONDecodeError, KeyError, TypeError) as error:
+        raise LabkitError(f"{path} is not a run's description ({error!r}): train again.") from error
+
+
+def load_model(path: str | Path) -> MaskRCNN:
+    """The model of a run, ready to detect.
+
+    path: a run's folder (its final weights, or its newest checkpoint while there are none), or one
+    of its checkpoint folders. Raises LabkitError where there is nothing to load.
+    """
+    path = Path(path)
+    folder = path.parent.parent if (path / "state.json").exists() else path
+    record = read_run(folder)
+    weights = path / WEIGHTS
+    if not weights.exists():
+        newest = latest_checkpoint(folder)
+        if newest is None:
+            raise LabkitError(f"{path} holds no weights and no checkpoint yet: let the run go on.")
+        weights = newest / WEIGHTS
+    model = MaskRCNN(Config.from_dict(record["config"]), record["class_names"])
+    model.category_ids = tuple(record.get("category_ids") or range(1, len(model.class_names) + 1))
+    try:
+        model.load_weights(weights)
+    except (OSError, ValueError, KeyError) as error:
+        raise LabkitError(f"{weights} does not fit {folder / 'run.json'}: {error}") from error
+    return model
+
+
+def _checkpoints(run_dir: Path) -> list[Path]:
+    return sorted((run_dir / "checkpoints").glob("step-*"))
+
+
+def _flush(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

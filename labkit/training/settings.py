@@ -1,0 +1,80 @@
+"""How to train, in one frozen place, as `Config` is for what is trained."""
+
+import dataclasses
+from dataclasses import dataclass
+
+from labkit.data.augment import Augment
+from labkit.errors import LabkitError
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """The numbers of a training run. A step is one batch."""
+
+    steps: int = 1000
+    batch_size: int = 8
+    canvas: tuple[int, int] = (128, 128)  # (H, W) of training images; larger ones are cropped
+    optimizer: str = "adamw"  # or "sgd", with momentum 0.9
+    learning_rate: float = 2e-3  # at the end of the warm-up
+    weight_decay: float = 1e-4
+    schedule: str = "cosine"  # or "step": a tenth at 2/3 and at 8/9 of the run, as the paper's
+    warmup_steps: int = 50
+    clip_norm: float = 5.0  # of all gradients together; 0 does not clip
+    augment: Augment = Augment()
+    validate_every: int = 0  # steps; 0 leaves validation to the end
+    checkpoint_every: int = 200  # steps
+    checkpoints_kept: int = 2
+    deterministic: bool = False  # the same numbers twice, bit for bit; slower
+
+    def __post_init__(self):
+        if isinstance(self.augment, dict):  # from JSON
+            augment = {**self.augment, "scale": tuple(self.augment["scale"])}
+            object.__setattr__(self, "augment", Augment(**augment))
+        object.__setattr__(self, "canvas", tuple(self.canvas))
+        for name in ("steps", "batch_size", "learning_rate", "checkpoint_every", "checkpoints_kept"):
+            if getattr(self, name) <= 0:
+                raise LabkitError(f"TrainSettings: '{name}' must be above 0, got {getattr(self, name)}.")
+        for name in ("weight_decay", "warmup_steps", "clip_norm", "validate_every"):
+            if getattr(self, name) < 0:
+                raise LabkitError(f"TrainSettings: '{name}' must not be negative, got {getattr(self, name)}.")
+        for name, choices in {"optimizer": ("adamw", "sgd"), "schedule": ("cosine", "step")}.items():
+            if getattr(self, name) not in choices:
+                raise LabkitError(
+                    f"TrainSettings: '{name}' must be one of {', '.join(choices)}, "
+                    f"got '{getattr(self, name)}'."
+                )
+
+    def replace(self, **changes) -> "TrainSettings":
+        """A copy with some fields changed. Raises LabkitError for a name that does not exist."""
+        known = {f.name for f in dataclasses.fields(self)}
+        for name in changes:
+            if name not in known:
+                raise LabkitError(
+                    f"TrainSettings: there is no field '{name}'; there are: {', '.join(sorted(known))}."
+                )
+        return dataclasses.replace(self, **changes)
+
+    @classmethod
+    def preset(cls, name: str, **changes) -> "TrainSettings":
+        """Settings that suit the `Config` preset of that name."""
+        if name not in PRESETS:
+            raise LabkitError(f"TrainSettings: no preset '{name}'; there are: {', '.join(PRESETS)}.")
+        return PRESETS[name].replace(**changes)
+
+    def to_dict(self) -> dict:
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict) -> "TrainSettings":
+        return cls().replace(**values)
+
+
+PRESETS = {
+    "tiny": TrainSettings(),
+    # The paper trains 90,000 steps of 16 images at 0.02; a step of 2 images takes an eighth of that
+    # rate (Goyal et al. 2017) and eight times the steps.
+    "r50_fpn": TrainSettings(
+        steps=720_000, batch_size=2, canvas=(1344, 1344), optimizer="sgd", learning_rate=0.0025,
+        schedule="step", warmup_steps=1000, clip_norm=0.0, checkpoint_every=5000,
+    ),
+}  # fmt: skip

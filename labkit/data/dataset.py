@@ -1,0 +1,256 @@
+"""What a data set is: a sequence of samples, and the few facts about it that need no picture.
+
+A `Dataset` never changes. Reading item `i` twice gives equal samples in arrays of their own, so a
+caller may write into what it gets.
+"""
+
+from __future__ import annotations
+
+import json
+import operator
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from labkit.errors import LabkitError
+from labkit.masks import boxes_from_masks, encode_rle
+
+
+@dataclass(eq=False)
+class Sample:
+    """One picture and its instances. Boxes are `(y1, x1, y2, x2)` pixels, half-open.
+
+    Attributes:
+        image: uint8 `[H, W, 3]` RGB.
+        boxes: float32 `[N, 4]`, the tight boxes of the masks.
+        class_ids: int32 `[N]`, 1 for the data set's first class; 0 (background) never occurs.
+        masks: bool `[N, H, W]`, what is visible of each instance.
+        crowd: bool `[N]`, true for a region that holds many instances which nobody told apart.
+        image_id: the data set's own number for the picture.
+        name: what to call the picture: its file name, or e.g. "shapes/12".
+    """
+
+    image: np.ndarray
+    boxes: np.ndarray
+    class_ids: np.ndarray
+    masks: np.ndarray
+    crowd: np.ndarray
+    image_id: int
+    name: str
+
+    def __len__(self) -> int:
+        return len(self.class_ids)
+
+    def __repr__(self) -> str:
+        height, width = self.image.shape[:2]
+        return f"Sample({self.name!r}, {height} x {width}, {len(self)} instances)"
+
+
+def make_sample(
+    image: np.ndarray,
+    masks: np.ndarray,
+    class_ids: Any,
+    *,
+    image_id: int,
+    name: str,
+    crowd: Any = None,
+) -> Sample:
+    """A sample whose boxes are the tight boxes of its masks (bool `[N, H, W]`, none empty)."""
+    masks = np.asarray(masks, bool).reshape(-1, *image.shape[:2])
+    count = len(masks)
+    return Sample(
+        image=image,
+        boxes=boxes_from_masks(masks),
+        class_ids=np.asarray(class_ids, np.int32).reshape(count),
+        masks=masks,
+        crowd=np.zeros(count, bool) if crowd is None else np.asarray(crowd, bool).reshape(count),
+        image_id=int(image_id),
+        name=name,
+    )
+
+
+class Dataset(ABC):
+    """A sequence of `Sample`s that all speak of the same classes.
+
+    A subclass sets `class_names` (and, where the data has ids of its own, `category_ids`) and
+    defines `__len__`, `read` and `image_info`. Everything else follows from these, and may be
+    overridden where the data knows a cheaper way.
+
+    Attributes:
+        class_names: the foreground classes; class id `i + 1` is `class_names[i]`.
+        category_ids: the data set's own id of each class, in the same order.
+        problems: what was found wrong and left out, one sentence each (file, field, remedy).
+    """
+
+    class_names: tuple[str, ...] = ()
+    category_ids: tuple[int, ...] = ()
+    problems: list[str]
+
+    # ---- what a subclass defines -------------------------------------------------------------
+
+    @abstractmethod
+    def __len__(self) -> int: ...
+
+    @abstractmethod
+    def read(self, index: int) -> Sample:
+        """The sample at `index`, which is in `range(len(self))`."""
+
+    @abstractmethod
+    def image_info(self, index: int) -> dict[str, Any]:
+        """`{"id", "file_name", "height", "width"}` of a picture, without reading its pixels."""
+
+    # ---- a sequence --------------------------------------------------------------------------
+
+    def __getitem__(self, index: int | slice) -> Any:
+        """The sample at an index (negative ones count from the end); a slice gives a subset."""
+        if isinstance(index, slice):
+            return self.subset(range(len(self))[index])
+        return self.read(self._check_index(index))
+
+    def __iter__(self) -> Iterator[Sample]:
+        return (self.read(index) for index in range(len(self)))
+
+    def __repr__(self) -> str:
+        names = ", ".join(self.class_names[:6]) + (", …" if len(self.class_names) > 6 else "")
+        return (
+            f"{type(self).__name__}({len(self)} images, {len(self.class_names)} classes: {names})"
+        )
+
+    def _check_index(self, index: int) -> int:
+        position = operator.index(index)
+        if position < 0:
+            position += len(self)
+        if not 0 <= position < len(self):
+            raise IndexError(f"index {index} is outside a data set of {len(self)} images")
+        return position
+
+    # ---- facts -------------------------------------------------------------------------------
+
+    @property
+    def image_ids(self) -> tuple[int, ...]:
+        """The data set's own number of every picture, in order."""
+        return tuple(self.image_info(index)["id"] for index in range(len(self)))
+
+    def instance_limit(self, index: int) -> int:
+        """A number that the instances of one picture do not exceed, as cheap as possible."""
+        return len(self.read(index))
+
+    @property
+    def max_instances(self) -> int:
+        """No picture holds more instances than this (what a padded batch has to make room for)."""
+        return max((self.instance_limit(index) for index in range(len(self))), default=0)
+
+    def box_sizes(self, index: int) -> np.ndarray:
+        """float32 `[n, 2]`, height and width of one picture's boxes that are not crowds."""
+        sample = self.read(index)
+        boxes = sample.boxes[~sample.crowd]
+        return boxes[:, 2:] - boxes[:, :2]
+
+    def instance_sizes(self) -> tuple[np.ndarray, np.ndarray]:
+        """Heights and widths, two float32 arrays in pixels, of all boxes that are not crowds."""
+        sizes = [self.box_sizes(index) for index in range(len(self))]
+        heights, widths = np.concatenate([np.zeros((0, 2), np.float32), *sizes]).T
+        return heights.copy(), widths.copy()
+
+    # ---- other data sets made of this one ------------------------------------------------------
+
+    def subset(self, indices: Iterable[int]) -> Dataset:
+        """The pictures at these indices, in this order, as a data set of its own."""
+        return Subset(self, indices)
+
+    def coco_annotations(self, index: int) -> list[dict[str, Any]]:
+        """The instances of one picture as COCO annotations with the data set's own category ids."""
+        sample = self.read(index)
+        return [
+            {
+                "image_id": sample.image_id,
+                "category_id": self.category_ids[class_id - 1],
+                "segmentation": encode_rle(mask),
+                "area": int(mask.sum()),
+                "bbox": [float(x1), float(y1), float(x2 - x1), float(y2 - y1)],
+                "iscrowd": int(crowd),
+            }
+            for (y1, x1, y2, x2), class_id, mask, crowd in zip(
+                sample.boxes, sample.class_ids, sample.masks, sample.crowd, strict=True
+            )
+        ]
+
+    def to_coco(self) -> dict[str, Any]:
+        """The ground truth as a COCO dictionary that pycocotools takes.
+
+        Boxes are COCO's `[x, y, width, height]`, segmentations compressed RLE with `str` counts,
+        category ids the data set's own. Annotation ids start at 1: pycocotools marks a detection
+        without a partner by the id 0, so an annotation of that id would never count as found.
+        """
+        images = [self.image_info(index) for index in range(len(self))]
+        annotations = [
+            annotation for index in range(len(self)) for annotation in self.coco_annotations(index)
+        ]
+        if any(annotation.get("id", 0) < 1 for annotation in annotations):
+            annotations = [{**a, "id": number} for number, a in enumerate(annotations, 1)]
+        categories = [
+            {"id": number, "name": name}
+            for number, name in zip(self.category_ids, self.class_names, strict=True)
+        ]
+        return {"images": images, "annotations": annotations, "categories": categories}
+
+    def save_coco(self, path_json: str | os.PathLike, image_dir: str | os.PathLike) -> None:
+        """Write the pictures as PNG files (named by image id) into a folder, and a COCO json.
+
+        `CocoDataset(path_json, image_dir)` reads back what was written, pixel for pixel.
+        """
+        coco = self.to_coco()
+        folder = Path(image_dir)
+        folder.mkdir(parents=True, exist_ok=True)
+        for image, sample in zip(coco["images"], self, strict=True):
+            image["file_name"] = f"{sample.image_id:06d}.png"
+            Image.fromarray(sample.image).save(folder / image["file_name"])
+        path = Path(path_json)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # Under a second name first: a writer that is stopped half-way leaves no half json behind.
+        draft = path.with_name(path.name + ".part")
+        draft.write_text(json.dumps(coco), encoding="utf-8")
+        draft.replace(path)
+
+
+class Subset(Dataset):
+    """Some pictures of another data set; nothing is copied."""
+
+    def __init__(self, parent: Dataset, indices: Iterable[int]) -> None:
+        self.parent = parent
+        self.indices = tuple(parent._check_index(index) for index in indices)
+        if len(set(self.indices)) != len(self.indices):
+            raise LabkitError(
+                "A subset names the same picture twice; give every index once, since COCO "
+                "evaluation tells pictures apart by their id."
+            )
+        self.class_names = parent.class_names
+        self.category_ids = parent.category_ids
+
+    @property
+    def problems(self) -> list[str]:
+        return self.parent.problems
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def read(self, index: int) -> Sample:
+        return self.parent.read(self.indices[index])
+
+    def image_info(self, index: int) -> dict[str, Any]:
+        return self.parent.image_info(self.indices[index])
+
+    def instance_limit(self, index: int) -> int:
+        return self.parent.instance_limit(self.indices[index])
+
+    def box_sizes(self, index: int) -> np.ndarray:
+        return self.parent.box_sizes(self.indices[index])
+
+    def coco_annotations(self, index: int) -> list[dict[str, Any]]:
+        return self.parent.coco_annotations(self.indices[index])

@@ -1,0 +1,320 @@
+"""Made-up pictures of shapes: a data set that needs no download and that anybody can judge.
+
+Rectangles, ellipses, triangles and stars, turned any way, in every colour, plain or patterned, lie
+on one another on a busy background. The class is in the outline only: colour, pattern and size say
+nothing about it. Masks hold what is visible; a shape that would be hidden beyond recognition, or
+cut off by the border, is moved until it is not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from labkit.data import painting
+from labkit.data.dataset import Dataset, Sample, make_sample
+from labkit.data.painting import ONE, UNIT, Colour, Coverage, Dice, Rotation
+from labkit.errors import LabkitError
+
+CLASS_NAMES = ("rectangle", "ellipse", "triangle", "star")
+
+#: The eight directions light may come from, (y, x).
+_LIGHTS = [(y, x) for y in (-1, 0, 1) for x in (-1, 0, 1) if (y, x) != (0, 0)]
+
+# The corners of a five-pointed star on the unit circle, (y, x) in 1/4096: sine and cosine of
+# multiples of 36 degrees, written out. Even ones are tips; odd ones are drawn inwards.
+_STAR = (
+    (-4096, 0), (-3314, 2408), (-1266, 3896), (1266, 3896), (3314, 2408),
+    (4096, 0), (3314, -2408), (1266, -3896), (-1266, -3896), (-3314, -2408),
+)  # fmt: skip
+
+# Lengths against widths, as pairs of factors in 1/64 whose product is one square.
+_STRETCH = ((64, 64), (70, 58), (78, 52), (88, 46))
+
+
+def shapes(
+    count: int = 1000,
+    size: int | tuple[int, int] = 128,
+    seed: int = 0,
+    *,
+    classes: Sequence[str] = CLASS_NAMES,
+    min_objects: int = 1,
+    max_objects: int = 7,
+    min_size: float | None = None,
+    max_size: float | None = None,
+    textures: bool = True,
+    clutter: bool = True,
+    overlap: bool = True,
+    min_visible: float = 0.5,
+    noise: int = 4,
+) -> Shapes:
+    """A data set of shapes, drawn when it is read and the same on every machine.
+
+    Args:
+        count: pictures. Picture i is the same whatever the count.
+        size: side in pixels, or (height, width).
+        seed: another seed gives entirely other pictures; use one for training, one for validation.
+        classes: which shapes, and which id each has (the first is 1).
+        min_objects, max_objects: shapes in a picture.
+        min_size, max_size: of a shape, about the side of a square of its area; in pixels, or below
+            1 as a share of the picture's shorter side. By default 8 pixels or 7 %, and 38 %; small
+            sizes are more frequent than large ones.
+        textures: patterns on shapes and background, light and shadow; otherwise flat colours.
+        clutter: hairs, arcs and crumbs on the background.
+        overlap: shapes may hide parts of one another.
+        min_visible: the share of a whole shape that is seen at least (0.35 to 1), after all that
+            hides it and the picture's border.
+        noise: the camera's noise, in levels.
+
+    Raises:
+        LabkitError: a setting is out of range, or the shapes could not fit.
+    """
+    return Shapes(
+        count, size, seed, classes=classes, min_objects=min_objects, max_objects=max_objects,
+        min_size=min_size, max_size=max_size, textures=textures, clutter=clutter, overlap=overlap,
+        min_visible=min_visible, noise=noise,
+    )  # fmt: skip
+
+
+class Shapes(Dataset):
+    """The data set that `shapes` makes."""
+
+    def __init__(
+        self,
+        count: int,
+        size: int | tuple[int, int],
+        seed: int,
+        *,
+        classes: Sequence[str],
+        min_objects: int,
+        max_objects: int,
+        min_size: float | None,
+        max_size: float | None,
+        textures: bool,
+        clutter: bool,
+        overlap: bool,
+        min_visible: float,
+        noise: int,
+    ) -> None:
+        self.count = painting.check_count(count)
+        self.height, self.width = painting.check_size(size)
+        self.seed = painting.check_seed(seed)
+        self.class_names = _check_classes(classes)
+        self.category_ids = tuple(range(1, len(self.class_names) + 1))
+        self.min_objects, self.max_objects = painting.check_objects(min_objects, max_objects)
+        short = min(self.height, self.width)
+        self.min_size = _pixels(min_size, short, max(8, short * 7 // 100), "min_size")
+        self.max_size = _pixels(max_size, short, max(short * 38 // 100, self.min_size), "max_size")
+        self.textures, self.clutter, self.overlap = bool(textures), bool(clutter), bool(overlap)
+        self.min_visible = painting.check_min_visible(min_visible)
+        self.noise = painting.check_noise(noise)
+        self.problems = []
+        self._check_fit()
+
+    def _check_fit(self) -> None:
+        if self.min_size > self.max_size:
+            raise LabkitError(
+                f"min_size ({self.min_size} px) is larger than max_size ({self.max_size} px); "
+                "exchange them."
+            )
+        # Strewn at random, shapes begin to find no free place at about half of the area.
+        if self.min_objects * (self.min_size * 3 // 2) ** 2 * 4 > self.height * self.width:
+            raise LabkitError(
+                f"{self.min_objects} shapes of {self.min_size} px or more do not fit into "
+                f"{self.height} x {self.width} pixels; lower min_objects or min_size."
+            )
+
+    def __len__(self) -> int:
+        return self.count
+
+    def image_info(self, index: int) -> dict[str, Any]:
+        index = self._check_index(index)
+        # Counting from 1: there are tools that take the image id 0 for "none".
+        return {
+            "id": index + 1,
+            "file_name": f"shapes/{index}",
+            "height": self.height,
+            "width": self.width,
+        }
+
+    def instance_limit(self, index: int) -> int:
+        return self.max_objects
+
+    def read(self, index: int) -> Sample:
+        dice = Dice(self.seed, index)
+        ground, colours = painting.background(dice, self.height, self.width, self.textures)
+        if self.clutter:
+            painting.clutter(dice, ground, colours, dice.integer(2, 7))
+        scene = painting.Scene(ground, self.min_visible, self.overlap)
+        light = dice.choice(_LIGHTS) if self.textures else None
+        for number in range(dice.integer(self.min_objects, self.max_objects)):
+            # What has to be there is tried long and ever smaller; what may be there is let go.
+            self._add_shape(
+                dice, scene, colours, light, tries=80 if number < self.min_objects else 8
+            )
+        if len(scene) < self.min_objects:
+            raise LabkitError(
+                f"Picture {index} has room for {len(scene)} shapes, not {self.min_objects}; lower "
+                "min_objects, min_size or min_visible, or allow overlap."
+            )
+        info = self.image_info(index)
+        masks = scene.masks()
+        return make_sample(
+            scene.finished(dice, self.noise), masks, scene.class_ids,
+            image_id=info["id"], name=info["file_name"],
+        )  # fmt: skip
+
+    def _add_shape(
+        self, dice: Dice, scene: painting.Scene, colours: list[Colour], light: Any, tries: int
+    ) -> None:
+        class_id = dice.integer(1, len(self.class_names))
+        for attempt in range(tries):
+            largest = max(
+                self.min_size, self.max_size - (self.max_size - self.min_size) * attempt // 8
+            )
+            size, rotation = _draw_size(dice, self.min_size, largest), dice.rotation()
+            centre = self._draw_centre(dice, size)
+            figure = outline(dice, self.class_names[class_id - 1], centre, size, rotation)
+            if scene.try_place(figure, class_id):
+                fill = self._fill(dice, figure, size, rotation, colours)
+                scene.paint(figure, fill, light)
+                return
+
+    def _draw_centre(self, dice: Dice, size: int) -> tuple[int, int]:
+        """Anywhere that keeps most of the shape in the picture, in 1/64 pixel."""
+        margin = UNIT * size * 3 // 8
+        return (
+            dice.integer(margin, self.height * UNIT - margin),
+            dice.integer(margin, self.width * UNIT - margin),
+        )
+
+    def _fill(
+        self, dice: Dice, figure: Coverage, size: int, rotation: Rotation, colours: list[Colour]
+    ) -> np.ndarray:
+        """A shape's own colours: one, or two in a pattern; all stand out from what is around."""
+        first = painting.colour_apart(dice, colours, 48)
+        colours.append(first)  # the next shape keeps away from this one too
+        if not self.textures:
+            return np.array(first, np.int32)
+        pattern = dice.choice(_PATTERNS if size >= 14 else _PLAIN_PATTERNS)
+        second = painting.colour_apart(dice, [first, *colours[:2]], 40)
+        return pattern(dice, figure, size, rotation, first, second)
+
+
+def _check_classes(classes: Sequence[str]) -> tuple[str, ...]:
+    names = (classes,) if isinstance(classes, str) else tuple(classes)
+    unknown = [name for name in names if name not in CLASS_NAMES]
+    if unknown or not names or len(set(names)) != len(names):
+        raise LabkitError(
+            f"classes is {names!r}; give one or more of {', '.join(CLASS_NAMES)}, each once."
+        )
+    return names
+
+
+def _pixels(value: float | None, short: int, default: int, name: str) -> int:
+    if value is None:
+        return default
+    pixels = value * short if 0 < value < 1 else value
+    if not 8 <= pixels <= short * 0.75:
+        raise LabkitError(
+            f"{name} is {value!r}, which is {pixels:g} px; give 8 px to three quarters of the "
+            f"shorter side ({short * 3 // 4} px), or a share of that side below 1."
+        )
+    return int(pixels)
+
+
+def _draw_size(dice: Dice, smallest: int, largest: int) -> int:
+    """Small ones more often: the square of a number spread evenly over 0..1."""
+    return smallest + ((largest - smallest + 1) * dice.integer(0, 255) ** 2 >> 16)
+
+
+# ---- outlines ------------------------------------------------------------------------------------
+
+
+def outline(
+    dice: Dice, name: str, centre: tuple[int, int], size: int, rotation: Rotation
+) -> Coverage:
+    """A shape around a centre (1/64 pixel) of about the area of a square of `size` pixels."""
+    side = size * UNIT
+    long, short = dice.choice(_STRETCH)
+    if name == "ellipse":
+        # 9/16 is 1/√π: the circle with the area of the square.
+        half_axes = (side * 9 // 16 * long // 64, side * 9 // 16 * short // 64)
+        return painting.ellipse_coverage(centre, half_axes, rotation)
+    if name == "rectangle":
+        y, x = side * short // 128, side * long // 128
+        corners = [(-y, -x), (-y, x), (y, x), (y, -x)]
+    elif name == "triangle":
+        # Base and height, about 1.5 sides each (1.41 would be the square's area), and the apex
+        # between one end of the base and the other.
+        y, x = side * 48 * short // 64 // 64, side * 48 * long // 64 // 64
+        apex = x * dice.integer(-40, 40) // 64
+        corners = [(-y * 4 // 3, apex), (y * 2 // 3, x), (y * 2 // 3, -x)]
+    else:
+        radius = side * dice.integer(50, 54) // 64
+        inner = radius * dice.integer(27, 32) // 64
+        corners = [
+            (y * (inner if i % 2 else radius) // ONE, x * (inner if i % 2 else radius) // ONE)
+            for i, (y, x) in enumerate(_STAR)
+        ]
+    return painting.polygon_coverage([_turn(corner, centre, rotation) for corner in corners])
+
+
+def _turn(point: tuple[int, int], centre: tuple[int, int], rotation: Rotation) -> tuple[int, int]:
+    (y, x), (cosine, sine) = point, rotation
+    return (
+        centre[0] + ((x * sine + y * cosine) >> 12),
+        centre[1] + ((x * cosine - y * sine) >> 12),
+    )
+
+
+# ---- patterns: int32 colours [h, w, 3] for the window of a figure --------------------------------
+
+
+def _flat(
+    dice: Dice, figure: Coverage, size: int, rotation: Rotation, a: Colour, b: Colour
+) -> np.ndarray:
+    return np.broadcast_to(np.array(a, np.int32), (*figure.values.shape, 3))
+
+
+def _gradient(
+    dice: Dice, figure: Coverage, size: int, rotation: Rotation, a: Colour, b: Colour
+) -> np.ndarray:
+    height, width = figure.values.shape
+    along = painting.turned(height, width, (height // 2, width // 2), dice.rotation())
+    return painting.mix(a, b, np.clip(128 + along * 10 // size, 0, 256))
+
+
+def _stripes(
+    dice: Dice, figure: Coverage, size: int, rotation: Rotation, a: Colour, b: Colour
+) -> np.ndarray:
+    height, width = figure.values.shape
+    along = painting.turned(height, width, (height // 2, width // 2), rotation)
+    period = 16 * max(4, size // dice.integer(2, 5))
+    wave = painting.triangle_wave(along + dice.integer(0, period), period)
+    # A steep slope instead of a step: the stripes' edges are as soft as the outline.
+    return painting.mix(a, b, np.clip((wave - 128) * period // 64 + 128, 0, 256))
+
+
+def _checks(
+    dice: Dice, figure: Coverage, size: int, rotation: Rotation, a: Colour, b: Colour
+) -> np.ndarray:
+    height, width = figure.values.shape
+    middle, across = (height // 2, width // 2), (-rotation[1], rotation[0])
+    side = 16 * max(3, size // dice.integer(3, 6))
+    u = painting.turned(height, width, middle, rotation) // side
+    v = painting.turned(height, width, middle, across) // side
+    return painting.mix(a, b, ((u + v) & 1) * np.int32(256))
+
+
+def _speckle(
+    dice: Dice, figure: Coverage, size: int, rotation: Rotation, a: Colour, b: Colour
+) -> np.ndarray:
+    noise = painting.smooth_noise(dice, *figure.values.shape, max(2, size // 10))
+    return painting.mix(a, b, np.clip((noise - 110) * 3, 0, 256))
+
+
+_PATTERNS = (_flat, _flat, _gradient, _gradient, _stripes, _checks, _speckle)
+_PLAIN_PATTERNS = (_flat, _gradient)

@@ -1,0 +1,331 @@
+"""Masks: their boxes, their encodings, and the way between a small grid in a box and the image.
+
+A mask head predicts an m x m grid for every box; a training target is such a grid cut from the
+true mask. Both directions are here, and both follow one convention: pixel `i` covers `[i, i + 1)`
+and its value sits at its centre `i + 0.5`; cell `j` of a grid of `m` cells over the box side
+`[a, b)` covers an m-th of it and its value sits at the cell's centre.
+
+Resampling is separable: weights along y, weights along x, and the result is
+`rows @ grid @ columns.T`, computed for the pixels of the box only. numpy and pycocotools, no
+TensorFlow.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from pycocotools import mask as coco_mask
+
+from labkit.errors import LabkitError
+
+# ---- boxes ---------------------------------------------------------------------------------------
+
+
+def boxes_from_masks(masks: np.ndarray) -> np.ndarray:
+    """The tight boxes of masks.
+
+    Args:
+        masks: `[N, H, W]`, anything that is true where the instance is.
+
+    Returns:
+        float32 `[N, 4]`, `(y1, x1, y2, x2)` in pixels, half-open; zeros for an empty mask.
+    """
+    masks = np.asarray(masks, bool)
+    if masks.ndim != 3:
+        raise LabkitError(f"masks have shape {masks.shape}; give [N, H, W] (mask[None] for one).")
+    boxes = np.zeros((len(masks), 4), np.float32)
+    for box, mask in zip(boxes, masks, strict=True):
+        rows = np.flatnonzero(mask.any(axis=1))
+        if len(rows):
+            columns = np.flatnonzero(mask.any(axis=0))
+            box[:] = rows[0], columns[0], rows[-1] + 1, columns[-1] + 1
+    return boxes
+
+
+# ---- COCO's encodings ----------------------------------------------------------------------------
+#
+# Run lengths go down the columns (column-major), and the first run counts zeros. "Compressed" means
+# that the runs are written as text, five bits a character, each from the third run on as the
+# difference to the run two before it.
+
+
+def encode_rle(mask: np.ndarray) -> dict[str, Any]:
+    """COCO's compressed run lengths of a mask `[H, W]`: `{"size": [H, W], "counts": str}`."""
+    rle = coco_mask.encode(np.asfortranarray(np.asarray(mask, bool), dtype=np.uint8))
+    return {"size": [int(side) for side in rle["size"]], "counts": rle["counts"].decode("ascii")}
+
+
+def decode_segmentation(segmentation: Any, height: int, width: int) -> np.ndarray:
+    """A COCO `segmentation` as a mask.
+
+    Args:
+        segmentation: a list of polygons `[x, y, x, y, …]` (their union), or run lengths
+            `{"size": [height, width], "counts": …}` with a list (uncompressed) or a string.
+        height, width: of the image, in pixels.
+
+    Returns:
+        bool `[height, width]`. Polygons are filled by pycocotools, as COCO's evaluation does.
+
+    Raises:
+        LabkitError: a field is missing, malformed or does not fit the image.
+    """
+    if isinstance(segmentation, dict):
+        return _decode_rle(segmentation, height, width)
+    polygons = _checked_polygons(segmentation, height, width)
+    return coco_mask.decode(coco_mask.merge(coco_mask.frPyObjects(polygons, height, width))) > 0
+
+
+def _checked_polygons(segmentation: Any, height: int, width: int) -> list[list[float]]:
+    if not isinstance(segmentation, (list, tuple)):
+        raise LabkitError(
+            f"segmentation is {_kind(segmentation)}; give a list of polygons or run lengths "
+            '{"size", "counts"}.'
+        )
+    if not segmentation:
+        raise LabkitError("segmentation is an empty list; give at least one polygon.")
+    if all(_is_number(value) for value in segmentation):
+        raise LabkitError(
+            "segmentation is one flat list of numbers; a polygon is a list in this list, [[x, y, …]]."
+        )
+    return [_checked_polygon(polygon, height, width) for polygon in segmentation]
+
+
+def _checked_polygon(polygon: Any, height: int, width: int) -> list[float]:
+    if not isinstance(polygon, (list, tuple)) or not all(_is_number(value) for value in polygon):
+        raise LabkitError(
+            "segmentation holds a polygon that is not a list of numbers [x, y, x, y, …]."
+        )
+    if len(polygon) % 2 or len(polygon) < 6:
+        raise LabkitError(
+            f"segmentation holds a polygon of {len(polygon)} numbers; it takes an even number, 6 "
+            "at least (three corners)."
+        )
+    # pycocotools walks along the outline point by point: a corner at 1e12 would take for ever.
+    reach = 4 * (height + width)
+    if not all(-reach <= value <= reach for value in polygon):
+        raise LabkitError(
+            f"segmentation holds a corner far outside the image of {height} x {width}, or NaN; "
+            "coordinates are pixels of this image."
+        )
+    return [float(value) for value in polygon]
+
+
+def _decode_rle(rle: dict[str, Any], height: int, width: int) -> np.ndarray:
+    if "counts" not in rle or "size" not in rle:
+        raise LabkitError('segmentation lacks "size" or "counts"; run lengths need both.')
+    size, counts = rle["size"], rle["counts"]
+    if not isinstance(size, (list, tuple)) or list(size) != [height, width]:
+        raise LabkitError(
+            f"segmentation has size {size} but the image is {[height, width]} (height, width); "
+            "write the run lengths for this image."
+        )
+    if isinstance(counts, (str, bytes)):
+        counts = _runs_from_text(counts)
+    elif not isinstance(counts, (list, tuple)) or not all(
+        _is_number(run) and float(run).is_integer() for run in counts
+    ):
+        raise LabkitError(
+            "segmentation has counts that are neither text nor a list of whole numbers."
+        )
+    if any(run < 0 for run in counts) or sum(counts) != height * width:
+        raise LabkitError(
+            f"segmentation has run lengths that add up to {sum(counts)}, not to the "
+            f"{height * width} pixels of the image (or some are negative); write them again from the mask."
+        )
+    runs = np.array(counts, np.int64)
+    values = np.arange(len(runs)) % 2 == 1
+    return np.ascontiguousarray(np.repeat(values, runs).reshape(width, height).T)
+
+
+def _runs_from_text(text: str | bytes) -> list[int]:
+    """The run lengths in COCO's compressed text.
+
+    pycocotools has this too, but trusts the text; one read from a stranger's file is checked here.
+    """
+    data = text.encode("utf-8") if isinstance(text, str) else bytes(text)
+    runs: list[int] = []
+    value = shift = 0
+    for character in data:
+        bits = character - 48
+        if not 0 <= bits < 64 or shift > 60:
+            raise LabkitError("segmentation has counts that are not COCO's compressed run lengths.")
+        value |= (bits & 31) << shift
+        shift += 5
+        if bits & 32:  # more bits of this number follow
+            continue
+        if bits & 16:  # the sign, extended to the left
+            value -= 1 << shift
+        runs.append(value + runs[-2] if len(runs) > 2 else value)
+        value = shift = 0
+    if shift:
+        raise LabkitError("segmentation has counts that end in the middle of a number.")
+    return runs
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
+
+
+def _kind(value: Any) -> str:
+    return "missing" if value is None else f"of type {type(value).__name__}"
+
+
+# ---- mini-masks: from the image into the box -----------------------------------------------------
+
+
+def mini_mask(mask: np.ndarray, box: Any, size: tuple[int, int] = (56, 56)) -> np.ndarray:
+    """The part of a mask inside its box, as a small grid: what is kept of it in training.
+
+    A full-size mask of a hundred instances takes a hundred images' worth of memory; 56 x 56 cells
+    are still twice as fine as the 28 x 28 a mask head predicts.
+
+    Args:
+        mask: `[H, W]`, bool or 0/1.
+        box: `(y1, x1, y2, x2)` in pixels, need not be whole numbers.
+        size: rows and columns of the grid.
+
+    Returns:
+        bool `size`: the mask, interpolated bilinearly at the cells' centres, is at least 0.5. False
+        outside the image, and everywhere for a box without area. `expand_mini_mask` goes back.
+
+    Source: the idea of "mini-masks" is Matterport's; the coordinates are not (theirs round).
+    """
+    y1, x1, y2, x2 = _checked_box(box)
+    if y2 <= y1 or x2 <= x1:
+        return np.zeros(size, bool)
+    rows, top = _sample_pixels(y1, y2, size[0], mask.shape[0])
+    columns, left = _sample_pixels(x1, x2, size[1], mask.shape[1])
+    window = mask[top : top + rows.shape[1], left : left + columns.shape[1]]
+    return rows @ window.astype(np.float32) @ columns.T >= 0.5
+
+
+def expand_mini_mask(mini: np.ndarray, box: Any, height: int, width: int) -> np.ndarray:
+    """A mini-mask back in its image: bool `[height, width]`, the inverse of `mini_mask`.
+
+    Going there and back loses less than a cell: at most half of `box side / grid side` pixels
+    along the outline, and nothing where the box is small against the grid.
+    """
+    return paste_masks(np.asarray(mini, np.float32)[None], np.asarray(box)[None], height, width)[0]
+
+
+def _sample_pixels(start: float, stop: float, cells: int, length: int) -> tuple[np.ndarray, int]:
+    """Weights `[cells, n]` that interpolate `n` pixels, and the first of these, at cell centres.
+
+    Half a pixel next to the image's border has a neighbour on one side only and takes its value;
+    cells whose centre lies outside the image get no weight at all.
+    """
+    centres = start + (np.arange(cells) + 0.5) * ((stop - start) / cells)
+    position = np.clip(centres - 0.5, 0, length - 1)  # in units of pixel centres
+    below = np.minimum(position.astype(np.int64), max(length - 2, 0))
+    first, last = int(below[0]), min(int(below[-1]) + 1, length - 1)
+    pixels = np.arange(first, last + 1)
+    weights = np.maximum(1 - np.abs(position[:, None] - pixels), 0)
+    weights[(centres < 0) | (centres >= length)] = 0
+    return weights.astype(np.float32), first
+
+
+# ---- pasting: from the box into the image --------------------------------------------------------
+
+
+def paste_mask(
+    prob: np.ndarray, box: Any, height: int, width: int, method: str = "exact"
+) -> tuple[np.ndarray, int, int]:
+    """One predicted mask grid, resampled to the pixels of the image that its box touches.
+
+    Args:
+        prob: float `[m, m]` in 0..1, the grid that spans the box.
+        box: `(y1, x1, y2, x2)` in pixels; may reach beyond the image.
+        height, width: of the image.
+        method: "exact" samples the grid bilinearly at every pixel's centre, with zeros around
+            the grid; "integer" first widens the box by one cell all round and rounds it.
+
+    Returns:
+        `(window, top, left)`: float32 values for the rows from `top` and the columns from `left`;
+        everything outside the window is 0. The window is empty for a box without area.
+
+    Raises:
+        LabkitError: the box holds NaN, or there is no such method.
+
+    Source: "exact" is Detectron2's `paste_masks_in_image`, "integer" torchvision's.
+    """
+    if method not in ("exact", "integer"):
+        raise LabkitError(f'There is no paste method {method!r}; choose "exact" or "integer".')
+    prob = np.asarray(prob, np.float32)
+    y1, x1, y2, x2 = _checked_box(box)
+    if method == "exact":
+        rows, top = _sample_cells(y1, y2, prob.shape[0], height)
+        columns, left = _sample_cells(x1, x2, prob.shape[1], width)
+    else:
+        prob = np.pad(prob, 1)
+        rows, top = _resize_cells(y1, y2, prob.shape[0], height)
+        columns, left = _resize_cells(x1, x2, prob.shape[1], width)
+    return rows @ prob @ columns.T, top, left
+
+
+def paste_masks(
+    probs: np.ndarray,
+    boxes: np.ndarray,
+    height: int,
+    width: int,
+    threshold: float = 0.5,
+    method: str = "exact",
+) -> np.ndarray:
+    """Predicted mask grids `[N, m, m]` in boxes `[N, 4]` as masks: bool `[N, height, width]`.
+
+    A pixel belongs to the instance where the resampled grid is at least `threshold` (and above 0).
+    See `paste_mask` for the methods.
+    """
+    probs, boxes = np.asarray(probs), np.asarray(boxes)
+    if probs.ndim != 3 or boxes.shape != (len(probs), 4):
+        raise LabkitError(
+            f"Mask grids of shape {probs.shape} and boxes of shape {boxes.shape} do not go "
+            "together; give [N, m, m] and [N, 4]."
+        )
+    masks = np.zeros((len(probs), height, width), bool)
+    for mask, prob, box in zip(masks, probs, boxes, strict=True):
+        window, top, left = paste_mask(prob, box, height, width, method)
+        rows, columns = window.shape
+        mask[top : top + rows, left : left + columns] = (window >= threshold) & (window > 0)
+    return masks
+
+
+def _sample_cells(start: float, stop: float, cells: int, length: int) -> tuple[np.ndarray, int]:
+    """Weights `[n, cells]` of the cells at the centres of `n` pixels, and the first such pixel."""
+    if stop <= start:
+        return np.zeros((0, cells), np.float32), 0
+    cell = (stop - start) / cells
+    # Half a cell beyond the box the zeros around the grid have taken over.
+    first = int(np.clip(np.floor(start - cell / 2 - 0.5), 0, length))
+    last = int(np.clip(np.ceil(stop + cell / 2 + 0.5), first, length))
+    position = (np.arange(first, last) + 0.5 - start) / cell - 0.5
+    weights = np.maximum(1 - np.abs(position[:, None] - np.arange(cells)), 0)
+    return weights.astype(np.float32), first
+
+
+def _resize_cells(start: float, stop: float, cells: int, length: int) -> tuple[np.ndarray, int]:
+    """As `_sample_cells`, for a padded grid of `cells` in the box that torchvision makes of it.
+
+    The box is widened in float32 and cut off towards zero; its far pixel counts as inside, so a box
+    without area still covers one pixel.
+    """
+    start, stop = np.float32(start), np.float32(stop)
+    half = (stop - start) * np.float32(0.5) * np.float32(cells / (cells - 2))
+    centre = (stop + start) * np.float32(0.5)
+    low, high = int(centre - half), int(centre + half)
+    pixels = max(high - low + 1, 1)
+    first = min(max(low, 0), length)
+    last = max(min(high + 1, length), first)
+    position = (np.arange(first, last) - low + 0.5) * (cells / pixels) - 0.5
+    position = np.clip(position, 0, cells - 1)
+    weights = np.maximum(1 - np.abs(position[:, None] - np.arange(cells)), 0)
+    return weights.astype(np.float32), first
+
+
+def _checked_box(box: Any) -> tuple[float, float, float, float]:
+    values = [float(value) for value in box]
+    if len(values) != 4 or not np.isfinite(values).all():
+        raise LabkitError(
+            f"A box is (y1, x1, y2, x2), four finite numbers in pixels, not {values}."
+        )
+    return values[0], values[1], values[2], values[3]

@@ -8,6 +8,7 @@ SHELL := bash
 
 EXTRAS ?= lab,dev
 ARGS ?=
+PYTHON ?= python3.13 python3.12 python3.11 python3
 VENV := .venv
 STAMP := $(VENV)/.installed
 # A virtual environment does not survive being moved: the stamp holds where it was made, and the
@@ -55,7 +56,7 @@ clean: ## remove .venv and caches (runs/ stays)
 # Prints the Python to use, or says in one sentence what is missing.
 define FIND_PYTHON
 no_venv=""; \
-for name in $(or $(PYTHON),python3.13 python3.12 python3.11 python3); do \
+for name in $(PYTHON); do \
   "$$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || continue; \
   if "$$name" -c 'import ensurepip, venv' 2>/dev/null; then echo "$$name"; exit 0; fi; \
   no_venv="$$name"; \
@@ -64,7 +65,7 @@ if [ -n "$$no_venv" ]; then \
   version=$$("$$no_venv" -c 'import sys; print("%d.%d" % sys.version_info[:2])'); \
   echo "labkit: $$no_venv cannot make virtual environments (no ensurepip); on Debian or Ubuntu run: sudo apt install python$$version-venv" >&2; \
 else \
-  echo "labkit: no Python 3.11 or newer found (tried $(or $(PYTHON),python3.13, python3.12, python3.11, python3)); install one, or name it: make PYTHON=/path/to/python3 ..." >&2; \
+  echo "labkit: no Python 3.11 or newer found (tried $(PYTHON)); install one, or name it: make PYTHON=/path/to/python3 ..." >&2; \
 fi; \
 exit 1
 endef

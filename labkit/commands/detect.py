@@ -1,0 +1,67 @@
+"""`labkit detect`: pictures in, pictures with masks and a COCO json out."""
+
+import json
+import sys
+from pathlib import Path
+
+from labkit.commands.sources import image_files
+from labkit.errors import LabkitError
+from labkit.quiet import import_tensorflow
+
+
+def run(args) -> int:
+    files = image_files(args.images)
+    import_tensorflow()
+    from labkit.images import read_image
+    from labkit.training import load_model
+
+    model = load_model(args.weights)
+    out = Path(args.out)
+    out.mkdir(parents=True, exist_ok=True)
+    written = {"images": [], "annotations": [], "categories": [
+        {"id": i, "name": name} for i, name in enumerate(model.class_names, 1)
+    ]}  # fmt: skip
+    taken, broken = set(), 0
+    for number, path in enumerate(files, 1):
+        try:
+            image = read_image(path)
+        except LabkitError as error:  # one bad picture does not stop a folder of good ones
+            print(f"labkit detect: {error}", file=sys.stderr)
+            broken += 1
+            continue
+        found = model.detect(image, score_threshold=args.score, max_detections=args.max_dets)
+        picture = unused(out / f"{path.stem}.png", taken)
+        found.save(picture)
+        height, width = image.shape[:2]
+        written["images"].append(
+            {"id": number, "file_name": str(path), "height": height, "width": width}
+        )
+        for area, result in zip(found.areas, found.to_coco(image_id=number), strict=True):
+            number_of = len(written["annotations"]) + 1
+            result |= {"id": number_of, "area": float(area), "iscrowd": 0}
+            written["annotations"].append(result)
+        if not args.json:
+            print(f"{path}: {counts(found.names)} -> {picture}")
+    with open(out / "detections.json", "w", encoding="utf-8") as file:
+        json.dump(written, file)
+    if args.json:
+        print(json.dumps(written, indent=2))
+    else:
+        print(f"{len(written['annotations'])} objects in {len(written['images'])} pictures: "
+              f"{out / 'detections.json'}")  # fmt: skip
+    return 2 if broken else 0
+
+
+def unused(path: Path, taken: set[Path]) -> Path:
+    """path, or path-2, path-3 ... for pictures of the same name from different folders."""
+    candidate, number = path, 1
+    while candidate in taken:
+        number += 1
+        candidate = path.with_stem(f"{path.stem}-{number}")
+    taken.add(candidate)
+    return candidate
+
+
+def counts(names: list[str]) -> str:
+    """ "3 disc, 1 square"."""
+    return ", ".join(f"{names.count(name)} {name}" for name in sorted(set(names))) or "nothing"

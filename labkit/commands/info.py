@@ -1,0 +1,95 @@
+"""`labkit info`: what is installed, or what a run is."""
+
+import json
+import os
+import platform
+from pathlib import Path
+
+from labkit.config import PRESETS
+from labkit.quiet import import_tensorflow, only_json_on_stdout
+
+
+def run(args) -> int:
+    with only_json_on_stdout(args.json):
+        facts = describe_run(Path(args.run)) if args.run else describe_installation()
+    if args.json:
+        print(json.dumps(facts, indent=2))
+    else:
+        print_facts(facts)
+    return 0
+
+
+def describe_installation() -> dict:
+    """Versions, devices and presets. Builds every preset once to count its parameters."""
+    tf = import_tensorflow()
+    from importlib.metadata import version
+
+    from labkit.model import MaskRCNN
+
+    packages = ("labkit", "tensorflow", "keras", "numpy", "pycocotools")
+    presets = {}
+    for name, config in PRESETS.items():
+        model = MaskRCNN(config, [f"class {i}" for i in range(1, 81)])
+        presets[name] = {
+            "parameters": model.count_params(),
+            "image": f"{config.image_min_side} to {config.image_max_side} px",
+            "backbone": config.backbone,
+        }
+    return {
+        "versions": {"python": platform.python_version()} | {p: version(p) for p in packages},
+        "devices": [device.name.removeprefix("/physical_device:")
+                    for device in tf.config.list_physical_devices()],
+        "cores": os.cpu_count(),
+        "presets (with 80 classes)": presets,
+    }  # fmt: skip
+
+
+def describe_run(run_dir: Path) -> dict:
+    """What a run was trained on, how far it is, and how good."""
+    import_tensorflow()
+    from labkit.training import History
+    from labkit.training.checkpoints import latest_checkpoint, read_run
+
+    record, history = read_run(run_dir), History.load(run_dir)
+    config, settings = record["config"], record["settings"]
+    checkpoint = latest_checkpoint(run_dir)
+    facts = {
+        "run": str(run_dir),
+        "classes": record["class_names"],
+        "training pictures": record["images"],
+        "backbone": config["backbone"],
+        "image": f"{config['image_min_side']} to {config['image_max_side']} px"
+        if config["resize"] != "none" else "native",
+        "seed": config["seed"],
+        "steps": {"done": len(history), "planned": settings["steps"],
+                  "batch size": settings["batch_size"],
+                  "last checkpoint": checkpoint.name if checkpoint else "none yet",
+                  "complete": (run_dir / "model.weights.h5").exists()},
+        "versions": record["versions"],
+    }  # fmt: skip
+    if history.rows:
+        facts["losses at the end"] = {k: v for k, v in history.rows[-1].items() if k != "step"}
+    if history.validation:
+        facts["validation on the way"] = history.validation[-1]
+    if (run_dir / "metrics.json").exists():
+        metrics = json.loads((run_dir / "metrics.json").read_text(encoding="utf-8"))
+        facts["metrics"] = {k: v for k, v in metrics.items() if k != "per_class"}
+    return facts
+
+
+def print_facts(facts: dict, indent: str = "") -> None:
+    """Nested dicts as indented lines "name: value"."""
+    for name, value in facts.items():
+        if isinstance(value, dict):
+            print(f"{indent}{name}:")
+            print_facts(value, indent + "  ")
+        else:
+            print(f"{indent}{name}: {readable(value)}")
+
+
+def readable(value) -> str:
+    if isinstance(value, list | tuple):
+        return ", ".join(map(readable, value))
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return str(value)
+    return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"

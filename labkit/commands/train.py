@@ -1,0 +1,174 @@
+"""`labkit train`: options become data, a Config and TrainSettings; `labkit.training` trains."""
+
+import dataclasses
+import difflib
+import json
+import os
+import time
+from pathlib import Path
+
+from labkit.commands.sources import chosen_data, coco
+from labkit.config import Config
+from labkit.errors import LabkitError
+from labkit.quiet import import_tensorflow
+
+DEFAULT_PRESET = "tiny"
+DATA_FILE = "data.json"  # in a run's folder: the data it was started on
+
+
+def run(args) -> int:
+    run_dir = Path(args.run)
+    going_on = args.resume and (run_dir / "run.json").exists()
+    choice = data_options(args, run_dir, going_on)
+    dataset, validation = training_data(choice)
+    import_tensorflow()
+    import keras
+
+    from labkit import training
+    from labkit.model import MaskRCNN
+
+    config, settings = chosen_settings(args, dataset, run_dir if going_on else None)
+    if validation is not None and not settings.validate_every:
+        # three times on the way; the fourth is at the end
+        settings = settings.replace(validate_every=settings.steps // 4 + 1)
+    model = MaskRCNN(config, dataset.class_names)
+    print(f"{dataset!r}")
+    print(f"{model.count_params():,} parameters, {settings.steps} steps of {settings.batch_size}")
+
+    def remember_data(logs=None):  # not sooner: a refused run must leave a folder as it was
+        (run_dir / DATA_FILE).write_text(json.dumps(choice, indent=2), encoding="utf-8")
+
+    begin = time.monotonic()
+    history = training.train(
+        model, dataset, run_dir, settings, validation=validation, resume=args.resume,
+        callbacks=[keras.callbacks.LambdaCallback(on_train_begin=remember_data)],
+    )  # fmt: skip
+    report_run(model, history, validation, run_dir, time.monotonic() - begin)
+    return 0
+
+
+def data_options(args, run_dir: Path, going_on: bool) -> dict:
+    """The options that say which data; a resumed run remembers its own."""
+    remembered = run_dir / DATA_FILE
+    files = ("annotations", "images", "val_annotations", "val_images")
+    if going_on and remembered.exists() and not (args.data or any(getattr(args, f) for f in files)):
+        return json.loads(remembered.read_text(encoding="utf-8"))
+    choice = {f: os.path.abspath(path) for f in files if (path := getattr(args, f))}
+    size = args.image_size if isinstance(args.image_size, int) else None
+    return choice | {"data": args.data, "image_size": size}
+
+
+def training_data(choice: dict):
+    """The data to train on and the data to measure on, which is None where none is given."""
+    dataset = chosen_data(choice, "train")
+    annotations, images = choice.get("val_annotations"), choice.get("val_images")
+    if choice.get("data"):
+        if annotations or images:
+            raise LabkitError(
+                "--val-annotations and --val-images go with --annotations; --data brings its own "
+                "validation pictures."
+            )
+        return dataset, chosen_data(choice, "val")
+    if not annotations and not images:
+        return dataset, None
+    return dataset, coco(annotations, images, "--val-annotations", "--val-images")
+
+
+def chosen_settings(args, dataset, stored: Path | None):
+    """Config and TrainSettings, a stored run's or the preset's, with what the options change."""
+    from labkit.training import TrainSettings
+    from labkit.training.checkpoints import read_run
+
+    if stored:
+        record = read_run(stored)
+        config = Config.from_dict(record["config"])
+        return changed_settings(config, TrainSettings.from_dict(record["settings"]), args)
+    preset = args.preset or DEFAULT_PRESET
+    config = Config.preset(preset, max_instances=max(1, dataset.max_instances))
+    settings = TrainSettings.preset(preset)
+    if args.data == "digits":  # a mirrored 2 is no 2
+        settings = settings.replace(augment=dataclasses.replace(settings.augment, mirror=False))
+    return changed_settings(config, settings, args)
+
+
+def changed_settings(config: Config, settings, args):
+    """Both with what the options say. Resuming, the library refuses what must not change."""
+    for_config = {} if args.seed is None else {"seed": args.seed}
+    given = {name: getattr(args, name) for name in ("steps", "batch_size", "learning_rate")}
+    for_settings = {name: value for name, value in given.items() if value is not None}
+    if args.deterministic:
+        for_settings["deterministic"] = True
+    if args.image_size == "native":
+        for_config["resize"] = "none"
+    elif args.image_size:
+        longest = config.image_max_side * args.image_size // config.image_min_side
+        for_config |= {"image_min_side": args.image_size, "image_max_side": longest}
+        for_settings["canvas"] = (-(-args.image_size // 32) * 32,) * 2
+    if args.crop:
+        for_settings["canvas"] = (args.crop, args.crop)
+    for assignment in args.set:
+        name, _, text = assignment.partition("=")
+        if name in config.to_dict():
+            for_config[name] = parsed(name, text, getattr(config, name))
+        elif name.startswith("augment."):
+            augment = for_settings.get("augment", settings.augment)
+            for_settings["augment"] = changed_augment(augment, name.partition(".")[2], text)
+        elif name in settings.to_dict():
+            for_settings[name] = parsed(name, text, getattr(settings, name))
+        else:
+            raise LabkitError(unknown_setting(name, config, settings))
+    return config.replace(**for_config), settings.replace(**for_settings)
+
+
+def changed_augment(augment, name: str, text: str):
+    if not hasattr(augment, name):
+        names = ", ".join(field.name for field in dataclasses.fields(augment))
+        raise LabkitError(f"--set augment.{name}: there is no such field; there are: {names}.")
+    value = parsed(f"augment.{name}", text, getattr(augment, name))
+    return dataclasses.replace(augment, **{name: value})
+
+
+def unknown_setting(name: str, config: Config, settings) -> str:
+    known = [field.name for part in (config, settings) for field in dataclasses.fields(part)]
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean '{near[0]}'?" if near else "see labkit.Config and labkit.TrainSettings."
+    return f"--set {name}: neither Config nor TrainSettings has such a field; {hint}"
+
+
+def parsed(name: str, text: str, present):
+    """What a --set writes for a field that has the value `present` now.
+
+    Raises LabkitError where a number or true/false is wanted and something else was written.
+    """
+    if isinstance(present, tuple):
+        items = [item for item in text.strip("[]()").split(",") if item.strip()]
+        return tuple(parsed(name, item, 0.0) for item in items)
+    if isinstance(present, str):
+        return text
+    if isinstance(present, bool):
+        if text.lower() in ("true", "false"):
+            return text.lower() == "true"
+        raise LabkitError(f"--set {name}: write true or false, not '{text}'.")
+    for number in (int, float):
+        try:
+            return number(text)
+        except ValueError:
+            continue
+    raise LabkitError(f"--set {name}: '{text}' is not a number.")
+
+
+def report_run(model, history, validation, run_dir: Path, seconds: float) -> None:
+    """AP of the finished model, metrics.json, the loss curves, and where they are."""
+    from labkit import viz
+    from labkit.evaluation import evaluate as measure
+
+    metrics = {"train_seconds": round(seconds, 1), "steps": len(history)}
+    if validation is not None:
+        # where a model may find more than 100 objects, count them: crowded pictures need it
+        evaluation = measure(model, validation, max_dets=max(100, model.config.detections))
+        metrics |= evaluation.to_dict()
+        print(evaluation)
+    (run_dir / "metrics.json").write_text(json.dumps(metrics, indent=2), encoding="utf-8")
+    (run_dir / "figures").mkdir(exist_ok=True)
+    viz.save(viz.loss_curves(history.to_dict()), run_dir / "figures" / "losses.png")
+    print(f"The model is in {run_dir}/; try: labkit detect --weights {run_dir} PICTURE")

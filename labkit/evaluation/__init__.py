@@ -1,0 +1,11 @@
+"""How good is a model: COCO average precision, precision-recall curves, confusion.
+
+All COCO numbers are computed by pycocotools; what is here feeds it, checks its input, and shows
+what it found.
+"""
+
+from labkit.evaluation.coco import evaluate, evaluate_results
+from labkit.evaluation.confusion import confusion_matrix
+from labkit.evaluation.result import Evaluation, PrecisionRecall
+
+__all__ = ["Evaluation", "PrecisionRecall", "confusion_matrix", "evaluate", "evaluate_results"]

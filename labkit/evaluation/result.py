@@ -1,0 +1,149 @@
+"""What an evaluation found: the numbers, the curves, and how they look in print."""
+
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from labkit.errors import LabkitError
+from labkit.evaluation import report
+
+
+@dataclass
+class PrecisionRecall:
+    """Precision-recall curves of K classes at T IoU thresholds, as pycocotools makes them.
+
+    precision: float64 [T, R, K], the best precision at that recall or beyond (hence monotone);
+        0 where that recall is never reached, -1 for a class without ground truth.
+    scores: float64 [T, R, K], the score of the detection at which the recall is reached.
+    recall: float64 [T, K], the highest recall reached; -1 for a class without ground truth.
+    iou_thresholds: [T] (0.50, 0.55, … 0.95). recall_thresholds: [R] (0, 0.01, … 1).
+    """
+
+    precision: np.ndarray
+    scores: np.ndarray
+    recall: np.ndarray
+    iou_thresholds: np.ndarray
+    recall_thresholds: np.ndarray
+
+    def at(self, iou: float | None) -> np.ndarray:
+        """[R, K]: the curves at one IoU threshold, or averaged over all of them for None.
+
+        The mean of a column is that class's AP. Raises LabkitError for another threshold.
+        """
+        if iou is None:
+            return self.precision.mean(axis=0)
+        return self.precision[self._index(iou)]
+
+    def mean_at(self, iou: float | None) -> np.ndarray:
+        """[R]: the same, averaged over the classes that have ground truth; its mean is the AP."""
+        curves = self.at(iou)
+        present = self.precision[0, 0] > -1
+        return curves[:, present].mean(axis=1) if present.any() else np.full(len(curves), -1.0)
+
+    def _index(self, iou: float) -> int:
+        near = np.flatnonzero(np.isclose(self.iou_thresholds, iou))
+        if not len(near):
+            raise LabkitError(
+                f"There is no curve at IoU {iou}; the thresholds are 0.5, 0.55, … 0.95."
+            )
+        return int(near[0])
+
+
+@dataclass(repr=False)
+class Evaluation:
+    """COCO numbers of one set of results. `print` it, or let a notebook show it.
+
+    bbox, segm: {"AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs", "ARm",
+        "ARl"}, the twelve COCO numbers for boxes and for masks; None if not evaluated. -1 means
+        that there is no ground truth to measure it on. The name of the third AR follows max_dets.
+    per_class: {name: {"objects": ground-truth objects that are no crowds,
+        "bbox": {"AP", "AP50", "AP75"}, "segm": {…}}}, in the data set's order.
+    curves: {"bbox": PrecisionRecall, "segm": PrecisionRecall}, at max_dets, objects of any size.
+    coco_gt, results: what was compared, in COCO's form (masks as RLE), ready for `json.dump`.
+    notes: what the reader of the numbers should know.
+    """
+
+    class_names: tuple[str, ...]
+    max_dets: int
+    bbox: dict[str, float] | None
+    segm: dict[str, float] | None
+    per_class: dict[str, dict]
+    curves: dict[str, PrecisionRecall]
+    coco_gt: dict
+    results: list[dict]
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def images(self) -> int:
+        """How many images were evaluated, those without objects included."""
+        return len(self.coco_gt["images"])
+
+    @property
+    def objects(self) -> int:
+        """How many ground-truth objects count (crowds do not)."""
+        return sum(not annotation["iscrowd"] for annotation in self.coco_gt["annotations"])
+
+    @property
+    def crowds(self) -> int:
+        """How many regions are crowds: detections inside them are neither right nor wrong."""
+        return len(self.coco_gt["annotations"]) - self.objects
+
+    def operating_point(self, name: str, iou: float = 0.5, kind: str = "segm") -> dict:
+        """Where one class's F1 is best: {"score", "precision", "recall", "f1"}.
+
+        A score threshold to start from. It is read off the evaluated curve (101 recalls, precision
+        made monotone), so precision is the best at that recall or beyond.
+
+        Raises:
+            LabkitError: unknown class or kind, or the class has no ground truth.
+        """
+        if name not in self.class_names or kind not in self.curves:
+            raise LabkitError(
+                f"There is no curve for {name!r} ({kind}); classes: {', '.join(self.class_names)}; "
+                f"kinds: {', '.join(self.curves)}."
+            )
+        curves, k = self.curves[kind], self.class_names.index(name)
+        precision = curves.at(iou)[:, k]
+        if precision[0] < 0:
+            raise LabkitError(f"{name!r} has no ground truth, so no threshold is best for it.")
+        recall = curves.recall_thresholds
+        f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-12)
+        best = int(f1.argmax())
+        return {
+            "score": float(curves.scores[curves._index(iou), best, k]),
+            "precision": float(precision[best]),
+            "recall": float(recall[best]),
+            "f1": float(f1[best]),
+        }
+
+    def to_dict(self) -> dict:
+        """The numbers without curves and masks, ready for JSON."""
+        return {
+            "images": self.images,
+            "objects": self.objects,
+            "crowds": self.crowds,
+            "detections": len(self.results),
+            "max_dets": self.max_dets,
+            "bbox": self.bbox,
+            "segm": self.segm,
+            "per_class": self.per_class,
+            "notes": list(self.notes),
+        }
+
+    def to_json(self, path: str | os.PathLike | None = None) -> str:
+        """`to_dict` as JSON text; also written to `path` if one is given."""
+        text = json.dumps(self.to_dict(), indent=2, ensure_ascii=False)
+        if path is not None:
+            Path(path).write_text(text + "\n", encoding="utf-8")
+        return text
+
+    def __str__(self) -> str:
+        return report.as_text(self)
+
+    __repr__ = __str__  # in a console the table is what one wants to see, not ten megabytes of RLE
+
+    def _repr_html_(self) -> str:
+        return report.as_html(self)

@@ -1,0 +1,119 @@
+"""The confusion matrix, on cases small enough to count by hand."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from labkit.detections import Detections
+from labkit.errors import LabkitError
+from labkit.evaluation import confusion_matrix, evaluate_results
+from labkit.masks import boxes_from_masks, encode_rle
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+SIZE = (40, 60)
+
+
+def patch(y, x, height=10, width=10):
+    mask = np.zeros(SIZE, bool)
+    mask[y : y + height, x : x + width] = True
+    return mask
+
+
+def truth_of(objects):
+    """objects: (image id, category id, mask, is it a crowd)."""
+    return {
+        "images": [{"id": i, "height": SIZE[0], "width": SIZE[1]} for i in (1, 2)],
+        "categories": [{"id": 5, "name": "disc"}, {"id": 9, "name": "ring"}],
+        "annotations": [
+            {
+                "image_id": image_id,
+                "category_id": category,
+                "segmentation": encode_rle(mask),
+                "iscrowd": int(crowd),
+            }
+            for image_id, category, mask, crowd in objects
+        ],
+    }
+
+
+def found(image_id, class_ids, scores, masks):
+    masks = np.array(masks, bool).reshape(-1, *SIZE)
+    return Detections(
+        boxes_from_masks(masks),
+        scores,
+        class_ids,
+        masks=masks,
+        class_names=("disc", "ring"),
+        image_size=SIZE,
+        image_id=image_id,
+    )
+
+
+def test_right_confused_missed_and_false_alarms():
+    truth = truth_of(
+        [
+            (1, 5, patch(0, 0), False),
+            (1, 9, patch(0, 20), False),
+            (1, 9, patch(0, 40), False),
+            (2, 5, patch(20, 20), False),
+        ]
+    )
+    detections = [
+        found(1, [1, 1, 2], [0.9, 0.8, 0.7], [patch(0, 0), patch(1, 20), patch(25, 0)]),
+        found(2, [1], [0.3], [patch(20, 20)]),  # too weak
+    ]
+    matrix = confusion_matrix(truth, detections)
+    #                         missed disc ring
+    assert matrix.tolist() == [[0, 0, 1], [1, 1, 0], [1, 1, 0]]
+    assert confusion_matrix(truth, detections, score_threshold=0.3)[1].tolist() == [0, 2, 0]
+    assert confusion_matrix(truth, detections, iou_threshold=0.95)[2].tolist() == [2, 0, 0]
+
+
+def test_the_better_score_takes_the_object():
+    truth = truth_of([(1, 5, patch(0, 0), False)])
+    both = found(1, [1, 2], [0.7, 0.8], [patch(0, 0), patch(0, 1)])
+    assert confusion_matrix(truth, both).tolist() == [[0, 1, 0], [0, 0, 1], [0, 0, 0]]
+
+
+def test_what_lies_in_a_crowd_is_not_counted():
+    truth = truth_of([(1, 5, patch(0, 0, 30, 30), True)])
+    inside = found(1, [2], [0.9], [patch(5, 5)])
+    assert confusion_matrix(truth, inside).sum() == 0
+    outside = found(1, [2], [0.9], [patch(5, 45)])
+    assert confusion_matrix(truth, outside).tolist() == [[0, 0, 1], [0] * 3, [0] * 3]
+
+
+def test_nothing_at_all():
+    assert confusion_matrix(truth_of([]), []).tolist() == [[0] * 3] * 3
+    assert confusion_matrix(truth_of([(1, 9, patch(0, 0), False)]), []).sum() == 1
+    assert confusion_matrix(truth_of([]), [found(1, [], [], [])]).sum() == 0
+
+
+def test_files_and_evaluations_fit_too():
+    files = GOLDEN / "coco_main_gt.json", GOLDEN / "coco_main_dt.json"
+    evaluation = evaluate_results(*files)
+    for iou_type in ("segm", "bbox"):
+        matrix = confusion_matrix(*files, iou_type=iou_type)
+        np.testing.assert_array_equal(
+            matrix, confusion_matrix(evaluation.coco_gt, evaluation.results, iou_type=iou_type)
+        )
+        objects = [numbers["objects"] for numbers in evaluation.per_class.values()]
+        assert matrix[1:].sum(axis=1).tolist() == objects
+        assert matrix[0, 0] == 0
+        strong = sum(result["score"] >= 0.5 for result in evaluation.results)
+        assert matrix[:, 1:].sum() <= strong  # those in crowds are not counted
+
+
+def test_bad_input_is_named():
+    one = found(1, [1], [0.9], [patch(0, 0)])
+    with pytest.raises(LabkitError, match="two Detections carry the image id 1"):
+        confusion_matrix(truth_of([]), [one, one])
+    with pytest.raises(LabkitError, match="image_id 7 is not among"):
+        confusion_matrix(truth_of([]), found(7, [1], [0.9], [patch(0, 0)]))
+    with pytest.raises(LabkitError, match="'segm' or 'bbox'"):
+        confusion_matrix(truth_of([]), [], iou_type="mask")
+    boxes = [{"image_id": 1, "category_id": 5, "score": 0.9, "bbox": [0, 0, 9, 9]}]
+    with pytest.raises(LabkitError, match="compare boxes with iou_type='bbox'"):
+        confusion_matrix(truth_of([]), boxes)
+    assert confusion_matrix(truth_of([]), boxes, iou_type="bbox")[0, 1] == 1

@@ -1,0 +1,196 @@
+"""One picture with its instances: masks, boxes and labels."""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from contourpy import contour_generator
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from labkit.detections import Detections
+from labkit.viz.colors import ink_on, instance_color
+from labkit.viz.labels import place_labels, plain_text
+
+MASK_ALPHA = 0.45
+EMPTY_CANVAS = 235  # the grey of a picture that was not kept
+LONG_SIDE = 7.0  # inches of a figure made for one picture
+
+
+def draw_instances(
+    image: np.ndarray,
+    boxes: np.ndarray,
+    masks: Iterable[np.ndarray] | None = None,
+    labels: Sequence[str] | None = None,
+    scores: Sequence[float] | None = None,
+    ax: Axes | None = None,
+    *,
+    colors: Sequence | None = None,
+    dashed: bool | Sequence[bool] = False,
+    font_size: float | None = None,
+    line_width: float = 1.8,
+    title: str | None = None,
+) -> Figure:
+    """Draws instances over their picture.
+
+    Args:
+        image: uint8 [H, W, 3] RGB.
+        boxes: float32 [N, 4], (y1, x1, y2, x2) in pixels.
+        masks: bool [N, H, W], or anything that yields N masks (one at a time is enough).
+        labels: N texts, such as class names.
+        scores: N numbers, written behind the labels.
+        ax: where to draw; by default a new figure in the picture's proportions.
+        colors: N colours; by default the ten instance colours in turn.
+        dashed: True for the truth, False for what was predicted; or one for each.
+        font_size, line_width: in points; by default the text is smaller where there is more of it.
+        title: above the picture.
+
+    Returns:
+        The Figure (of `ax`, if that was given). Boxes and outlines have a white halo, so that they
+        are seen on dark and bright ground; labels avoid each other where there is room.
+    """
+    image = np.asarray(image)
+    boxes = np.asarray(boxes, np.float32).reshape(-1, 4)
+    count = len(boxes)
+    colors = [instance_color(i) for i in range(count)] if colors is None else list(colors)
+    dashes = [dashed] * count if isinstance(dashed, (bool, np.bool_)) else list(dashed)
+    ax = _new_axes(image, title) if ax is None else ax
+    font_size = _font_size(count) if font_size is None else font_size
+
+    painted, outlines = _paint(image, [] if masks is None else masks, colors)
+    height, width = image.shape[:2]
+    smooth = "nearest" if max(height, width) < 400 else "antialiased"
+    ax.imshow(painted, extent=(0, width, height, 0), interpolation=smooth)
+    ax.set(xlim=(0, width), ylim=(height, 0), xticks=[], yticks=[])
+    ax.spines[:].set_visible(False)
+    _draw_outlines(ax, outlines, colors, dashes, line_width * 0.7)
+    for (y1, x1, y2, x2), color, dash in zip(boxes.tolist(), colors, dashes, strict=True):
+        _draw_box(ax, (y1, x1, y2, x2), color, dash, line_width)
+    texts = _texts(labels, scores, count)
+    if texts:
+        place_labels(ax, boxes, texts, colors, [ink_on(c) for c in colors], font_size)
+    if title:
+        ax.set_title(plain_text(title, 80), fontsize=font_size + 1, loc="left")
+    return ax.figure
+
+
+def draw_detections(
+    detections: Detections,
+    ax: Axes | None = None,
+    *,
+    color_by: str = "auto",
+    image: np.ndarray | None = None,
+    **options,
+) -> Figure:
+    """Draws Detections over their picture.
+
+    Args:
+        color_by: "class" gives each class its colour, "instance" each object; "auto" is by class
+            where there is more than one.
+        image: the picture, if the detections do not carry it; else a grey canvas is used.
+        ax, options: as in `draw_instances`.
+    """
+    image = detections.image if image is None else image
+    if image is None:
+        image = np.full((*detections.image_size, 3), EMPTY_CANVAS, np.uint8)
+    ids = detections.class_ids
+    if color_by == "auto":
+        color_by = "class" if len(detections.class_names) > 1 else "instance"
+    if color_by not in ("class", "instance"):
+        raise ValueError(f"color_by is {color_by!r}; it must be 'auto', 'class' or 'instance'.")
+    numbers = ids - 1 if color_by == "class" else range(len(ids))
+    options.setdefault("title", None if len(detections) else "no detections")
+    return draw_instances(
+        image,
+        detections.boxes,
+        detections.each_mask() if detections.has_masks else None,
+        detections.names,
+        detections.scores,
+        ax,
+        **{"colors": [instance_color(int(i)) for i in numbers], **options},
+    )
+
+
+def _new_axes(image: np.ndarray, title: str | None) -> Axes:
+    height, width = image.shape[:2]
+    scale = LONG_SIDE / max(height, width)
+    # A very long picture still gets an inch and a half, or its labels would have no room.
+    wide, high = max(width * scale, 1.5), max(height * scale, 1.5)
+    head = 0.3 if title else 0.0
+    figure = Figure(figsize=(wide, high + head))
+    return figure.add_axes((0.01, 0.01, 0.98, (0.98 * high) / (high + head)))
+
+
+def _font_size(count: int) -> float:
+    return 10 if count <= 12 else 8 if count <= 40 else 6
+
+
+def _texts(labels, scores, count: int) -> list[str]:
+    if labels is None and scores is None:
+        return []
+    labels = [""] * count if labels is None else [plain_text(label) for label in labels]
+    if scores is None:
+        return labels
+    return [f"{a} {s:.2f}".strip() for a, s in zip(labels, scores, strict=True)]
+
+
+def _paint(image: np.ndarray, masks: Iterable[np.ndarray], colors: Sequence):
+    """The picture with translucent masks, and each mask's outline as a list of [P, 2] (x, y)."""
+    painted = image[..., :3].astype(np.float32)
+    outlines = []
+    for mask, color in zip(masks, colors, strict=False):
+        mask = np.asarray(mask, bool)
+        rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+        if not len(rows):
+            outlines.append([])
+            continue
+        y, x = rows[0], columns[0]
+        window = (slice(y, rows[-1] + 1), slice(x, columns[-1] + 1))
+        inside = mask[window]
+        tint = 255 * np.array(to_rgb(color), np.float32)
+        painted[window][inside] += MASK_ALPHA * (tint - painted[window][inside])
+        outlines.append(_outline(inside, y, x))
+    return painted.round().clip(0, 255).astype(np.uint8), outlines
+
+
+def _outline(inside: np.ndarray, y: int, x: int) -> list[np.ndarray]:
+    """The contour of a mask through its border, closed where it meets the window's edge."""
+    padded = np.pad(inside, 1).astype(np.float32)
+    lines = contour_generator(z=padded).lines(0.5)
+    # Sample (row, column) of the padded window is the centre of pixel (row - 1, column - 1).
+    return [line + (x - 0.5, y - 0.5) for line in lines]
+
+
+def _dash(dashed: bool):
+    return (0, (5, 2)) if dashed else "solid"
+
+
+def _draw_outlines(ax: Axes, outlines, colors, dashes, width: float) -> None:
+    for lines, color, dashed in zip(outlines, colors, dashes, strict=False):
+        ax.add_collection(
+            LineCollection(lines, colors=[color], linewidths=width, linestyles=[_dash(dashed)]),
+            autolim=False,
+        )
+
+
+def _draw_box(ax: Axes, box, color, dashed: bool, width: float) -> None:
+    """A box in its colour over a wider white one, which shows between the dashes too."""
+    y1, x1, y2, x2 = box
+    for edge, line_width, style in (
+        ("white", width + 1.2, "solid"),
+        (color, width, _dash(dashed)),
+    ):
+        ax.add_patch(
+            Rectangle(
+                (x1, y1),
+                x2 - x1,
+                y2 - y1,
+                fill=False,
+                edgecolor=edge,
+                linewidth=line_width,
+                linestyle=style,
+                joinstyle="miter",
+            )
+        )

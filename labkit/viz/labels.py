@@ -1,0 +1,94 @@
+"""Where the labels of a crowded picture go: beside their box, and not over one another."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+
+MANY = 30  # from so many labels on, one that finds no free place is left out
+PADDING = 1.6  # points between a label's text and its edge
+
+
+def place_labels(
+    ax: Axes,
+    boxes: np.ndarray,
+    texts: Sequence[str],
+    colors: Sequence,
+    inks: Sequence[str],
+    font_size: float,
+) -> None:
+    """Writes `texts` beside `boxes` [N, 4] (y1, x1, y2, x2), the first ones with first choice.
+
+    A label stands above its box, else below it, else inside it; where everything is taken it goes
+    where it hides least, or, among more than 30, nowhere.
+    """
+    scale = _pixels_per_point(ax)
+    height = (1.25 * font_size + 2 * PADDING) * scale
+    bounds = ax.get_xlim()[1], ax.get_ylim()[0]
+    taken = np.zeros((0, 4))
+    for box, text, color, ink in zip(boxes.tolist(), texts, colors, inks, strict=True):
+        width = (0.6 * font_size * len(text.replace("\\", "")) + 2 * PADDING) * scale
+        places = _places(box, height, width, bounds)
+        hidden = [_overlap(place, taken) for place in places]
+        best = int(np.argmin(hidden))
+        if hidden[best] > 0 and len(texts) > MANY:
+            continue
+        taken = np.vstack((taken, places[best]))
+        y, x = places[best][:2]
+        ax.text(
+            x + PADDING * scale,
+            y + height / 2,
+            text,
+            fontsize=font_size,
+            color=ink,
+            va="center_baseline",
+            bbox={"facecolor": color, "edgecolor": "white", "linewidth": 0.6, "pad": PADDING},
+            zorder=5,
+        )
+
+
+def plain_text(text: str, most: int = 24, keep: str = "start") -> str:
+    """A name from somebody's file as matplotlib should draw it: one line, and as it is written.
+
+    A `$` would start a formula (and raise if it is none), and a legend leaves out what begins with
+    `_`. Names longer than `most` lose their end, or with keep="end" their beginning, as of paths.
+    """
+    text = " ".join(str(text).split())
+    if len(text) > most:
+        text = "…" + text[1 - most :] if keep == "end" else text[: most - 1] + "…"
+    text = text.replace("$", r"\$")
+    return " " + text if text.startswith("_") else text
+
+
+def _pixels_per_point(ax: Axes) -> float:
+    """How many pixels of the picture one typographic point covers."""
+    figure = ax.figure
+    inches = ax.get_position().size * figure.get_size_inches()
+    width, height = abs(np.diff(ax.get_xlim())[0]), abs(np.diff(ax.get_ylim())[0])
+    # the picture keeps its proportions, so the tighter side decides
+    return max(width / inches[0], height / inches[1]) / 72
+
+
+def _places(box, height: float, width: float, bounds) -> np.ndarray:
+    """[6, 4] label boxes (y1, x1, y2, x2) to try, best first, moved inside the picture."""
+    y1, x1, y2, x2 = box
+    corners = [
+        (y1 - height, x1),  # above, left
+        (y2, x1),  # below, left
+        (y1, x1),  # inside, top
+        (y2 - height, x2 - width),  # inside, bottom right
+        (y1 - height, x2 - width),  # above, right
+        (y2, x2 - width),  # below, right
+    ]
+    places = []
+    for y, x in corners:
+        y = min(max(y, 0), max(bounds[1] - height, 0))
+        x = min(max(x, 0), max(bounds[0] - width, 0))
+        places.append((y, x, y + height, x + width))
+    return np.array(places)
+
+
+def _overlap(place: np.ndarray, taken: np.ndarray) -> float:
+    """The area that `place` shares with the labels that are there already."""
+    near = np.minimum(place[2:], taken[:, 2:]) - np.maximum(place[:2], taken[:, :2])
+    return float(near.clip(0).prod(axis=1).sum())

@@ -1,0 +1,77 @@
+"""A figure in a notebook, with its alternative text.
+
+Jupyter drops the alternative text of a PNG; only an HTML <img alt="…"> keeps it. So every figure of
+labkit goes through `show`.
+"""
+
+import base64
+import io
+import os
+from html import escape
+
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+DPI = 110  # sharp on a laptop, and a full-width figure stays a few hundred kilobytes
+
+
+class Picture:
+    """A rendered figure. Notebooks show it; `.png` holds the bytes, `.alt` the words."""
+
+    def __init__(self, png: bytes, alt: str):
+        self.png = png
+        self.alt = alt
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Writes the PNG."""
+        with open(path, "wb") as file:
+            file.write(self.png)
+
+    def __repr__(self) -> str:
+        return f"Picture: {self.alt}"
+
+    def _repr_html_(self) -> str:
+        data = base64.b64encode(self.png).decode("ascii")
+        alt = escape(self.alt, quote=True)
+        style = "max-width:100%;height:auto;background:white"
+        return f'<img alt="{alt}" style="{style}" src="data:image/png;base64,{data}">'
+
+    def mimebundle(self) -> dict:
+        """HTML with the alternative text, and the bare PNG for viewers that drop HTML."""
+        return {
+            "text/html": self._repr_html_(),
+            "image/png": base64.b64encode(self.png).decode("ascii"),
+            "text/plain": repr(self),
+        }
+
+    def _repr_mimebundle_(self, include=None, exclude=None) -> dict:
+        return self.mimebundle()
+
+
+def show(figure: Figure, alt: str, dpi: int = DPI) -> Picture:
+    """Renders a figure for a notebook.
+
+    Args:
+        figure: any matplotlib Figure.
+        alt: what a person who cannot see it needs to know: what is drawn, and what it shows.
+        dpi: pixels per inch of the figure's size.
+
+    Raises:
+        ValueError: alt is empty.
+    """
+    if not alt.strip():
+        raise ValueError('show: alt is empty; say in words what the figure shows: alt="…".')
+    return Picture(render_png(figure, dpi), alt)
+
+
+def render_png(figure: Figure, dpi: int = DPI) -> bytes:
+    """The figure as PNG on opaque white, which stays readable in a dark theme."""
+    FigureCanvasAgg(figure)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=dpi, facecolor="white", transparent=False)
+    return buffer.getvalue()
+
+
+def save(figure: Figure, path: str | os.PathLike, dpi: int = DPI) -> None:
+    """Writes a figure to a file on opaque white; the ending says the format (png, pdf, svg)."""
+    figure.savefig(path, dpi=dpi, facecolor="white", transparent=False)

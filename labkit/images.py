@@ -36,7 +36,9 @@ _QUARTER_TURNS = {5, 6, 7, 8}
 _EXIF_ORIENTATION = 0x0112
 
 
-def read_image(source: Any, name: str | None = None, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+def read_image(
+    source: Any, name: str | None = None, max_pixels: int = MAX_PIXELS, *, upright: bool = True
+) -> np.ndarray:
     """Read one picture as uint8 `[H, W, 3]` RGB.
 
     Args:
@@ -45,6 +47,7 @@ def read_image(source: Any, name: str | None = None, max_pixels: int = MAX_PIXEL
             bool, integers or floats (a tensor will do). See the module's text for the rules.
         name: what to call the picture in an error; by default its path, or what it is.
         max_pixels: files with more pixels than this are refused before they are unpacked.
+        upright: turn a photo as its EXIF orientation says; false gives the pixels as stored.
 
     Returns:
         A new uint8 array `[H, W, 3]`; it never shares memory with `source`.
@@ -55,15 +58,15 @@ def read_image(source: Any, name: str | None = None, max_pixels: int = MAX_PIXEL
     """
     if isinstance(source, (str, os.PathLike)):
         path = Path(source)
-        return _read_file(_open_path(path), name or str(path), max_pixels)
+        return _read_file(_open_path(path), name or str(path), max_pixels, upright)
     if isinstance(source, (bytes, bytearray, memoryview)):
-        return _read_file(io.BytesIO(bytes(source)), name or "the given bytes", max_pixels)
+        return _read_file(io.BytesIO(bytes(source)), name or "the given bytes", max_pixels, upright)
     if isinstance(source, Image.Image):
         label = name or getattr(source, "filename", "") or "the given Pillow image"
-        return _from_pillow(source, label, max_pixels)
+        return _from_pillow(source, label, max_pixels, upright)
     if hasattr(source, "read"):
         label = name or str(getattr(source, "name", "the given file object"))
-        return _read_file(io.BytesIO(source.read()), label, max_pixels)
+        return _read_file(io.BytesIO(source.read()), label, max_pixels, upright)
     if isinstance(source, (list, tuple)) or hasattr(source, "__array__"):
         return _from_array(source, name or "the given array")
     raise LabkitError(
@@ -72,8 +75,10 @@ def read_image(source: Any, name: str | None = None, max_pixels: int = MAX_PIXEL
     )
 
 
-def image_size(path: str | os.PathLike, name: str | None = None) -> tuple[int, int]:
-    """The (height, width) that `read_image(path)` would have, from the file's header alone.
+def image_size(
+    path: str | os.PathLike, name: str | None = None, *, upright: bool = True
+) -> tuple[int, int]:
+    """The (height, width) that `read_image` would give, from the file's header alone.
 
     Raises:
         MissingFileError, LabkitError: as `read_image`, for what the header can tell.
@@ -81,8 +86,15 @@ def image_size(path: str | os.PathLike, name: str | None = None) -> tuple[int, i
     label = name or str(path)
     with _open_path(Path(path)) as stream, _open_pillow(stream, label) as picture:
         width, height = picture.size
-        turned = picture.getexif().get(_EXIF_ORIENTATION) in _QUARTER_TURNS
+        turned = upright and _orientation(picture) in _QUARTER_TURNS
     return (width, height) if turned else (height, width)
+
+
+def _orientation(picture: Image.Image) -> int | None:
+    try:
+        return picture.getexif().get(_EXIF_ORIENTATION)
+    except Exception:  # damaged EXIF
+        return None
 
 
 def _open_path(path: Path) -> io.BufferedReader:
@@ -114,12 +126,12 @@ def _open_pillow(stream: Any, label: str) -> Image.Image:
         raise LabkitError(_broken(label, error)) from None
 
 
-def _read_file(stream: Any, label: str, max_pixels: int) -> np.ndarray:
+def _read_file(stream: Any, label: str, max_pixels: int, upright: bool) -> np.ndarray:
     with stream, _open_pillow(stream, label) as picture:
-        return _from_pillow(picture, label, max_pixels)
+        return _from_pillow(picture, label, max_pixels, upright)
 
 
-def _from_pillow(picture: Image.Image, label: str, max_pixels: int) -> np.ndarray:
+def _from_pillow(picture: Image.Image, label: str, max_pixels: int, upright: bool) -> np.ndarray:
     width, height = picture.size
     if width * height > max_pixels:
         raise LabkitError(
@@ -133,7 +145,7 @@ def _from_pillow(picture: Image.Image, label: str, max_pixels: int) -> np.ndarra
     ) as error:  # truncated or corrupt pixels: the decoders differ in what they raise
         raise LabkitError(_broken(label, error)) from None
     try:
-        picture = ImageOps.exif_transpose(picture)
+        picture = ImageOps.exif_transpose(picture) if upright else picture
     except Exception:  # damaged EXIF tells nothing about the pixels, which are whole
         pass
     if picture.mode in ("I", "F") or picture.mode.startswith("I;16"):

@@ -71,7 +71,7 @@ def decode_segmentation(segmentation: Any, height: int, width: int) -> np.ndarra
         LabkitError: a field is missing, malformed or does not fit the image.
     """
     if isinstance(segmentation, dict):
-        return _decode_rle(segmentation, height, width)
+        return _fill_runs(_checked_runs(segmentation, height, width), height, width)
     polygons = _checked_polygons(segmentation, height, width)
     return coco_mask.decode(coco_mask.merge(coco_mask.frPyObjects(polygons, height, width))) > 0
 
@@ -86,7 +86,7 @@ def _checked_polygons(segmentation: Any, height: int, width: int) -> list[list[f
         raise LabkitError("segmentation is an empty list; give at least one polygon.")
     if all(_is_number(value) for value in segmentation):
         raise LabkitError(
-            "segmentation is one flat list of numbers; a polygon is a list in this list, [[x, y, …]]."
+            "segmentation is one flat list of numbers; a polygon is a list in it, [[x, y, …]]."
         )
     return [_checked_polygon(polygon, height, width) for polygon in segmentation]
 
@@ -111,7 +111,26 @@ def _checked_polygon(polygon: Any, height: int, width: int) -> list[float]:
     return [float(value) for value in polygon]
 
 
-def _decode_rle(rle: dict[str, Any], height: int, width: int) -> np.ndarray:
+def segmentation_box(segmentation: Any, height: int, width: int) -> np.ndarray:
+    """The box around a COCO `segmentation`, without filling it where polygons make that possible.
+
+    Returns:
+        float32 `(y1, x1, y2, x2)`, cut to the image: around the corners of polygons, around the
+        pixels of run lengths. Without area (or even inside out) where nothing is in the image.
+
+    Raises:
+        LabkitError: as `decode_segmentation`; this is also the way to check one.
+    """
+    if isinstance(segmentation, dict):
+        return _box_of_runs(_checked_runs(segmentation, height, width), height)
+    polygons = _checked_polygons(segmentation, height, width)
+    xs = [x for polygon in polygons for x in polygon[0::2]]
+    ys = [y for polygon in polygons for y in polygon[1::2]]
+    box = (max(min(ys), 0), max(min(xs), 0), min(max(ys), height), min(max(xs), width))
+    return np.array(box, np.float32)
+
+
+def _checked_runs(rle: dict[str, Any], height: int, width: int) -> list[int]:
     if "counts" not in rle or "size" not in rle:
         raise LabkitError('segmentation lacks "size" or "counts"; run lengths need both.')
     size, counts = rle["size"], rle["counts"]
@@ -131,11 +150,40 @@ def _decode_rle(rle: dict[str, Any], height: int, width: int) -> np.ndarray:
     if any(run < 0 for run in counts) or sum(counts) != height * width:
         raise LabkitError(
             f"segmentation has run lengths that add up to {sum(counts)}, not to the "
-            f"{height * width} pixels of the image (or some are negative); write them again from the mask."
+            f"{height * width} pixels of the image (or some are negative); write them anew "
+            "from the mask."
         )
-    runs = np.array(counts, np.int64)
-    values = np.arange(len(runs)) % 2 == 1
-    return np.ascontiguousarray(np.repeat(values, runs).reshape(width, height).T)
+    return [int(run) for run in counts]
+
+
+def _ones(runs: list[int]) -> tuple[np.ndarray, np.ndarray]:
+    """First and last pixel (counted down the columns) of every run of ones that is not empty."""
+    ends = np.cumsum(np.array(runs, np.int64))
+    first, last = ends[:-1:2], ends[1::2] - 1
+    return first[first <= last], last[first <= last]
+
+
+def _box_of_runs(runs: list[int], height: int) -> np.ndarray:
+    first, last = _ones(runs)
+    if not len(first):
+        return np.zeros(4, np.float32)
+    over = (first // height != last // height).any()  # a run goes round from one column to the next
+    y1, y2 = (0, height) if over else ((first % height).min(), (last % height).max() + 1)
+    return np.array([y1, first[0] // height, y2, last[-1] // height + 1], np.float32)
+
+
+def _fill_runs(runs: list[int], height: int, width: int) -> np.ndarray:
+    """The mask of run lengths. Only the columns with ones are turned from columns into rows."""
+    mask = np.zeros((height, width), bool)
+    first, last = _ones(runs)
+    if len(first):
+        left, right = int(first[0]) // height, int(last[-1]) // height + 1
+        columns = np.zeros((right - left) * height + 1, np.int8)
+        np.add.at(columns, first - left * height, 1)
+        np.add.at(columns, last + 1 - left * height, -1)
+        inside = np.cumsum(columns[:-1], dtype=np.int8) > 0
+        mask[:, left:right] = inside.reshape(right - left, height).T
+    return mask
 
 
 def _runs_from_text(text: str | bytes) -> list[int]:

@@ -510,3 +510,28 @@ def check_min_visible(min_visible: float) -> float:
 
 def check_noise(noise: int) -> int:
     return _whole(noise, "noise", 0, 64)
+
+
+def check_pixels(
+    value: float | None, short: int, default: int, name: str, smallest: int = 8
+) -> int:
+    """A length in pixels, given in pixels or, below 1, as a share of the picture's shorter side."""
+    if value is None:
+        return default
+    pixels = value * short if 0 < value < 1 else value
+    if not smallest <= pixels <= short * 0.75:
+        raise LabkitError(
+            f"{name} is {value!r}, which is {pixels:g} px; give {smallest} px to three quarters of "
+            f"the shorter side ({short * 3 // 4} px), or a share of that side below 1."
+        )
+    return int(pixels)
+
+
+def check_room(count: int, size: int, height: int, width: int, what: str) -> None:
+    """Refuse pictures that `count` figures of `size` pixels would not fit into."""
+    # Strewn at random, figures begin to find no free place at about half of the area.
+    if count * (size * 3 // 2) ** 2 * 4 > height * width:
+        raise LabkitError(
+            f"{count} {what} of {size} px or more do not fit into {height} x {width} pixels; lower "
+            "min_objects or min_size."
+        )

@@ -41,7 +41,7 @@ def shapes(
     *,
     classes: Sequence[str] = CLASS_NAMES,
     min_objects: int = 1,
-    max_objects: int = 7,
+    max_objects: int = 6,
     min_size: float | None = None,
     max_size: float | None = None,
     textures: bool = True,
@@ -59,8 +59,8 @@ def shapes(
         classes: which shapes, and which id each has (the first is 1).
         min_objects, max_objects: shapes in a picture.
         min_size, max_size: of a shape, about the side of a square of its area; in pixels, or below
-            1 as a share of the picture's shorter side. By default 8 pixels or 7 %, and 38 %; small
-            sizes are more frequent than large ones.
+            1 as a share of the picture's shorter side. By default 10 % (8 pixels at least) and
+            42 %; all sizes between are equally frequent.
         textures: patterns on shapes and background, light and shadow; otherwise flat colours.
         clutter: hairs, arcs and crumbs on the background.
         overlap: shapes may hide parts of one another.
@@ -105,8 +105,12 @@ class Shapes(Dataset):
         self.category_ids = tuple(range(1, len(self.class_names) + 1))
         self.min_objects, self.max_objects = painting.check_objects(min_objects, max_objects)
         short = min(self.height, self.width)
-        self.min_size = _pixels(min_size, short, max(8, short * 7 // 100), "min_size")
-        self.max_size = _pixels(max_size, short, max(short * 38 // 100, self.min_size), "max_size")
+        self.min_size = painting.check_pixels(
+            min_size, short, max(8, short * 10 // 100), "min_size"
+        )
+        self.max_size = painting.check_pixels(
+            max_size, short, max(short * 42 // 100, self.min_size), "max_size"
+        )
         self.textures, self.clutter, self.overlap = bool(textures), bool(clutter), bool(overlap)
         self.min_visible = painting.check_min_visible(min_visible)
         self.noise = painting.check_noise(noise)
@@ -119,12 +123,7 @@ class Shapes(Dataset):
                 f"min_size ({self.min_size} px) is larger than max_size ({self.max_size} px); "
                 "exchange them."
             )
-        # Strewn at random, shapes begin to find no free place at about half of the area.
-        if self.min_objects * (self.min_size * 3 // 2) ** 2 * 4 > self.height * self.width:
-            raise LabkitError(
-                f"{self.min_objects} shapes of {self.min_size} px or more do not fit into "
-                f"{self.height} x {self.width} pixels; lower min_objects or min_size."
-            )
+        painting.check_room(self.min_objects, self.min_size, self.height, self.width, "shapes")
 
     def __len__(self) -> int:
         return self.count
@@ -213,21 +212,9 @@ def _check_classes(classes: Sequence[str]) -> tuple[str, ...]:
     return names
 
 
-def _pixels(value: float | None, short: int, default: int, name: str) -> int:
-    if value is None:
-        return default
-    pixels = value * short if 0 < value < 1 else value
-    if not 8 <= pixels <= short * 0.75:
-        raise LabkitError(
-            f"{name} is {value!r}, which is {pixels:g} px; give 8 px to three quarters of the "
-            f"shorter side ({short * 3 // 4} px), or a share of that side below 1."
-        )
-    return int(pixels)
-
-
 def _draw_size(dice: Dice, smallest: int, largest: int) -> int:
-    """Small ones more often: the square of a number spread evenly over 0..1."""
-    return smallest + ((largest - smallest + 1) * dice.integer(0, 255) ** 2 >> 16)
+    """Any side between the two, all as often."""
+    return dice.integer(smallest, largest)
 
 
 # ---- outlines ------------------------------------------------------------------------------------

@@ -186,7 +186,8 @@ def add_train(subparsers) -> None:
         "--crop",
         type=whole,
         metavar="N",
-        help="side of the training crops, a multiple of 32 (default: the image size rounded up)",
+        help="side of the windows that training sees, a multiple of 32 (default: whole pictures "
+        "where they fit, else 256)",
     )
     model.add_argument(
         "--set",

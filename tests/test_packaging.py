@@ -1,6 +1,7 @@
 """What is installed is what is declared: pyproject.toml, environment.yml and the imports agree."""
 
 import ast
+import functools
 import importlib.metadata
 import re
 import sys
@@ -20,6 +21,8 @@ ALL_REQUIREMENTS = PROJECT["dependencies"] + [line for lines in EXTRAS.values() 
 
 # nothing outside these parts of labkit may import what only the notebooks need
 LAB_PARTS = ("widgets", "course")
+# imported only after a look whether we run inside a kernel, which has brought it
+BROUGHT_BY_THE_KERNEL = {"ipython"}
 
 
 def environment() -> tuple[str, list[str]]:
@@ -52,8 +55,12 @@ def imports_of(path: Path) -> set[str]:
 
 def distributions_of(modules) -> set[str]:
     """The packages on the index that bring these modules (PIL comes with pillow)."""
-    installed = importlib.metadata.packages_distributions()
-    return {normal(installed.get(module, [module])[0]) for module in modules}
+    return {normal(installed().get(module, [module])[0]) for module in modules}
+
+
+@functools.cache
+def installed() -> dict[str, list[str]]:
+    return importlib.metadata.packages_distributions()
 
 
 def test_environment_yml_names_the_same_requirements_and_bounds():
@@ -91,7 +98,7 @@ def test_every_requirement_says_why(line):
     "path", sorted((ROOT / "labkit").rglob("*.py")), ids=lambda p: str(p.relative_to(ROOT))
 )
 def test_what_labkit_imports_is_declared(path):
-    declared = names(PROJECT["dependencies"])
+    declared = names(PROJECT["dependencies"]) | BROUGHT_BY_THE_KERNEL
     if path.relative_to(ROOT / "labkit").parts[0] in LAB_PARTS:
         declared |= names(EXTRAS["lab"])
     assert distributions_of(imports_of(path)) - declared == set()

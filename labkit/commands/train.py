@@ -13,6 +13,7 @@ from labkit.errors import LabkitError
 from labkit.quiet import import_tensorflow
 
 DEFAULT_PRESET = "tiny"
+NATIVE_CROP = 256  # pixels
 DATA_FILE = "data.json"  # in a run's folder: the data it was started on
 
 
@@ -76,7 +77,7 @@ def training_data(choice: dict):
 
 def chosen_settings(args, dataset, stored: Path | None):
     """Config and TrainSettings, a stored run's or the preset's, with what the options change."""
-    from labkit.training import TrainSettings
+    from labkit.training import TrainSettings, fit_to_data
     from labkit.training.checkpoints import read_run
 
     if stored:
@@ -84,11 +85,16 @@ def chosen_settings(args, dataset, stored: Path | None):
         config = Config.from_dict(record["config"])
         return changed_settings(config, TrainSettings.from_dict(record["settings"]), args)
     preset = args.preset or DEFAULT_PRESET
-    config = Config.preset(preset, max_instances=max(1, dataset.max_instances))
-    settings = TrainSettings.preset(preset)
-    if args.data == "digits":  # a mirrored 2 is no 2
-        settings = settings.replace(augment=dataclasses.replace(settings.augment, mirror=False))
-    return changed_settings(config, settings, args)
+    config, settings = Config.preset(preset), TrainSettings.preset(preset)
+    config, settings = changed_settings(config, settings, args)  # the image size decides on the fit
+    if args.data:  # the presets were made on these
+        config = config.replace(max_instances=dataset.max_instances)
+        if args.data == "digits":  # a mirrored 2 is no 2
+            settings = settings.replace(augment=dataclasses.replace(settings.augment, mirror=False))
+    else:
+        config, settings, notes = fit_to_data(config, settings, dataset)
+        print("\n".join(notes))
+    return changed_settings(config, settings, args)  # and what was asked for has the last word
 
 
 def changed_settings(config: Config, settings, args):
@@ -100,10 +106,12 @@ def changed_settings(config: Config, settings, args):
         for_settings["deterministic"] = True
     if args.image_size == "native":
         for_config["resize"] = "none"
+        for_settings["canvas"] = (NATIVE_CROP, NATIVE_CROP)
     elif args.image_size:
         longest = config.image_max_side * args.image_size // config.image_min_side
         for_config |= {"image_min_side": args.image_size, "image_max_side": longest}
-        for_settings["canvas"] = (-(-args.image_size // 32) * 32,) * 2
+        if args.data:  # square pictures; for others the data decide
+            for_settings["canvas"] = (-(-args.image_size // 32) * 32,) * 2
     if args.crop:
         for_settings["canvas"] = (args.crop, args.crop)
     for assignment in args.set:

@@ -93,7 +93,7 @@ def texts(notebook):
                     yield EMBEDDED.sub("", data if isinstance(data, str) else json.dumps(data))
 
 
-each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=[path.stem for path in NOTEBOOKS])
 
 
 @each_notebook

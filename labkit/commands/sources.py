@@ -43,7 +43,7 @@ def coco(annotations: str | None, images: str | None, *options: str):
     if not annotations or not images:
         missing, given = options if not annotations else options[::-1]
         raise LabkitError(f"{given} needs {missing} beside it: the json and its pictures.")
-    from labkit.data.coco import CocoDataset
+    from labkit.data import CocoDataset
 
     return CocoDataset(annotations, images)
 

@@ -93,7 +93,8 @@ def chosen_settings(args, dataset, stored: Path | None):
             settings = settings.replace(augment=dataclasses.replace(settings.augment, mirror=False))
     else:
         config, settings, notes = fit_to_data(config, settings, dataset)
-        print("\n".join(notes))
+        for note in notes:
+            print(note)
     return changed_settings(config, settings, args)  # and what was asked for has the last word
 
 
@@ -176,6 +177,8 @@ def report_run(model, history, validation, run_dir: Path, seconds: float) -> Non
         evaluation = measure(model, validation, max_dets=max(100, model.config.detections))
         metrics |= evaluation.to_dict()
         print(evaluation)
+    else:
+        print("No validation pictures were given, so there is no AP: see labkit evaluate.")
     (run_dir / "metrics.json").write_text(json.dumps(metrics, indent=2), encoding="utf-8")
     (run_dir / "figures").mkdir(exist_ok=True)
     viz.save(viz.loss_curves(history.to_dict()), run_dir / "figures" / "losses.png")

@@ -252,7 +252,8 @@ def expand_mini_mask(mini: np.ndarray, box: Any, height: int, width: int) -> np.
     """A mini-mask back in its image: bool `[height, width]`, the inverse of `mini_mask`.
 
     Going there and back loses less than a cell: at most half of `box side / grid side` pixels
-    along the outline, and nothing where the box is small against the grid.
+    along the outline, and nothing where the box has at most half as many pixels a side as the
+    grid has cells.
     """
     return paste_masks(np.asarray(mini, np.float32)[None], np.asarray(box)[None], height, width)[0]
 

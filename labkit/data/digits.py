@@ -15,9 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from labkit.data import painting
+from labkit.data import painting, scenes
 from labkit.data.dataset import Dataset, Sample, make_sample
 from labkit.data.painting import FULL, ONE, UNIT, Colour, Coverage, Dice
+from labkit.data.scenes import Scene
 from labkit.errors import LabkitError
 
 CLASS_NAMES = tuple("0123456789")
@@ -90,17 +91,17 @@ class Digits(Dataset):
         min_visible: float,
         noise: int,
     ) -> None:
-        self.count = painting.check_count(count)
-        self.height, self.width = painting.check_size(size)
-        self.seed = painting.check_seed(seed)
+        self.count = scenes.check_count(count)
+        self.height, self.width = scenes.check_size(size)
+        self.seed = scenes.check_seed(seed)
         if split not in SPLITS:
             raise LabkitError(f"split is {split!r}; give one of {', '.join(SPLITS)}.")
         self.split = split
-        self.min_objects, self.max_objects = painting.check_objects(min_objects, max_objects)
+        self.min_objects, self.max_objects = scenes.check_objects(min_objects, max_objects)
         short = min(self.height, self.width)
         smallest, largest = max(20, short * 18 // 100), max(24, short * 38 // 100)
-        self.min_size = painting.check_pixels(min_size, short, smallest, "min_size", 16)
-        self.max_size = painting.check_pixels(
+        self.min_size = scenes.check_pixels(min_size, short, smallest, "min_size", 16)
+        self.max_size = scenes.check_pixels(
             max_size, short, max(largest, self.min_size), "max_size", 16
         )
         if self.min_size > self.max_size:
@@ -108,10 +109,10 @@ class Digits(Dataset):
                 f"min_size ({self.min_size} px) is larger than max_size ({self.max_size} px); "
                 "exchange them."
             )
-        painting.check_room(self.min_objects, self.min_size, self.height, self.width, "digits")
+        scenes.check_room(self.min_objects, self.min_size, self.height, self.width, "digits")
         self.clutter, self.overlap = bool(clutter), bool(overlap)
-        self.min_visible = painting.check_min_visible(min_visible)
-        self.noise = painting.check_noise(noise)
+        self.min_visible = scenes.check_min_visible(min_visible)
+        self.noise = scenes.check_noise(noise)
         self.problems = []
         self.originals = originals(split)
 
@@ -130,16 +131,19 @@ class Digits(Dataset):
     def instance_limit(self, index: int) -> int:
         return self.max_objects
 
+    @property
+    def max_instances(self) -> int:
+        return self.max_objects
+
     def read(self, index: int) -> Sample:
         # The split is part of the key: otherwise "train" and "val" would share their backgrounds.
-        dice = Dice(self.seed, index, 1 + list(SPLITS).index(self.split))
-        ground, colours = painting.background(dice, self.height, self.width, True)
-        if self.clutter:
-            painting.clutter(dice, ground, colours, dice.integer(2, 7))
-        scene = painting.Scene(ground, self.min_visible, self.overlap)
-        for number in range(dice.integer(self.min_objects, self.max_objects)):
-            self._add_digit(dice, scene, colours, tries=80 if number < self.min_objects else 8)
-        if len(scene) < self.min_objects:
+        key = (self.seed, index, 1 + list(SPLITS).index(self.split))
+        for drawing in range(scenes.DRAWINGS):
+            dice = Dice(*key, drawing) if drawing else Dice(*key)
+            scene = self._compose(dice, scenes.shrink(self.min_size, self.max_size, drawing))
+            if len(scene) >= self.min_objects:
+                break
+        else:
             raise LabkitError(
                 f"Picture {index} has room for {len(scene)} digits, not {self.min_objects}; lower "
                 "min_objects, min_size or min_visible, or allow overlap."
@@ -150,15 +154,26 @@ class Digits(Dataset):
             image_id=info["id"], name=info["file_name"],
         )  # fmt: skip
 
+    def _compose(self, dice: Dice, max_size: int) -> Scene:
+        """One attempt at a picture: the background, and as many digits as find a place."""
+        ground, colours = painting.background(dice, self.height, self.width, True)
+        if self.clutter:
+            painting.clutter(dice, ground, colours, dice.integer(2, 7))
+        scene = Scene(ground, self.min_visible, self.overlap)
+        for number in range(dice.integer(self.min_objects, self.max_objects)):
+            tries = 80 if number < self.min_objects else 8
+            self._add_digit(dice, scene, colours, max_size, tries)
+        return scene
+
     def _add_digit(
-        self, dice: Dice, scene: painting.Scene, colours: list[Colour], tries: int
+        self, dice: Dice, scene: Scene, colours: list[Colour], max_size: int, tries: int
     ) -> None:
         labels, drawings = self.originals
         number = dice.integer(0, len(labels) - 1)
         enlarged = enlarge(drawings[number].tobytes())
         for attempt in range(tries):
-            shrunk = (self.max_size - self.min_size) * attempt // 8
-            side = dice.integer(self.min_size, max(self.min_size, self.max_size - shrunk))
+            largest = max(self.min_size, max_size - (max_size - self.min_size) * attempt // 8)
+            side = dice.integer(self.min_size, largest)
             margin = UNIT * side * 3 // 8
             centre = (
                 dice.integer(margin, self.height * UNIT - margin),

@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from labkit.data import painting
+from labkit.data import painting, scenes
 from labkit.data.dataset import Dataset, Sample, make_sample
 from labkit.data.painting import ONE, UNIT, Colour, Coverage, Dice, Rotation
+from labkit.data.scenes import Scene
 from labkit.errors import LabkitError
 
 CLASS_NAMES = ("rectangle", "ellipse", "triangle", "star")
@@ -98,22 +99,20 @@ class Shapes(Dataset):
         min_visible: float,
         noise: int,
     ) -> None:
-        self.count = painting.check_count(count)
-        self.height, self.width = painting.check_size(size)
-        self.seed = painting.check_seed(seed)
+        self.count = scenes.check_count(count)
+        self.height, self.width = scenes.check_size(size)
+        self.seed = scenes.check_seed(seed)
         self.class_names = _check_classes(classes)
         self.category_ids = tuple(range(1, len(self.class_names) + 1))
-        self.min_objects, self.max_objects = painting.check_objects(min_objects, max_objects)
+        self.min_objects, self.max_objects = scenes.check_objects(min_objects, max_objects)
         short = min(self.height, self.width)
-        self.min_size = painting.check_pixels(
-            min_size, short, max(8, short * 10 // 100), "min_size"
-        )
-        self.max_size = painting.check_pixels(
+        self.min_size = scenes.check_pixels(min_size, short, max(8, short * 10 // 100), "min_size")
+        self.max_size = scenes.check_pixels(
             max_size, short, max(short * 42 // 100, self.min_size), "max_size"
         )
         self.textures, self.clutter, self.overlap = bool(textures), bool(clutter), bool(overlap)
-        self.min_visible = painting.check_min_visible(min_visible)
-        self.noise = painting.check_noise(noise)
+        self.min_visible = scenes.check_min_visible(min_visible)
+        self.noise = scenes.check_noise(noise)
         self.problems = []
         self._check_fit()
 
@@ -123,7 +122,7 @@ class Shapes(Dataset):
                 f"min_size ({self.min_size} px) is larger than max_size ({self.max_size} px); "
                 "exchange them."
             )
-        painting.check_room(self.min_objects, self.min_size, self.height, self.width, "shapes")
+        scenes.check_room(self.min_objects, self.min_size, self.height, self.width, "shapes")
 
     def __len__(self) -> int:
         return self.count
@@ -141,38 +140,53 @@ class Shapes(Dataset):
     def instance_limit(self, index: int) -> int:
         return self.max_objects
 
+    @property
+    def max_instances(self) -> int:
+        return self.max_objects
+
     def read(self, index: int) -> Sample:
-        dice = Dice(self.seed, index)
-        ground, colours = painting.background(dice, self.height, self.width, self.textures)
-        if self.clutter:
-            painting.clutter(dice, ground, colours, dice.integer(2, 7))
-        scene = painting.Scene(ground, self.min_visible, self.overlap)
-        light = dice.choice(_LIGHTS) if self.textures else None
-        for number in range(dice.integer(self.min_objects, self.max_objects)):
-            # What has to be there is tried long and ever smaller; what may be there is let go.
-            self._add_shape(
-                dice, scene, colours, light, tries=80 if number < self.min_objects else 8
-            )
-        if len(scene) < self.min_objects:
+        for drawing in range(scenes.DRAWINGS):
+            # The first drawing's key has no number, so that it is the same whether or not it does.
+            dice = Dice(self.seed, index, drawing) if drawing else Dice(self.seed, index)
+            scene = self._compose(dice, scenes.shrink(self.min_size, self.max_size, drawing))
+            if len(scene) >= self.min_objects:
+                break
+        else:
             raise LabkitError(
                 f"Picture {index} has room for {len(scene)} shapes, not {self.min_objects}; lower "
                 "min_objects, min_size or min_visible, or allow overlap."
             )
-        info = self.image_info(index)
-        masks = scene.masks()
+        info, masks = self.image_info(index), scene.masks()
         return make_sample(
             scene.finished(dice, self.noise), masks, scene.class_ids,
             image_id=info["id"], name=info["file_name"],
         )  # fmt: skip
 
+    def _compose(self, dice: Dice, max_size: int) -> Scene:
+        """One attempt at a picture: the background, and as many shapes as find a place."""
+        ground, colours = painting.background(dice, self.height, self.width, self.textures)
+        if self.clutter:
+            painting.clutter(dice, ground, colours, dice.integer(2, 7))
+        scene = Scene(ground, self.min_visible, self.overlap)
+        light = dice.choice(_LIGHTS) if self.textures else None
+        for number in range(dice.integer(self.min_objects, self.max_objects)):
+            # What has to be there is tried long and ever smaller; what may be there is let go.
+            tries = 80 if number < self.min_objects else 8
+            self._add_shape(dice, scene, colours, light, max_size, tries)
+        return scene
+
     def _add_shape(
-        self, dice: Dice, scene: painting.Scene, colours: list[Colour], light: Any, tries: int
+        self,
+        dice: Dice,
+        scene: Scene,
+        colours: list[Colour],
+        light: tuple[int, int] | None,
+        max_size: int,
+        tries: int,
     ) -> None:
         class_id = dice.integer(1, len(self.class_names))
         for attempt in range(tries):
-            largest = max(
-                self.min_size, self.max_size - (self.max_size - self.min_size) * attempt // 8
-            )
+            largest = max(self.min_size, max_size - (max_size - self.min_size) * attempt // 8)
             size, rotation = _draw_size(dice, self.min_size, largest), dice.rotation()
             centre = self._draw_centre(dice, size)
             figure = outline(dice, self.class_names[class_id - 1], centre, size, rotation)

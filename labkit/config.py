@@ -22,7 +22,7 @@ PYRAMID = ("P2", "P3", "P4", "P5", "P6")
 class Config:
     """The shape and the rules of a Mask R-CNN. Lengths are pixels of the resized image."""
 
-    # --- image: what the network sees -----------------------------------------------------------
+    # --- image: what the network sees ----------------------------------------------------
     image_min_side: int = 800  # the shorter side is resized to this ...
     image_max_side: int = 1333  # ... unless the longer one would pass this
     resize: str = "shortest_edge"  # or "none": the network sees the image's own pixels
@@ -30,7 +30,7 @@ class Config:
     image_mean: tuple[float, ...] = (123.68, 116.779, 103.939)  # RGB, 0..255
     image_std: tuple[float, ...] = (1.0, 1.0, 1.0)
 
-    # --- backbone and pyramid ---------------------------------------------------------------------
+    # --- backbone and pyramid ------------------------------------------------------------
     backbone: str = "resnet50"  # or "tiny"
     backbone_channels: tuple[int, ...] = (256, 512, 1024, 2048)  # of C2..C5
     backbone_blocks: tuple[int, ...] = (3, 4, 6, 3)
@@ -42,13 +42,13 @@ class Config:
     fpn_channels: int = 256
     fpn_batch_norm: bool = False
 
-    # --- anchors ------------------------------------------------------------------------------------
+    # --- anchors -------------------------------------------------------------------------
     anchor_sizes: tuple[float, ...] = (32, 64, 128, 256, 512)  # sqrt(area), one a level P2..P6
     anchor_ratios: tuple[float, ...] = (0.5, 1.0, 2.0)  # height / width
     anchor_rounding: bool = True  # whole-pixel anchors, as torchvision's
     anchor_offset: float = 0.0  # of a cell: 0 its corner, 0.5 its centre
 
-    # --- region proposal network ------------------------------------------------------------------
+    # --- region proposal network ---------------------------------------------------------
     rpn_convs: int = 1
     rpn_positive_iou: float = 0.7
     rpn_negative_iou: float = 0.3
@@ -62,7 +62,7 @@ class Config:
     proposals_before_nms: int = 1000
     proposals: int = 1000
 
-    # --- regions of interest --------------------------------------------------------------------------
+    # --- regions of interest -------------------------------------------------------------
     roi_positive_iou: float = 0.5
     roi_samples: int = 512
     roi_positive_fraction: float = 0.25
@@ -74,7 +74,7 @@ class Config:
     box_pool: int = 7
     mask_pool: int = 14
 
-    # --- heads -----------------------------------------------------------------------------------------
+    # --- heads ---------------------------------------------------------------------------
     box_convs: tuple[int, ...] = ()  # channels of the 3x3 convolutions before the dense layers
     box_dense: tuple[int, ...] = (1024, 1024)
     mask_convs: tuple[int, ...] = (256, 256, 256, 256)
@@ -82,17 +82,17 @@ class Config:
     heads_batch_norm: bool = False
     mini_mask: int = 56  # side of the stored training masks; 0 keeps masks of the image's size
 
-    # --- losses ----------------------------------------------------------------------------------------
+    # --- losses --------------------------------------------------------------------------
     smooth_l1_beta: float = 1 / 9
     loss_weights: tuple[float, ...] = (1.0, 1.0, 1.0, 1.0, 1.0)  # in the order of LOSS_NAMES
 
-    # --- detection -----------------------------------------------------------------------------------
+    # --- detection -----------------------------------------------------------------------
     score_threshold: float = 0.05
     nms_iou: float = 0.5
     detections: int = 100
     mask_paste: str = "exact"  # or "integer": torchvision's, whose boxes are rounded to pixels
 
-    # --- training batches ---------------------------------------------------------------------------
+    # --- training batches ----------------------------------------------------------------
     max_instances: int = 100  # an image; what exceeds it is counted and reported
     seed: int = 0  # of weights, samples and batches
 
@@ -128,7 +128,8 @@ class Config:
     def preset(cls, name: str, **changes) -> "Config":
         """The preset of that name, with changes. See `PRESETS` for the names."""
         if name not in PRESETS:
-            raise LabkitError(f"Config: there is no preset '{name}'; there are: {', '.join(PRESETS)}.")
+            known = ", ".join(PRESETS)
+            raise LabkitError(f"Config: there is no preset '{name}'; there are: {known}.")
         return PRESETS[name].replace(**changes)
 
     def to_dict(self) -> dict:
@@ -167,14 +168,15 @@ def _problems(c: Config):
     positive = (
         "image_min_side image_max_side pad_multiple stem_channels fpn_channels rpn_convs "
         "rpn_samples proposals_before_nms_train proposals_train proposals_before_nms proposals "
-        "roi_samples box_pool mask_pool mask_channels detections max_instances roi_canonical_size"
+        "roi_samples box_pool mask_pool mask_channels detections max_instances roi_canonical_size "
+        "batch_norm_epsilon"
     )
     for name in positive.split():
         if getattr(c, name) <= 0:
             yield f"'{name}' must be above 0, got {getattr(c, name)}"
     fractions = (
         "rpn_positive_iou rpn_negative_iou rpn_positive_fraction rpn_nms_iou roi_positive_iou "
-        "roi_positive_fraction score_threshold nms_iou anchor_offset"
+        "roi_positive_fraction score_threshold nms_iou anchor_offset batch_norm_momentum"
     )
     for name in fractions.split():
         if not 0 <= getattr(c, name) <= 1:
@@ -188,7 +190,8 @@ def _problems(c: Config):
         if len(getattr(c, name)) != length:
             yield f"'{name}' must have {length} values, got {len(getattr(c, name))}"
     for name in ("image_std", "anchor_sizes", "anchor_ratios", "rpn_box_std", "roi_box_std",
-                 "backbone_channels", "backbone_blocks", "box_convs", "box_dense", "mask_convs"):  # fmt: skip
+                 "backbone_channels", "backbone_blocks",
+                 "box_convs", "box_dense", "mask_convs"):  # fmt: skip
         if any(v <= 0 for v in getattr(c, name)):
             yield f"every value of '{name}' must be above 0, got {getattr(c, name)}"
     if not c.anchor_ratios:

@@ -10,7 +10,7 @@ from keras import layers
 
 from labkit import boxes as box_ops
 from labkit.layers import batch_norm, conv, small_normal
-from labkit.matching import match, sample
+from labkit.matching import match, pick, sample
 from labkit.roi import roi_align
 
 
@@ -24,7 +24,7 @@ def box_head(config, classes: int) -> keras.Model:
         x = _conv(x, channels, config, f"conv{i}")
     x = layers.Flatten()(x)
     for i, units in enumerate(config.box_dense):
-        x = layers.Dense(units, activation="relu", kernel_initializer="he_normal", name=f"fc{i}")(x)
+        x = layers.Dense(units, "relu", kernel_initializer="he_normal", name=f"fc{i}")(x)
     logits = layers.Dense(1 + classes, kernel_initializer=small_normal(), name="logits")(x)
     deltas = layers.Dense(4 * classes, kernel_initializer=small_normal(0.001), name="deltas")(x)
     deltas = layers.Reshape((classes, 4))(deltas)
@@ -50,7 +50,7 @@ def _conv(x, channels: int, config, name: str):
     return layers.ReLU()(x)
 
 
-# --- what the heads are taught ----------------------------------------------------------------------
+# --- what the heads are taught ----------------------------------------------------------
 
 
 def roi_targets(
@@ -81,21 +81,16 @@ def roi_targets(
     rois = tf.gather(candidates, index, batch_dims=1)
     matched = tf.maximum(tf.gather(matches, index, batch_dims=1), 0)
     positive = rank == 2
-    classes = tf.where(positive, _pick(gt["classes"], matched), 0)
-    target = tf.where(positive[..., None], _pick(gt["boxes"], matched), rois)
-    deltas = box_ops.encode(target, _not_empty(rois), config.roi_box_std)
+    classes = tf.where(positive, pick(gt["classes"], matched), 0)
+    start = _not_empty(rois)
+    target = tf.where(positive[..., None], pick(gt["boxes"], matched), start)
+    deltas = box_ops.encode(target, start, config.roi_box_std)
     return {"rois": rois, "classes": classes, "matches": matched, "deltas": deltas,
             "positive": positive, "sampled": rank > 0}  # fmt: skip
 
 
-def _pick(values: tf.Tensor, index: tf.Tensor) -> tf.Tensor:
-    """values [B, G, ...] at index [B, K]; an image batch with no room for objects gives zeros."""
-    padded = tf.pad(values, [[0, 0], [0, 1]] + [[0, 0]] * (values.shape.rank - 2))
-    return tf.gather(padded, index, batch_dims=1)
-
-
 def _not_empty(boxes: tf.Tensor) -> tf.Tensor:
-    """Padding is an empty box; its deltas are never used but must not be NaN, nor their gradient."""
+    """Padding is an empty box: its deltas are never used, but must be finite."""
     empty = ~box_ops.large_enough(boxes, 1e-6)
     return tf.where(empty[..., None], tf.constant([0.0, 0.0, 1.0, 1.0]), boxes)
 
@@ -109,10 +104,10 @@ def mask_targets(
     size (frames None), or mini-masks that fill the boxes `frames` [B, G, 4].
     """
     batch, number = tf.shape(rois)[0], tf.shape(rois)[1]
-    masks = _pick(masks, matches)  # [B, K, h, w]
+    masks = pick(masks, matches)  # [B, K, h, w]
     height, width = tf.shape(masks)[2], tf.shape(masks)[3]
     if frames is not None:  # the RoI in the mini-mask's own cells
-        frame = _not_empty(_pick(frames, matches))
+        frame = _not_empty(pick(frames, matches))
         extent = tf.cast(tf.stack([height, width]), tf.float32) / (frame[..., 2:] - frame[..., :2])
         origin = tf.concat([frame[..., :2]] * 2, axis=-1)
         rois = (rois - origin) * tf.concat([extent, extent], axis=-1)

@@ -35,6 +35,12 @@ def match(
     return matches
 
 
+def pick(values: tf.Tensor, index: tf.Tensor) -> tf.Tensor:
+    """What belongs to each match: values [B, G, ...] at index [B, K]; zeros where G is 0."""
+    padded = tf.pad(values, [[0, 0], [0, 1]] + [[0, 0]] * (values.shape.rank - 2))
+    return tf.gather(padded, index, batch_dims=1)
+
+
 def sample(
     positive: tf.Tensor,
     negative: tf.Tensor,
@@ -52,7 +58,8 @@ def sample(
     most = tf.minimum(number, candidates)
     # Rounding guards against 0.3 * 10 = 2.9999: the paper's 1:3 of 512 means 128.
     most_positive = tf.minimum(int(number * positive_fraction + 1e-6), candidates)
-    taken = _take(positive, priority, most_positive, tf.fill([tf.shape(positive)[0]], most_positive))
+    limit = tf.fill([tf.shape(positive)[0]], most_positive)
+    taken = _take(positive, priority, most_positive, limit)
     count = tf.reduce_sum(tf.cast(taken, tf.int32), axis=1)
     return taken, _take(negative, priority, most, number - count)
 

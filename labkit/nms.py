@@ -1,21 +1,29 @@
 """Non-maximum suppression: of boxes that overlap much, keep the one with the highest score."""
 
+import numpy as np
 import tensorflow as tf
 
 
-def nms(boxes: tf.Tensor, scores: tf.Tensor, threshold: float, most: int | None = None) -> tf.Tensor:
+def nms(
+    boxes: tf.Tensor, scores: tf.Tensor, threshold: float, most: int | None = None
+) -> tf.Tensor:
     """Indices int32 [K] of the boxes kept, best score first.
 
     boxes [N, 4], scores [N]. Greedy: take the best box, drop every other one whose IoU with it is
-    above threshold, go on with the rest. Ties in score keep the lower index first.
+    above threshold, go on with the rest. Ties in score keep the lower index first. A box whose far
+    edge comes before its near one covers nothing: it neither suppresses nor is suppressed.
     """
     most = tf.shape(boxes)[0] if most is None else most
+    # TensorFlow swaps the corners of such a box and would see one of positive size.
+    boxes = tf.concat([boxes[:, :2], tf.maximum(boxes[:, :2], boxes[:, 2:])], axis=1)
+    threshold = _round_down(threshold)
     return tf.image.non_max_suppression(boxes, scores, most, iou_threshold=threshold)
 
 
 def batched_nms(
-    boxes: tf.Tensor, scores: tf.Tensor, groups: tf.Tensor, threshold: float, most: int | None = None
-) -> tf.Tensor:
+    boxes: tf.Tensor, scores: tf.Tensor, groups: tf.Tensor, threshold: float,
+    most: int | None = None,
+) -> tf.Tensor:  # fmt: skip
     """NMS within each group: boxes of different groups (classes, levels) never suppress another.
 
     boxes [N, 4], scores [N], groups int [N]. Returns indices int32 [K], best score first.
@@ -46,10 +54,24 @@ def grouped_nms_padded(
     scores [B, N, C]; a score <= score_threshold takes no part.
     Returns boxes [B, most, 4], scores [B, most], groups int32 [B, most] and counts int32 [B].
     The same function as `batched_nms` (tested); TensorFlow runs it over batch and groups at once.
+    Two differences: of equal scores in a group, either may be taken first, not always the lower
+    index; and no box may have its corners swapped (decoded and clipped boxes never have).
     """
     boxes, scores, groups, count = tf.image.combined_non_max_suppression(
         boxes, scores,
         max_output_size_per_class=most, max_total_size=most,
-        iou_threshold=threshold, score_threshold=score_threshold, clip_boxes=False,
+        iou_threshold=_round_down(threshold), score_threshold=score_threshold, clip_boxes=False,
     )  # fmt: skip
     return boxes, scores, tf.cast(groups, tf.int32), count
+
+
+def _round_down(threshold):
+    """The largest float32 not above a threshold given as a Python number; tensors stay as they are.
+
+    0.3 becomes 0.30000001 in float32, the nearest. A pair whose IoU is exactly 3/10 becomes that
+    number too, and 0.30000001 > 0.3 must stay true (torchvision compares in double precision).
+    """
+    if tf.is_tensor(threshold):
+        return threshold
+    nearest = np.float32(threshold)
+    return nearest if float(nearest) <= threshold else np.nextafter(nearest, np.float32(-1.0))

@@ -11,7 +11,7 @@ import tensorflow as tf
 _PAD = 2  # cells of replicated border: one that RoIAlign's definition needs, one against rounding
 
 
-# --- RoIAlign ---------------------------------------------------------------------------------------
+# --- RoIAlign ---------------------------------------------------------------------------
 
 
 def roi_align(
@@ -136,8 +136,8 @@ def _average_samples(atlas, rois, output: int, ratio_y, ratio_x) -> tf.Tensor:
     extent = tf.cast(tf.shape(atlas)[1:3] - 1, tf.float32)
     sheet_box = tf.concat([(first + corner) / extent, (last + corner) / extent], axis=1)
     samples = tf.image.crop_and_resize(atlas, sheet_box, image_index, count)
-    inside_y = _inside(first[:, 0], step[:, 0], count[0], shape[:, 0])
-    inside_x = _inside(first[:, 1], step[:, 1], count[1], shape[:, 1])
+    inside_y = _inside(start[:, 0], size[:, 0], output, ratio_y, shape[:, 0])
+    inside_x = _inside(start[:, 1], size[:, 1], output, ratio_x, shape[:, 1])
     # Where a sample lies outside its own map, the sheet shows something else, or nothing.
     samples = tf.where((inside_y[:, :, None] & inside_x[:, None, :])[..., None], samples, 0.0)
     channels = atlas.shape[-1]
@@ -147,9 +147,16 @@ def _average_samples(atlas, rois, output: int, ratio_y, ratio_x) -> tf.Tensor:
     return tf.reduce_mean(bins, axis=[2, 4])
 
 
-def _inside(first: tf.Tensor, step: tf.Tensor, count, length: tf.Tensor) -> tf.Tensor:
-    """bool [K, count]: sample i of RoI k, at first + i * step, lies in [-1, length]."""
-    at = first[:, None] + step[:, None] * tf.range(tf.cast(count, tf.float32))[None]
+def _inside(start: tf.Tensor, size: tf.Tensor, output: int, ratio, length: tf.Tensor) -> tf.Tensor:
+    """bool [K, output * ratio]: which samples along one axis of each RoI lie in [-1, length].
+
+    At either end the value jumps to 0, so that the last bit of a position decides. Hence the sum is
+    written as torchvision's, whose rounding it then shares: start + bin + part of a bin.
+    """
+    bin_size = size[:, None] / output
+    bins, part = tf.range(output * ratio) // ratio, tf.range(output * ratio) % ratio
+    bins, part, ratio = (tf.cast(v, tf.float32) for v in (bins, part, ratio))
+    at = start[:, None] + bins * bin_size + (part + 0.5) * bin_size / ratio
     return (at >= -1.0) & (at <= length[:, None])
 
 
@@ -167,10 +174,11 @@ def _average_samples_adaptive(atlas, rois, output: int) -> tf.Tensor:
         return g + 1, tf.tensor_scatter_nd_update(pooled, members[:, None], part)
 
     _, pooled = tf.while_loop(lambda g, _: g < tf.size(code), one_group, (0, pooled))
-    return pooled
+    # A side of no length asks for no samples, and the mean of none is 0 (only `aligned` allows it).
+    return tf.where(tf.reduce_all(size > 0.0, axis=1)[:, None, None, None], pooled, 0.0)
 
 
-# --- what came before ------------------------------------------------------------------------------
+# --- what came before -------------------------------------------------------------------
 
 
 def roi_pool(
@@ -204,7 +212,9 @@ def roi_pool(
 
     x_min = features.dtype.min
     rows, columns = members(0, height), members(1, width)
-    pooled = tf.map_fn(one_roi, (rows, columns, image_index), fn_output_signature=features.dtype)
+    # Said beforehand, the shape is known even if there is no RoI.
+    one_pooled = tf.TensorSpec([output, output, features.shape[-1]], features.dtype)
+    pooled = tf.map_fn(one_roi, (rows, columns, image_index), fn_output_signature=one_pooled)
     empty = ~tf.reduce_any(rows, 2)[:, :, None] | ~tf.reduce_any(columns, 2)[:, None, :]
     return tf.where(empty[..., None], 0.0, pooled)
 

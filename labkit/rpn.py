@@ -10,7 +10,7 @@ from keras import layers
 from labkit import boxes as box_ops
 from labkit.layers import conv, small_normal
 from labkit.losses import box_loss, objectness_loss
-from labkit.matching import BACKGROUND, match, sample
+from labkit.matching import BACKGROUND, match, pick, sample
 from labkit.nms import grouped_nms_padded
 
 
@@ -80,7 +80,7 @@ def rpn_targets(
         matches >= 0, matches == BACKGROUND,
         config.rpn_samples, config.rpn_positive_fraction, priority,
     )  # fmt: skip
-    target = tf.gather(gt_boxes, tf.maximum(matches, 0), batch_dims=1)
+    target = pick(gt_boxes, tf.maximum(matches, 0))
     deltas = box_ops.encode(target, anchors[None], config.rpn_box_std)
     return {"matches": matches, "deltas": deltas, "positive": positive, "negative": negative}
 

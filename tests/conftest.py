@@ -1,0 +1,93 @@
+"""What several test files share: golden values, a model quick to train, hypothesis' settings.
+
+The golden values were computed by torchvision 0.28 (operators, targets, losses) and pycocotools.
+tests/golden holds copies, so that the tests run alone; test_golden_files.py compares them with the
+complete set where that is at hand. LABKIT_GOLDEN=folder runs the tests on a folder of the same
+layout instead, whatever boxes and numbers it holds.
+"""
+
+import functools
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import settings
+
+from labkit.config import Config
+
+ROOT = Path(__file__).resolve().parents[1]
+SHIPPED = ROOT / "tests" / "golden"
+COMPLETE = ROOT.parent / "shared" / "golden"
+
+# Compiling a TensorFlow function can take a second, so no deadline; the same examples every time,
+# so that a failure is a change in the code.
+settings.register_profile("labkit", max_examples=50, deadline=None, derandomize=True)
+settings.load_profile("labkit")
+
+
+class Golden:
+    """One file of golden values. torchvision's arrays are turned into labkit's conventions here."""
+
+    def __init__(self, path: Path):
+        with np.load(path) as file:
+            self.arrays = dict(file)
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        return self.arrays[name]
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.arrays
+
+    def __iter__(self):
+        return iter(self.arrays)
+
+    def boxes(self, name: str) -> np.ndarray:
+        """Boxes (x1, y1, x2, y2), or deltas (dx, dy, dw, dh), with y first."""
+        return np.ascontiguousarray(self[name][..., [1, 0, 3, 2]])
+
+    def rois(self, name: str) -> tuple[np.ndarray, np.ndarray]:
+        """Rows (image, x1, y1, x2, y2) as boxes with y first, and the index of each one's image."""
+        rows = self[name]
+        return np.ascontiguousarray(rows[:, [2, 1, 4, 3]]), rows[:, 0].astype(np.int32)
+
+    def maps(self, name: str) -> np.ndarray:
+        """Maps [B, C, H, W] as [B, H, W, C]."""
+        return np.ascontiguousarray(self[name].transpose(0, 2, 3, 1))
+
+
+@functools.cache
+def load_golden(name: str) -> Golden:
+    folder = os.environ.get("LABKIT_GOLDEN")
+    folders = [Path(folder)] if folder else [SHIPPED, COMPLETE]
+    for folder in folders:
+        if (folder / f"{name}.npz").exists():
+            return Golden(folder / f"{name}.npz")
+    pytest.skip(f"{name}.npz is neither in {' nor in '.join(map(str, folders))}")
+
+
+@pytest.fixture(scope="session")
+def golden():
+    """golden("boxes") is the file boxes.npz as a `Golden`; the test is skipped if it is absent."""
+    return load_golden
+
+
+@pytest.fixture(scope="session")
+def golden_folders() -> tuple[Path, Path]:
+    """The copies that ship with the tests, and the complete set, which may be absent."""
+    return SHIPPED, Path(os.environ.get("LABKIT_GOLDEN", COMPLETE))
+
+
+@pytest.fixture(scope="session")
+def micro_config() -> Config:
+    """A complete Mask R-CNN for images of 64 px, of which a training step takes milliseconds."""
+    return Config.preset(
+        "tiny",
+        image_min_side=64, image_max_side=64,
+        stem_channels=8, backbone_channels=(16, 16, 24, 32), backbone_blocks=(1, 1, 1, 1),
+        fpn_channels=16, anchor_sizes=(8, 16, 24, 32, 48), rpn_samples=64,
+        proposals_before_nms_train=50, proposals_train=40,
+        proposals_before_nms=50, proposals=30,
+        roi_samples=16, box_convs=(), box_dense=(32,), mask_convs=(16,), mask_channels=16,
+        max_instances=8, detections=20,
+    )  # fmt: skip

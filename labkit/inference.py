@@ -66,7 +66,7 @@ def _compiled(model):
     """One graph for all image sizes, made at the first call and kept with the model."""
     if getattr(model, "_detect_graph", None) is None:
 
-        @tf.function(input_signature=[
+        @tf.function(autograph=False, input_signature=[
             tf.TensorSpec([None, None, None, 3], tf.uint8), tf.TensorSpec([None, 2], tf.float32),
             tf.TensorSpec([], tf.float32), tf.TensorSpec([], tf.float32),
             tf.TensorSpec([], tf.int32),

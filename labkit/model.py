@@ -1,7 +1,7 @@
 """Mask R-CNN as a `keras.Model`: backbone, pyramid, proposals, two heads, five losses.
 
-Reading order: `features`, `propose`, `classify`, `detect_in_batch` are inference from left to right;
-`losses_of` is training; the rest is what Keras asks of a model. Source: He et al. 2017.
+Reading order: `features` to `detect_in_batch` are inference from left to right; `trace_losses` is
+training; the rest is what Keras asks of a model. Source: He et al. 2017.
 """
 
 import random
@@ -37,7 +37,7 @@ class MaskRCNN(keras.Model):
     def __init__(self, config: Config, class_names, **kwargs):
         super().__init__(**kwargs)
         if keras.backend.backend() != "tensorflow":
-            raise LabkitError("labkit runs on Keras' TensorFlow backend: set KERAS_BACKEND=tensorflow.")
+            raise LabkitError("labkit runs on TensorFlow: set KERAS_BACKEND=tensorflow.")
         self.config = config
         self.class_names = _checked_names(class_names)
         # Keras draws the seeds of its initialisers from Python's generator: seed it, then put it
@@ -56,7 +56,7 @@ class MaskRCNN(keras.Model):
         self.last_image_ids = tf.Variable(tf.zeros([1], tf.int64), shape=[None], trainable=False)
         self.built = True
 
-    # --- inference, left to right ---------------------------------------------------------------------
+    # --- inference, left to right --------------------------------------------------------
 
     def features(self, images: tf.Tensor, image_sizes: tf.Tensor, training: bool = False):
         """P2..P6 of images [B, H, W, 3] (0..255), whose padding lies beyond image_sizes [B, 2]."""
@@ -95,14 +95,16 @@ class MaskRCNN(keras.Model):
                            own, axis=2, batch_dims=1)  # fmt: skip
         return _split(tf.reshape(logits, [-1, side, side]), rois)
 
-    def detect_in_batch(self, images: tf.Tensor, image_sizes: tf.Tensor, score_threshold=None,
-                        nms_iou=None, detections: int | None = None) -> dict[str, tf.Tensor]:  # fmt: skip
+    def detect_in_batch(
+        self, images: tf.Tensor, image_sizes: tf.Tensor,
+        score_threshold=None, nms_iou=None, detections=None,
+    ) -> dict[str, tf.Tensor]:  # fmt: skip
         """Everything inference computes for a padded batch, in pixels of that batch's images.
 
         Returns, padded to `count` int32 [B]: boxes [B, D, 4], scores [B, D], classes int32 [B, D],
         masks [B, D, 28, 28] (probabilities); and the steps on the way: maps, anchors, objectness
-        and deltas (of each level), proposals (see `rpn.propose`), class_probabilities [B, P, 1 + N],
-        refined boxes [B, P, N, 4].
+        and deltas (of each level), proposals (see `rpn.propose`), class_probabilities
+        [B, P, 1 + N], refined boxes [B, P, N, 4].
         """
         c = self.config
         score_threshold = c.score_threshold if score_threshold is None else score_threshold
@@ -115,7 +117,8 @@ class MaskRCNN(keras.Model):
         logits, box_deltas = self.classify(maps[:4], proposals["boxes"])
         probabilities = tf.nn.softmax(logits)
         refined = box_ops.decode(box_deltas, proposals["boxes"][:, :, None], c.roi_box_std)
-        refined = box_ops.clip(refined, image_sizes[:, 0, None, None], image_sizes[:, 1, None, None])
+        height, width = image_sizes[:, 0, None, None], image_sizes[:, 1, None, None]
+        refined = box_ops.clip(refined, height, width)
         scores = probabilities[..., 1:]
         real = tf.sequence_mask(proposals["count"], tf.shape(scores)[1])[..., None]
         scores = tf.where(real & box_ops.large_enough(refined, 1e-2), scores, -1.0)
@@ -123,7 +126,8 @@ class MaskRCNN(keras.Model):
             refined, scores, nms_iou, detections, score_threshold
         )
         # The mask head is the dearest part: let it see the detections, not their padding.
-        most = tf.reduce_max(count)
+        # One at least: TensorFlow's CPU convolution gives no RoIs the wrong number of channels.
+        most = tf.maximum(tf.reduce_max(count), 1)
         boxes, scores, classes = boxes[:, :most], scores[:, :most], classes[:, :most] + 1
         masks = tf.sigmoid(self.segment(maps[:4], boxes, classes))
         return {
@@ -144,7 +148,7 @@ class MaskRCNN(keras.Model):
         """
         return detect_images(self, images, score_threshold, nms_iou, max_detections, batch_size)
 
-    # --- training -------------------------------------------------------------------------------------
+    # --- training ------------------------------------------------------------------------
 
     def trace_losses(self, batch: dict[str, tf.Tensor], step=0, training: bool = True):
         """Everything training computes for a batch: targets, samples, logits and the five losses.
@@ -206,7 +210,7 @@ class MaskRCNN(keras.Model):
         seed = tf.stack([self.config.seed * 2 + use, tf.cast(step, tf.int32)])
         return tf.random.stateless_uniform(shape, seed)
 
-    # --- what Keras asks of a model -------------------------------------------------------------------
+    # --- what Keras asks of a model ------------------------------------------------------
 
     def compile(self, optimizer="rmsprop", *, jit_compile=False, **kwargs):
         """As any Keras model, without `loss`: the five losses are the model's own."""
@@ -253,12 +257,14 @@ class MaskRCNN(keras.Model):
     def from_config(cls, values):
         return cls(Config.from_dict(values["config"]), values["class_names"])
 
-    # --- small print ----------------------------------------------------------------------------------
+    # --- small print ---------------------------------------------------------------------
 
     def _pool(self, maps, rois, size: int) -> tf.Tensor:
         c = self.config
-        return pyramid_roi_align(maps[:4], rois, size, c.strides[:4], c.roi_sampling_ratio,
-                                 c.roi_aligned, c.roi_canonical_size, c.roi_canonical_level)  # fmt: skip
+        return pyramid_roi_align(
+            maps[:4], rois, size, c.strides[:4], c.roi_sampling_ratio, c.roi_aligned,
+            c.roi_canonical_size, c.roi_canonical_level,
+        )  # fmt: skip
 
 
 def _height_width(x: tf.Tensor):
@@ -279,10 +285,10 @@ def _split(x: tf.Tensor, rois: tf.Tensor) -> tf.Tensor:
 
 def _checked_names(class_names) -> tuple[str, ...]:
     if isinstance(class_names, str):
-        raise LabkitError(f"class_names must be a list of names, got the one string '{class_names}'.")
+        raise LabkitError(f"class_names must be a list of names, got the string '{class_names}'.")
     names = tuple(str(n) for n in class_names)
     if not names:
-        raise LabkitError("class_names is empty: a model needs at least one class besides background.")
+        raise LabkitError("class_names is empty: a model needs one class besides background.")
     if len(set(names)) < len(names):
         twice = sorted({n for n in names if names.count(n) > 1})
         raise LabkitError(f"class_names holds {twice[0]!r} twice: give every class its own name.")

@@ -1,4 +1,4 @@
-"""Batches for training: a `tf.data` pipeline that is the same every time and stops nowhere silently.
+"""Batches for training: a `tf.data` pipeline, the same every time, that loses nothing in silence.
 
 What image stands where in which batch depends on the seed and the position alone, never on what
 was read before: batch 1000 of a resumed run is batch 1000 of the run that was not interrupted.
@@ -33,7 +33,7 @@ class BatchPlan:
         if self.batch_size < 1:
             raise LabkitError(f"batch_size must be at least 1, got {self.batch_size}.")
         if min(self.canvas) < 32 or any(side % 32 for side in self.canvas):
-            raise LabkitError(f"A training canvas has sides that are multiples of 32, got {self.canvas}.")
+            raise LabkitError(f"A canvas has sides that are multiples of 32, got {self.canvas}.")
 
 
 class Batches:
@@ -83,7 +83,8 @@ class Batches:
 
         # Two workers keep the order and leave the cores to the model; NumPy holds Python's lock
         # only in between its own loops.
-        return tf.data.Dataset.range(start, start + steps).map(load, num_parallel_calls=2).prefetch(4)
+        numbers = tf.data.Dataset.range(start, start + steps)
+        return numbers.map(load, num_parallel_calls=2).prefetch(4)
 
     def _load(self, step) -> list[np.ndarray]:
         batch = self.batch(int(step))

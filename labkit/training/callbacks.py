@@ -35,12 +35,13 @@ class Recorder(keras.callbacks.Callback):
         rate = self.model.optimizer._learning_rate
         rate = float(rate(self.step - 1)) if callable(rate) else float(rate)
         self.history.rows.append(
-            {"step": self.step, "learning_rate": rate, "loss": weighted}
+            {"step": self.step, "lr": rate, "total": weighted}
             | dict(zip(LOSS_NAMES, values.tolist(), strict=True))
         )
 
     def _stop(self, values):
-        broken = [f"{n} = {v}" for n, v in zip(LOSS_NAMES, values, strict=True) if not math.isfinite(v)]
+        named = zip(LOSS_NAMES, values, strict=True)
+        broken = [f"{name} = {value}" for name, value in named if not math.isfinite(value)]
         images = ", ".join(self.name_of(int(i)) for i in self.model.last_image_ids.numpy())
         raise NonFiniteLoss(
             f"Step {self.step}: the loss {' and '.join(broken)}, on the images {images}. The last "
@@ -77,7 +78,7 @@ class Validation(keras.callbacks.Callback):
             return
         result = self.evaluate(self.model, self.dataset)
         row = {"step": step}
-        for kind, numbers in (("box", result.bbox), ("mask", result.segm)):
+        for kind, numbers in (("bbox", result.bbox), ("segm", result.segm)):
             row |= {f"{kind}_AP": numbers["AP"], f"{kind}_AP50": numbers["AP50"]}
         self.history.validation.append(row)
 
@@ -97,27 +98,28 @@ class Progress(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch, logs=None):
         now, step = time.monotonic(), self.history.rows[-1]["step"]
-        if now - self.shown < 0.5 and step < self.last:
+        rewritten = self.display is not None or self.stream.isatty()
+        pause = 0.5 if rewritten else 30.0  # a log file wants a line now and then
+        if now - self.shown < pause and step < self.last:
             return
         self.shown = now
         line = self._line(step, now - self.began)
         if self.display is not None:
             self.display(line)
-        elif self.stream.isatty():
-            self.stream.write(f"\r{line}\x1b[K" + ("\n" if step == self.last else ""))
-        elif step == self.last or step // 100 > (step - 1) // 100:
-            self.stream.write(line + "\n")  # a log file wants a line now and then
-        self.stream.flush()
+        else:
+            end = "\n" if not rewritten or step == self.last else ""
+            self.stream.write(f"\r{line}\x1b[K{end}" if rewritten else line + end)
+            self.stream.flush()
 
     def _line(self, step: int, elapsed: float) -> str:
         recent = self.history.rows[-20:]
-        means = {n: np.mean([r[n] for r in recent]) for n in ("loss", *LOSS_NAMES)}
+        means = {n: np.mean([r[n] for r in recent]) for n in ("total", *LOSS_NAMES)}
         left = elapsed / max(step - self.first, 1) * (self.last - step)
         losses = "  ".join(f"{n} {v:.3f}" for n, v in means.items())
         validated = self.history.validation[-1:]
-        ap = "".join(f"  AP box {v['box_AP']:.3f} mask {v['mask_AP']:.3f}" for v in validated)
+        ap = "".join(f"  AP box {v['bbox_AP']:.3f} mask {v['segm_AP']:.3f}" for v in validated)
         return (f"step {step}/{self.last}  {int(left // 60)}:{int(left % 60):02d} left  "
-                f"lr {recent[-1]['learning_rate']:.1e}  {losses}{ap}")  # fmt: skip
+                f"lr {recent[-1]['lr']:.1e}  {losses}{ap}")  # fmt: skip
 
 
 def _notebook_display():

@@ -57,8 +57,8 @@ def restore_checkpoint(model: MaskRCNN, folder: Path) -> int:
         variables = model.optimizer.variables
         if len(stored.files) != len(variables):
             raise LabkitError(
-                f"{folder / 'optimizer.npz'} holds {len(stored.files)} variables, this optimizer has "
-                f"{len(variables)}: resume with the settings the run was started with."
+                f"{folder / 'optimizer.npz'} holds {len(stored.files)} variables, this optimizer "
+                f"has {len(variables)}: resume with the settings the run was started with."
             )
         for variable, name in zip(variables, sorted(stored.files), strict=True):
             variable.assign(stored[name])
@@ -76,7 +76,7 @@ def read_run(run_dir: Path) -> dict:
     """run.json as a dict. Raises LabkitError where it is missing or broken."""
     path = Path(run_dir) / "run.json"
     if not path.exists():
-        raise LabkitError(f"{path} does not exist: give the folder that a training run has written.")
+        raise LabkitError(f"{path} does not exist: give the folder that a training run wrote.")
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
         return record | {"config": record["config"], "class_names": record["class_names"]}

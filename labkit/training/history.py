@@ -5,7 +5,7 @@ from pathlib import Path
 
 from labkit.losses import LOSS_NAMES
 
-COLUMNS = ("step", "learning_rate", "loss", *LOSS_NAMES)
+COLUMNS = ("step", "lr", "total", *LOSS_NAMES)
 
 
 class History:
@@ -25,7 +25,7 @@ class History:
         if not self.rows:
             return "History(empty)"
         last = self.rows[-1]
-        return f"History({len(self.rows)} steps, last loss {last['loss']:.3f})"
+        return f"History({len(self.rows)} steps, last loss {last['total']:.3f})"
 
     def to_dict(self) -> dict[str, list[float]]:
         return {name: self[name] for name in COLUMNS}

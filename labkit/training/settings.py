@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from labkit.data.augment import Augment
 from labkit.errors import LabkitError
 
+OPTIMIZERS = ("adamw", "sgd")
+SCHEDULES = ("cosine", "step")
+
 
 @dataclass(frozen=True)
 class TrainSettings:
@@ -31,34 +34,33 @@ class TrainSettings:
             augment = {**self.augment, "scale": tuple(self.augment["scale"])}
             object.__setattr__(self, "augment", Augment(**augment))
         object.__setattr__(self, "canvas", tuple(self.canvas))
-        for name in ("steps", "batch_size", "learning_rate", "checkpoint_every", "checkpoints_kept"):
-            if getattr(self, name) <= 0:
-                raise LabkitError(f"TrainSettings: '{name}' must be above 0, got {getattr(self, name)}.")
+        for name in ("steps", "batch_size", "learning_rate", "checkpoint_every",
+                     "checkpoints_kept"):  # fmt: skip
+            self._check(name, getattr(self, name) > 0, "must be above 0")
         for name in ("weight_decay", "warmup_steps", "clip_norm", "validate_every"):
-            if getattr(self, name) < 0:
-                raise LabkitError(f"TrainSettings: '{name}' must not be negative, got {getattr(self, name)}.")
-        for name, choices in {"optimizer": ("adamw", "sgd"), "schedule": ("cosine", "step")}.items():
-            if getattr(self, name) not in choices:
-                raise LabkitError(
-                    f"TrainSettings: '{name}' must be one of {', '.join(choices)}, "
-                    f"got '{getattr(self, name)}'."
-                )
+            self._check(name, getattr(self, name) >= 0, "must not be negative")
+        self._check("optimizer", self.optimizer in OPTIMIZERS, f"must be one of {OPTIMIZERS}")
+        self._check("schedule", self.schedule in SCHEDULES, f"must be one of {SCHEDULES}")
+
+    def _check(self, name: str, good: bool, rule: str) -> None:
+        if not good:
+            raise LabkitError(f"TrainSettings: '{name}' {rule}, got {getattr(self, name)!r}.")
 
     def replace(self, **changes) -> "TrainSettings":
         """A copy with some fields changed. Raises LabkitError for a name that does not exist."""
         known = {f.name for f in dataclasses.fields(self)}
         for name in changes:
             if name not in known:
-                raise LabkitError(
-                    f"TrainSettings: there is no field '{name}'; there are: {', '.join(sorted(known))}."
-                )
+                names = ", ".join(sorted(known))
+                raise LabkitError(f"TrainSettings: there is no field '{name}'; there are: {names}.")
         return dataclasses.replace(self, **changes)
 
     @classmethod
     def preset(cls, name: str, **changes) -> "TrainSettings":
         """Settings that suit the `Config` preset of that name."""
         if name not in PRESETS:
-            raise LabkitError(f"TrainSettings: no preset '{name}'; there are: {', '.join(PRESETS)}.")
+            known = ", ".join(PRESETS)
+            raise LabkitError(f"TrainSettings: no preset '{name}'; there are: {known}.")
         return PRESETS[name].replace(**changes)
 
     def to_dict(self) -> dict:

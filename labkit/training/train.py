@@ -122,8 +122,8 @@ def _check_same(stored: dict, record: dict, run_dir: Path) -> None:
                     )
         elif old != new:
             raise LabkitError(
-                f"{run_dir}/run.json: the run was started with {part} {old}, not {new}: resume with "
-                "the same data, or start another run."
+                f"{run_dir}/run.json: the run was started with {part} {old}, not {new}: resume "
+                "with the same data, or start another run."
             )
 
 

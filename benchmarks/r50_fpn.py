@@ -1,0 +1,91 @@
+"""How long a step and a detection of the r50_fpn preset take here, and how much memory.
+
+    python benchmarks/r50_fpn.py [--height 800] [--width 1067] [--batch 1] [--steps 3]
+
+Prints one JSON object. The picture is random: the time of a convolution does not depend on it, and
+the number of proposals is at its limit, which is the worst case.
+"""
+
+import argparse
+import json
+import os
+import resource
+import time
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import numpy as np
+import tensorflow as tf
+
+from labkit.config import Config
+from labkit.model import MaskRCNN
+from labkit.training import TrainSettings
+from labkit.training.schedules import make_optimizer
+
+
+def peak_mib() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+
+
+def seconds(work, times: int) -> tuple[float, float]:
+    """(first call, median of the others)."""
+    taken = []
+    for _ in range(times + 1):
+        began = time.perf_counter()
+        work()
+        taken.append(time.perf_counter() - began)
+    return taken[0], float(np.median(taken[1:]))
+
+
+def random_batch(count: int, height: int, width: int, objects: int = 8) -> dict:
+    """A padded batch of random pixels with a few objects of 60 to 300 px."""
+    rng = np.random.default_rng(0)
+    canvas = [-(-side // 32) * 32 for side in (height, width)]
+    size = rng.uniform(60, 300, (count, objects, 2))
+    corner = rng.uniform(0, 1, (count, objects, 2)) * (np.array([height, width]) - size)
+    batch = {
+        "images": rng.integers(0, 256, (count, *canvas, 3)).astype(np.uint8),
+        "sizes": np.tile(np.float32([height, width]), (count, 1)),
+        "boxes": np.concatenate([corner, corner + size], -1).astype(np.float32),
+        "classes": rng.integers(1, 81, (count, objects)).astype(np.int32),
+        "masks": np.full((count, objects, 56, 56), 255, np.uint8),
+        "image_ids": np.arange(count),
+    }
+    return {name: tf.constant(values) for name, values in batch.items()}
+
+
+def main() -> None:
+    p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    p.add_argument("--height", type=int, default=800)
+    p.add_argument("--width", type=int, default=1067)
+    p.add_argument("--batch", type=int, default=1)
+    p.add_argument("--steps", type=int, default=3)
+    args = p.parse_args()
+
+    began = time.perf_counter()
+    config = Config.preset("r50_fpn", image_min_side=min(args.height, args.width))
+    model = MaskRCNN(config, [f"class {i}" for i in range(1, 81)])
+    model.compile(optimizer=make_optimizer(TrainSettings.preset("r50_fpn")))
+    built = time.perf_counter() - began
+    image = np.random.default_rng(1).integers(0, 256, (args.height, args.width, 3)).astype(np.uint8)
+
+    first_detect, detect = seconds(lambda: model.detect(image, score_threshold=0.0), args.steps)
+    detect_peak = peak_mib()
+    batch = random_batch(args.batch, args.height, args.width)
+    step = tf.function(model.train_step, autograph=False)
+    first_step, train = seconds(lambda: step(batch)["loss"].numpy(), args.steps)
+    print(json.dumps({
+        "preset": "r50_fpn", "classes": 80, "parameters": model.count_params(),
+        "image": [args.height, args.width], "batch": args.batch, "cores": os.cpu_count(),
+        "device": [d.name for d in tf.config.list_physical_devices()],
+        "build_seconds": round(built, 2),
+        "first_detect_seconds": round(first_detect, 2), "detect_seconds": round(detect, 2),
+        "detect_peak_mib": detect_peak,
+        "first_step_seconds": round(first_step, 2), "step_seconds": round(train, 2),
+        "step_peak_mib": peak_mib(),
+        "losses_finite": bool(np.isfinite(model.last_losses.numpy()).all()),
+    }, indent=2))  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()

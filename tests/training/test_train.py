@@ -1,0 +1,203 @@
+"""A run can be stopped, killed, resumed and trusted."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from labkit.data import shapes
+from labkit.data.augment import Augment
+from labkit.errors import LabkitError
+from labkit.model import MaskRCNN
+from labkit.training import History, TrainSettings, load_model, train
+from labkit.training.callbacks import NonFiniteLoss
+from labkit.training.checkpoints import latest_checkpoint
+
+SETTINGS = TrainSettings(
+    steps=6, batch_size=2, canvas=(64, 64), warmup_steps=2, checkpoint_every=3,
+    checkpoints_kept=9, augment=Augment(quarter_turns=True),
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def data():
+    return shapes(5, 64, seed=3)
+
+
+@pytest.fixture(scope="module")
+def whole_run(data, micro_config, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "whole"
+    model = MaskRCNN(micro_config, data.class_names)
+    history = train(model, data, folder, SETTINGS, verbose=False)
+    return folder, model, history
+
+
+def test_a_run_leaves_what_it_promises(whole_run):
+    folder, model, history = whole_run
+    assert history["step"] == [1, 2, 3, 4, 5, 6]
+    assert np.isfinite(history["total"]).all()
+    stored = History.load(folder)
+    assert stored.rows == history.rows
+    record = json.loads((folder / "run.json").read_text())
+    assert record["class_names"] == list(model.class_names)
+    assert record["settings"]["steps"] == 6
+    names = sorted(p.name for p in (folder / "checkpoints").iterdir())
+    assert names == ["step-00000003", "step-00000006"]
+    assert not list(folder.rglob("*.part"))
+
+
+def test_the_learning_rate_warms_up_and_falls(whole_run):
+    rates = whole_run[2]["lr"]
+    assert rates[0] == pytest.approx(0.1 * SETTINGS.learning_rate)
+    assert max(rates) == pytest.approx(SETTINGS.learning_rate, rel=0.01)
+    assert rates[-1] < rates[-2] < rates[-3]
+
+
+def test_load_model_detects_the_same(whole_run, data):
+    folder, model, _ = whole_run
+    image = data[0].image
+    expected = model.detect(image, score_threshold=0.0, max_detections=5)
+    for path in (folder, folder / "checkpoints" / "step-00000006"):
+        again = load_model(path).detect(image, score_threshold=0.0, max_detections=5)
+        np.testing.assert_array_equal(again.boxes, expected.boxes)
+        np.testing.assert_array_equal(again.scores, expected.scores)
+
+
+def test_resumed_ends_where_uninterrupted_ends(whole_run, data, micro_config, tmp_path):
+    folder, model, history = whole_run
+    shutil.copytree(folder, tmp_path / "cut")
+    shutil.rmtree(tmp_path / "cut" / "checkpoints" / "step-00000006")
+    (tmp_path / "cut" / "model.weights.h5").unlink()
+    resumed = MaskRCNN(micro_config, data.class_names)
+    again = train(resumed, data, tmp_path / "cut", SETTINGS, resume=True, verbose=False)
+    assert again["step"] == history["step"]
+    # The same batches, samples and rates: what remains is the order of sums in two threads.
+    np.testing.assert_allclose(again["total"], history["total"], rtol=1e-5)
+    for mine, theirs in zip(resumed.weights, model.weights, strict=True):
+        np.testing.assert_allclose(mine.numpy(), theirs.numpy(), atol=1e-5, err_msg=mine.path)
+
+
+def test_a_finished_run_resumes_to_itself(whole_run, data, micro_config):
+    folder, _, history = whole_run
+    model = MaskRCNN(micro_config, data.class_names)
+    assert train(model, data, folder, SETTINGS, resume=True, verbose=False).rows == history.rows
+
+
+def test_a_run_is_not_overwritten_and_not_mixed(whole_run, data, micro_config):
+    folder = whole_run[0]
+    model = MaskRCNN(micro_config, data.class_names)
+    with pytest.raises(LabkitError, match="already holds a run"):
+        train(model, data, folder, SETTINGS, verbose=False)
+    with pytest.raises(LabkitError, match="learning_rate"):
+        train(model, data, folder, SETTINGS.replace(learning_rate=0.5), resume=True, verbose=False)
+    with pytest.raises(LabkitError, match="images"):
+        train(model, shapes(6, 64), folder, SETTINGS, resume=True, verbose=False)
+
+
+def test_class_names_must_agree(data, micro_config, tmp_path):
+    with pytest.raises(LabkitError, match="class"):
+        train(MaskRCNN(micro_config, ["cat"]), data, tmp_path / "run", SETTINGS, verbose=False)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_broken_loss_stops_and_names_images_and_loss(data, micro_config, tmp_path):
+    model = MaskRCNN(micro_config, data.class_names)
+    logits = model.mask_head.get_layer("logits")
+    logits.kernel.assign(tf.fill(logits.kernel.shape, np.float32(np.nan)))
+    with pytest.raises(NonFiniteLoss, match=r"(?s)Step 1: the loss mask = nan.*'shapes/\d'"):
+        train(model, data, tmp_path / "run", SETTINGS, verbose=False)
+    assert latest_checkpoint(tmp_path / "run") is None
+
+
+def test_validation_is_written_down(data, micro_config, tmp_path):
+    model = MaskRCNN(micro_config, data.class_names)
+    settings = SETTINGS.replace(steps=2, validate_every=2)
+    history = train(model, data, tmp_path / "run", settings, validation=data[:2], verbose=False)
+    assert [row["step"] for row in history.validation] == [2]
+    assert {"bbox_AP", "segm_AP"} <= set(history.validation[0])
+    assert History.load(tmp_path / "run").validation == history.validation
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"steps": 0}, {"optimizer": "magic"}, {"schedule": "up"}, {"learnin_rate": 1.0}]
+)
+def test_settings_refuse_nonsense(wrong):
+    with pytest.raises(LabkitError, match=next(iter(wrong))):
+        SETTINGS.replace(**wrong)
+
+
+def test_settings_round_trip_through_json():
+    assert TrainSettings.from_dict(json.loads(json.dumps(SETTINGS.to_dict()))) == SETTINGS
+
+
+# --- in processes of their own, because they are killed or change TensorFlow for good -----------
+
+PROGRAM = """
+    import sys
+    from labkit.config import Config
+    from labkit.data import shapes
+    from labkit.model import MaskRCNN
+    from labkit.training import TrainSettings, train
+
+    folder, steps, deterministic = sys.argv[1], int(sys.argv[2]), sys.argv[3] == "True"
+    data = shapes(5, 64, seed=3)
+    config = Config.from_dict({config!r})
+    settings = TrainSettings(steps=steps, batch_size=2, canvas=(64, 64), checkpoint_every=1,
+                             checkpoints_kept=2, deterministic=deterministic)
+    print("ready", flush=True)
+    train(MaskRCNN(config, data.class_names), data, folder, settings, resume=True, verbose=False)
+    print("done", flush=True)
+"""
+
+
+def start(folder, config, steps: int, deterministic: bool = False):
+    program = textwrap.dedent(PROGRAM).replace("{config!r}", repr(config.to_dict()))
+    command = [sys.executable, "-c", program, str(folder), str(steps), str(deterministic)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def finish(process) -> None:
+    _, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, errors[-3000:]
+
+
+def test_killed_at_any_moment_nothing_is_half_written(micro_config, tmp_path):
+    """Killed twice while it saves after every step; then resumed to the end of a whole run."""
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    finish(start(whole, micro_config, 40))
+    for more in (2, 5):
+        process = start(killed, micro_config, 40)
+        before = _newest(killed)
+        deadline = time.monotonic() + 120
+        while _newest(killed) < before + more and time.monotonic() < deadline:
+            time.sleep(0.003)
+        os.kill(process.pid, signal.SIGKILL)
+        process.communicate()
+        assert before < _newest(killed) < 40, "the kill came before a step or after the last"
+        load_model(latest_checkpoint(killed))  # whole: loads, and fits its model
+    finish(start(killed, micro_config, 40))
+    expected, found = History.load(whole), History.load(killed)
+    assert found["step"] == expected["step"]
+    np.testing.assert_allclose(found["total"], expected["total"], rtol=1e-3)
+    for mine, theirs in zip(load_model(killed).weights, load_model(whole).weights, strict=True):
+        np.testing.assert_allclose(mine.numpy(), theirs.numpy(), atol=1e-4, err_msg=mine.path)
+
+
+def _newest(folder) -> int:
+    checkpoint = latest_checkpoint(folder)
+    return int(checkpoint.name[5:]) if checkpoint else 0
+
+
+def test_the_same_seed_gives_the_same_losses_twice(micro_config, tmp_path):
+    for name in ("one", "two"):
+        finish(start(tmp_path / name, micro_config, 5, deterministic=True))
+    one, two = (History.load(tmp_path / name) for name in ("one", "two"))
+    assert one.rows == two.rows  # bit for bit, as written

@@ -190,6 +190,12 @@ def add_train(subparsers) -> None:
         "where they fit, else 256)",
     )
     model.add_argument(
+        "--backbone-weights",
+        choices=("imagenet", "none"),
+        help="what the backbone starts from (default: imagenet for r50_fpn, downloaded once by "
+        "Keras; none for tiny)",
+    )
+    model.add_argument(
         "--set",
         action="append",
         default=[],

@@ -215,6 +215,12 @@ def test_a_wrong_setting_is_named(capsys, tmp_path, coco_data, setting, words):
     assert not (tmp_path / "r").exists()
 
 
+def test_imagenet_is_for_the_preset_that_has_it(capsys, tmp_path):
+    argv = ("--data", "shapes", "--run", tmp_path / "r", "--backbone-weights", "imagenet")
+    status, _, err = labkit(capsys, "train", *argv)
+    assert status == 2 and "r50_fpn" in err and not (tmp_path / "r").exists()
+
+
 def test_detect_leaves_pictures_and_a_coco_data_set(capsys, run, coco_data, tmp_path):
     (coco_data / "broken.png").write_bytes(b"no picture")
     argv = ("--weights", run, "--out", tmp_path / "out", "--score", 0)

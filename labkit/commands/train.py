@@ -33,6 +33,8 @@ def run(args) -> int:
         # three times on the way; the fourth is at the end
         settings = settings.replace(validate_every=settings.steps // 4 + 1)
     model = MaskRCNN(config, dataset.class_names)
+    if not going_on:  # a resumed run has weights of its own
+        start_backbone(model, args.backbone_weights)
     print(f"{dataset!r}")
     print(f"{model.count_params():,} parameters, {settings.steps} steps of {settings.batch_size}")
 
@@ -46,6 +48,17 @@ def run(args) -> int:
     )  # fmt: skip
     report_run(model, history, validation, run_dir, time.monotonic() - begin)
     return 0
+
+
+def start_backbone(model, weights: str | None) -> None:
+    """ImageNet weights into a ResNet-50, unless "none" is asked for; the tiny one has none."""
+    from labkit.backbones import load_imagenet
+
+    if model.config.backbone == "resnet50":
+        if weights != "none":
+            load_imagenet(model.backbone)
+    elif weights == "imagenet":
+        raise LabkitError("--backbone-weights imagenet: only the preset r50_fpn has such weights.")
 
 
 def data_options(args, run_dir: Path, going_on: bool) -> dict:

@@ -80,6 +80,7 @@ class Config:
     mask_convs: tuple[int, ...] = (256, 256, 256, 256)
     mask_channels: int = 256  # after the transposed convolution
     heads_batch_norm: bool = False
+    class_agnostic: bool = False  # one box and one mask a RoI instead of one for each class
     mini_mask: int = 56  # side of the stored training masks; 0 keeps masks of the image's size
 
     # --- losses --------------------------------------------------------------------------
@@ -231,8 +232,6 @@ PRESETS = {
         backbone_blocks=(2, 2, 2, 1),
         stem_channels=24,
         freeze_batch_norm=False,
-        batch_norm_momentum=0.97,  # a run has a thousand steps, not ninety thousand
-        batch_norm_epsilon=1e-3,
         fpn_channels=64,
         anchor_sizes=(12, 24, 48, 96, 160),
         anchor_rounding=False,  # half a pixel matters to a 12 px anchor
@@ -240,14 +239,17 @@ PRESETS = {
         rpn_positive_iou=0.6,
         rpn_samples=128,
         rpn_box_std=(0.2, 0.2, 0.3, 0.3),
+        rpn_nms_iou=0.6,
         proposals_before_nms_train=200,
-        proposals_train=128,
+        proposals_train=48,  # about ten an object; more would only be worse ones
         proposals_before_nms=400,
         proposals=200,
-        roi_samples=48,
-        roi_positive_fraction=0.34,
+        roi_positive_iou=0.6,
+        roi_samples=24,
+        roi_positive_fraction=0.5,
         roi_sampling_ratio=1,
         roi_aligned=True,
+        class_agnostic=True,  # every object teaches boxes and masks, whatever its class
         box_convs=(64,),
         box_dense=(256,),
         mask_convs=(64, 64),

@@ -7,21 +7,20 @@ it took.
 """
 
 import argparse
-import json
-import resource
 import shutil
-import sys
 import time
 from pathlib import Path
 
 from labkit.config import Config
 from labkit.data import shapes
+from labkit.data.augment import Augment
 from labkit.errors import LabkitError
 from labkit.evaluation import evaluate
 from labkit.model import MaskRCNN
+from labkit.report import write_report
 from labkit.training import TrainSettings, train
-from labkit.viz import detection_sheet, loss_curves, pr_curves, save
 
+SHAPES_AUGMENT = Augment(quarter_turns=True)  # shapes have no up
 UNSEEN_SEED = 1_000_003  # of the pictures it is measured on
 
 
@@ -49,7 +48,7 @@ def main(argv: list[str] | None = None) -> int:
     unseen = shapes(args.unseen, 128, seed=args.seed + UNSEEN_SEED)
     config = Config.preset("tiny", seed=args.seed, max_instances=seen.max_instances)
     model = MaskRCNN(config, seen.class_names)
-    settings = TrainSettings.preset("tiny", steps=args.steps)
+    settings = TrainSettings.preset("tiny", steps=args.steps, augment=SHAPES_AUGMENT)
     print(f"Training {model.count_params():,} parameters on {args.images} pictures of shapes, "
           f"{settings.steps} steps of {settings.batch_size}. Stop with Ctrl-C, nothing breaks.",
           flush=True)  # fmt: skip
@@ -59,16 +58,10 @@ def main(argv: list[str] | None = None) -> int:
 
     print(f"\nMeasuring it on {args.unseen} pictures it has not seen.", flush=True)
     evaluation = evaluate(model, unseen)
-    (out / "metrics.json").write_text(json.dumps({
-        "bbox": evaluation.bbox, "segm": evaluation.segm, "per_class": evaluation.per_class,
-        "train_seconds": round(seconds, 1), "steps": settings.steps,
-        "peak_rss_mb": _peak_rss_mb(),
-    }, indent=2), encoding="utf-8")  # fmt: skip
-    _draw(out / "figures", model, unseen, history, evaluation)
+    paths = write_report(out, model, history, seconds, unseen, evaluation)
     print(f"\n{evaluation}\n\nTrained in {seconds:.0f} s. Look at:")
-    for name in ("figures/detections.png", "figures/losses.png", "figures/pr_curves.png",
-                 "metrics.json", "model.weights.h5"):  # fmt: skip
-        print(f"  {out / name}")
+    for path in (*paths, out / "model.weights.h5"):
+        print(f"  {path}")
     print("Then: make lab, and open notebooks/00_tour.ipynb.")
     return 0
 
@@ -84,18 +77,3 @@ def _clear(out: Path) -> None:
 
 
 OURS = {"run.json", "history.csv", "checkpoints", "model.weights.h5", "metrics.json", "figures"}
-
-
-def _draw(folder: Path, model, unseen, history, evaluation) -> None:
-    folder.mkdir(exist_ok=True)
-    samples = [unseen[i] for i in range(min(12, len(unseen)))]
-    found = model.detect([s.image for s in samples])
-    save(detection_sheet(samples, found), folder / "detections.png")
-    save(loss_curves(history.to_dict()), folder / "losses.png")
-    save(pr_curves(evaluation), folder / "pr_curves.png")
-
-
-def _peak_rss_mb() -> int:
-    """The most memory this process has held, in MiB."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak // (1 << 20 if sys.platform == "darwin" else 1 << 10)

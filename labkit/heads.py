@@ -17,7 +17,8 @@ from labkit.roi import roi_align
 def box_head(config, classes: int) -> keras.Model:
     """RoIs [K, 7, 7, C] to class logits [K, 1 + classes] and deltas [K, classes, 4].
 
-    Class 0 is background, which has no box: deltas[:, c - 1] are those of class c.
+    Class 0 is background, which has no box: deltas[:, c - 1] are those of class c. Where
+    config.class_agnostic, all classes share deltas [K, 1, 4].
     """
     x = rois = keras.Input((config.box_pool, config.box_pool, config.fpn_channels))
     for i, channels in enumerate(config.box_convs):
@@ -26,20 +27,26 @@ def box_head(config, classes: int) -> keras.Model:
     for i, units in enumerate(config.box_dense):
         x = layers.Dense(units, "relu", kernel_initializer="he_normal", name=f"fc{i}")(x)
     logits = layers.Dense(1 + classes, kernel_initializer=small_normal(), name="logits")(x)
-    deltas = layers.Dense(4 * classes, kernel_initializer=small_normal(0.001), name="deltas")(x)
-    deltas = layers.Reshape((classes, 4))(deltas)
+    boxes = 1 if config.class_agnostic else classes
+    deltas = layers.Dense(4 * boxes, kernel_initializer=small_normal(0.001), name="deltas")(x)
+    deltas = layers.Reshape((boxes, 4))(deltas)
     return keras.Model(rois, [logits, deltas], name="box_head")
 
 
 def mask_head(config, classes: int) -> keras.Model:
-    """RoIs [K, 14, 14, C] to mask logits [K, 28, 28, classes], a mask for every class."""
+    """RoIs [K, 14, 14, C] to mask logits [K, 28, 28, classes], a mask for every class.
+
+    Where config.class_agnostic there is one for all. The paper finds that hardly worse (29.7 mask
+    AP against 30.3, table 2b): the class is the box head's business.
+    """
     x = rois = keras.Input((config.mask_pool, config.mask_pool, config.fpn_channels))
     for i, channels in enumerate(config.mask_convs):
         x = _conv(x, channels, config, f"conv{i}")
     x = layers.Conv2DTranspose(config.mask_channels, 2, 2, kernel_initializer="he_normal",
                                name="deconv")(x)  # fmt: skip
     x = layers.ReLU()(x)
-    logits = conv(classes, 1, init=small_normal(), name="logits")(x)
+    masks = 1 if config.class_agnostic else classes
+    logits = conv(masks, 1, init=small_normal(), name="logits")(x)
     return keras.Model(rois, logits, name="mask_head")
 
 

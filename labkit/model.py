@@ -89,9 +89,9 @@ class MaskRCNN(keras.Model):
         """Mask logits [B, K, 28, 28] of rois [B, K, 4], each for its class int32 [B, K] (1..N)."""
         pooled = self._pool(maps, rois, self.config.mask_pool)
         logits = self.mask_head(_merge(pooled), training=training)
-        own = tf.reshape(tf.maximum(classes - 1, 0), [-1, 1])
+        own = tf.reshape(self._output_of(classes), [-1, 1])
         side = 2 * self.config.mask_pool
-        logits = tf.gather(tf.reshape(logits, [-1, side * side, len(self.class_names)]),
+        logits = tf.gather(tf.reshape(logits, [-1, side * side, logits.shape[-1]]),
                            own, axis=2, batch_dims=1)  # fmt: skip
         return _split(tf.reshape(logits, [-1, side, side]), rois)
 
@@ -104,7 +104,7 @@ class MaskRCNN(keras.Model):
         Returns, padded to `count` int32 [B]: boxes [B, D, 4], scores [B, D], classes int32 [B, D],
         masks [B, D, 28, 28] (probabilities); and the steps on the way: maps, anchors, objectness
         and deltas (of each level), proposals (see `rpn.propose`), class_probabilities
-        [B, P, 1 + N], refined boxes [B, P, N, 4].
+        [B, P, 1 + N], refined boxes [B, P, N, 4] ([B, P, 1, 4] where class_agnostic).
         """
         c = self.config
         score_threshold = c.score_threshold if score_threshold is None else score_threshold
@@ -174,8 +174,7 @@ class MaskRCNN(keras.Model):
         rois = heads.roi_targets(proposals["boxes"], proposals["count"], batch,
                                  self.priority(shape, step, 1), c)  # fmt: skip
         logits, roi_deltas = self.classify(maps[:4], rois["rois"], training)
-        own = tf.maximum(rois["classes"] - 1, 0)
-        own_deltas = tf.gather(roi_deltas, own, axis=2, batch_dims=2)
+        own_deltas = tf.gather(roi_deltas, self._output_of(rois["classes"]), axis=2, batch_dims=2)
         samples = tf.reduce_sum(tf.cast(rois["sampled"], tf.int32))
         result["class"] = losses.class_loss(logits, rois["classes"], rois["sampled"])
         result["box"] = losses.box_loss(own_deltas, rois["deltas"], rois["positive"], samples,
@@ -258,6 +257,10 @@ class MaskRCNN(keras.Model):
         return cls(Config.from_dict(values["config"]), values["class_names"])
 
     # --- small print ---------------------------------------------------------------------
+
+    def _output_of(self, classes: tf.Tensor) -> tf.Tensor:
+        """Which of the heads' boxes and masks belongs to each class 1..N (and, unused, to 0)."""
+        return tf.zeros_like(classes) if self.config.class_agnostic else tf.maximum(classes - 1, 0)
 
     def _pool(self, maps, rois, size: int) -> tf.Tensor:
         c = self.config

@@ -41,8 +41,9 @@ def test_fit_reports_the_five_losses(fitted):
     assert np.isfinite(history.history["loss"]).all()
 
 
-def test_every_part_gets_a_gradient(batches, data, micro_config):
-    model = MaskRCNN(micro_config, data.class_names)
+@pytest.mark.parametrize("agnostic", [True, False])
+def test_every_part_gets_a_gradient(agnostic, batches, data, micro_config):
+    model = MaskRCNN(micro_config.replace(class_agnostic=agnostic), data.class_names)
     with tf.GradientTape() as tape:
         total = tf.reduce_sum(model.losses_of(tensors(batches.batch(0))))
     gradients = tape.gradient(total, model.trainable_variables)
@@ -115,9 +116,8 @@ def test_evaluate_gives_validation_losses_and_changes_nothing(fitted, batches):
     before = [w.numpy() for w in model.weights]
     result = model.evaluate(batches.tf_dataset(2), verbose=0, return_dict=True)
     assert set(result) == {"loss", *LOSS_NAMES}
-    for old, new in zip(before, model.trainable_weights + model.non_trainable_weights, strict=False):
-        assert old.shape is not None and new is not None
-    np.testing.assert_array_equal(before[0], model.weights[0].numpy())
+    for old, new in zip(before, model.weights, strict=True):
+        np.testing.assert_array_equal(old, new.numpy(), err_msg=new.path)
 
 
 def test_calling_the_model_gives_padded_detections(fitted):
@@ -167,6 +167,25 @@ def test_detections_lie_in_the_original_image(fitted):
     assert set(found.class_ids) <= {1, 2, 3, 4}
     proposals = found.to_dict()["rpn_boxes"]
     assert proposals.shape[1] == 4 and (proposals[:, 3] <= 201 + 1e-3).all()
+
+
+def test_boxes_and_masks_of_the_detected_class_are_used(data, micro_config):
+    """With a box and a mask for each class, a detection has those of its own class."""
+    model = MaskRCNN(micro_config.replace(class_agnostic=False, detections=5), data.class_names)
+    bias = np.arange(4, dtype=np.float32)  # class c moves its box by c/10 of the height, its mask
+    model.box_head.get_layer("deltas").bias.assign(np.stack([bias, 0 * bias, 0 * bias, 0 * bias], 1).ravel())
+    model.mask_head.get_layer("logits").bias.assign(10 * bias - 15)
+    model.mask_head.get_layer("logits").kernel.assign(
+        tf.zeros_like(model.mask_head.get_layer("logits").kernel))
+    image, size = data[0].image[None].astype(np.float32), np.float32([[64, 64]])
+    result = model.detect_in_batch(tf.constant(image), tf.constant(size), 0.0)
+    classes = result["classes"].numpy()[0]
+    np.testing.assert_allclose(
+        result["masks"].numpy()[0, :, 0, 0], 1 / (1 + np.exp(15 - 10 * (classes - 1.0))), rtol=1e-5
+    )
+    refined = result["refined"].numpy()[0]  # [P, N, 4]
+    for box, c in zip(result["boxes"].numpy()[0], classes, strict=True):
+        assert np.abs(refined[:, c - 1] - box).sum(1).min() < 1e-4
 
 
 def test_an_image_of_one_row_works(fitted):

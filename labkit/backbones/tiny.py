@@ -7,29 +7,28 @@ strided 3x3 convolutions instead of a 7x7 and a pooling: cheaper, and at 128 px 
 import keras
 from keras import layers
 
-from labkit.layers import batch_norm, conv, downsample
+from labkit.layers import conv, downsample, group_norm
 
 
 def tiny(config) -> keras.Model:
     """Images [B, H, W, 3] to C2..C5, of `config.backbone_channels` channels."""
     x = images = keras.Input((None, None, 3))
-    x = downsample(x, config.stem_channels, 3, bias=False, name="stem1")
-    x = layers.ReLU()(batch_norm(config, "stem1_bn")(x))
+    x = downsample(x, config.stem_channels, 3, bias=False, name="stem")
+    x = layers.ReLU()(group_norm("stem_norm")(x))
     maps = []
     stages = zip(config.backbone_channels, config.backbone_blocks, strict=True)
     for stage, (channels, blocks) in enumerate(stages, start=2):
         x = downsample(x, channels, 3, bias=False, name=f"c{stage}_down")
-        x = layers.ReLU()(batch_norm(config, f"c{stage}_down_bn")(x))
+        x = layers.ReLU()(group_norm(f"c{stage}_down_norm")(x))
         for block in range(blocks):
-            x = _basic_block(x, channels, config, f"c{stage}_{block}")
+            x = _basic_block(x, channels, f"c{stage}_{block}")
         maps.append(x)
     return keras.Model(images, maps, name="backbone")
 
 
-def _basic_block(x, channels: int, config, name: str):
+def _basic_block(x, channels: int, name: str):
     y = conv(channels, 3, bias=False, name=f"{name}_conv1")(x)
-    y = layers.ReLU()(batch_norm(config, f"{name}_bn1")(y))
+    y = layers.ReLU()(group_norm(f"{name}_norm1")(y))
     y = conv(channels, 3, bias=False, name=f"{name}_conv2")(y)
-    # Each block starts as the identity: a deep net then trains as easily as a shallow one.
-    y = batch_norm(config, f"{name}_bn2", zero_gamma=True)(y)
+    y = group_norm(f"{name}_norm2")(y)
     return layers.ReLU()(layers.Add()([x, y]))

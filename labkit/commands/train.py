@@ -102,8 +102,10 @@ def chosen_settings(args, dataset, stored: Path | None):
     config, settings = changed_settings(config, settings, args)  # the image size decides on the fit
     if args.data:  # the presets were made on these
         config = config.replace(max_instances=dataset.max_instances)
-        if args.data == "digits":  # a mirrored 2 is no 2
-            settings = settings.replace(augment=dataclasses.replace(settings.augment, mirror=False))
+        # A mirrored 2 is no 2; a shape has no up and no left.
+        symmetric = args.data == "shapes"
+        augment = dataclasses.replace(settings.augment, mirror=symmetric, quarter_turns=symmetric)
+        settings = settings.replace(augment=augment)
     else:
         config, settings, notes = fit_to_data(config, settings, dataset)
         for note in notes:
@@ -180,19 +182,19 @@ def parsed(name: str, text: str, present):
 
 
 def report_run(model, history, validation, run_dir: Path, seconds: float) -> None:
-    """AP of the finished model, metrics.json, the loss curves, and where they are."""
-    from labkit import viz
-    from labkit.evaluation import evaluate as measure
+    """AP of the finished model, metrics.json, the figures, and where they are."""
+    from labkit.evaluation import evaluate
+    from labkit.report import write_report
 
-    metrics = {"train_seconds": round(seconds, 1), "steps": len(history)}
+    evaluation = None
     if validation is not None:
         # where a model may find more than 100 objects, count them: crowded pictures need it
-        evaluation = measure(model, validation, max_dets=max(100, model.config.detections))
-        metrics |= evaluation.to_dict()
+        evaluation = evaluate(model, validation, max_dets=max(100, model.config.detections))
         print(evaluation)
     else:
         print("No validation pictures were given, so there is no AP: see labkit evaluate.")
-    (run_dir / "metrics.json").write_text(json.dumps(metrics, indent=2), encoding="utf-8")
-    (run_dir / "figures").mkdir(exist_ok=True)
-    viz.save(viz.loss_curves(history.to_dict()), run_dir / "figures" / "losses.png")
+    paths = write_report(run_dir, model, history, seconds, validation, evaluation)
+    print(f"Trained in {seconds:.0f} s. Look at:")
+    for path in paths:
+        print(f"  {path}")
     print(f"The model is in {run_dir}/; try: labkit detect --weights {run_dir} PICTURE")

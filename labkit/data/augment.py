@@ -5,7 +5,7 @@ mini-masks through it, so that the three cannot fall apart. Masks are kept as sm
 an instance, cut to its box: a picture with 300 nuclei stays small.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -41,6 +41,7 @@ class Example:
 
     image uint8 [H, W, 3]; boxes int [N, 4] (whole pixels); class_ids int32 [N]; patches: N arrays
     bool [h, w], each the mask inside its box; image_id int; crowds: how many were left out.
+    whole: mini-masks of instances that a view showed whole, kept for the next epoch.
     """
 
     image: np.ndarray
@@ -49,6 +50,7 @@ class Example:
     patches: list[np.ndarray]
     image_id: int
     crowds: int
+    whole: dict[tuple[int, int], np.ndarray] = field(default_factory=dict)
 
     @classmethod
     def of(cls, sample: Sample) -> "Example":
@@ -130,7 +132,7 @@ def render(example: Example, view: View, mini: int):
             continue
         boxes.append(placed)
         classes.append(example.class_ids[i])
-        masks.append(_mask(patch, box, view, mini))
+        masks.append(_mini(example, i, patch, mini) if mini else _on_view(patch, box, view))
     image, boxes = _turn(image, np.float32(boxes).reshape(-1, 4), view)
     shape = (mini, mini) if mini else image.shape[:2]
     masks = np.stack([_turn_grid(m, view) for m in masks]) if masks else np.zeros((0, *shape), bool)
@@ -160,10 +162,18 @@ def _visible(patch: np.ndarray, box: np.ndarray, view: View):
     return patch[a:b, c:d], np.array([top + a, left + c, top + b, left + d])
 
 
-def _mask(patch: np.ndarray, box: np.ndarray, view: View, mini: int) -> np.ndarray:
-    """The mini-mask of a patch, or its mask on the whole view: bool."""
-    if mini:
-        return mini_mask(patch, [0, 0, *patch.shape], (mini, mini))
+def _mini(example: Example, index: int, patch: np.ndarray, side: int) -> np.ndarray:
+    """The mini-mask bool [side, side] of a patch; computed once for one that is whole."""
+    if patch is not example.patches[index]:
+        return mini_mask(patch, [0, 0, *patch.shape], (side, side))
+    if (index, side) not in example.whole:
+        grid = mini_mask(patch, [0, 0, *patch.shape], (side, side))
+        example.whole[index, side] = grid
+    return example.whole[index, side]
+
+
+def _on_view(patch: np.ndarray, box: np.ndarray, view: View) -> np.ndarray:
+    """The mask of a patch on the whole view: bool [view.height, view.width]."""
     whole = np.zeros((view.bottom - view.top, view.right - view.left), bool)
     y, x = box[0] - view.top, box[1] - view.left
     whole[y : y + patch.shape[0], x : x + patch.shape[1]] = patch

@@ -42,13 +42,13 @@ def shapes(
     *,
     classes: Sequence[str] = CLASS_NAMES,
     min_objects: int = 1,
-    max_objects: int = 6,
+    max_objects: int = 5,
     min_size: float | None = None,
     max_size: float | None = None,
     textures: bool = True,
     clutter: bool = True,
     overlap: bool = True,
-    min_visible: float = 0.5,
+    min_visible: float = 0.7,
     noise: int = 4,
 ) -> Shapes:
     """A data set of shapes, drawn when it is read and the same on every machine.
@@ -60,8 +60,8 @@ def shapes(
         classes: which shapes, and which id each has (the first is 1).
         min_objects, max_objects: shapes in a picture.
         min_size, max_size: of a shape, about the side of a square of its area; in pixels, or below
-            1 as a share of the picture's shorter side. By default 10 % (8 pixels at least) and
-            42 %; all sizes between are equally frequent.
+            1 as a share of the picture's shorter side. By default 12 % (8 pixels at least) and
+            38 %; all sizes between are equally frequent.
         textures: patterns on shapes and background, light and shadow; otherwise flat colours.
         clutter: hairs, arcs and crumbs on the background.
         overlap: shapes may hide parts of one another.
@@ -106,9 +106,9 @@ class Shapes(Dataset):
         self.category_ids = tuple(range(1, len(self.class_names) + 1))
         self.min_objects, self.max_objects = scenes.check_objects(min_objects, max_objects)
         short = min(self.height, self.width)
-        self.min_size = scenes.check_pixels(min_size, short, max(8, short * 10 // 100), "min_size")
+        self.min_size = scenes.check_pixels(min_size, short, max(8, short * 12 // 100), "min_size")
         self.max_size = scenes.check_pixels(
-            max_size, short, max(short * 42 // 100, self.min_size), "max_size"
+            max_size, short, max(short * 38 // 100, self.min_size), "max_size"
         )
         self.textures, self.clutter, self.overlap = bool(textures), bool(clutter), bool(overlap)
         self.min_visible = scenes.check_min_visible(min_visible)
@@ -213,6 +213,9 @@ class Shapes(Dataset):
             return np.array(first, np.int32)
         pattern = dice.choice(_PATTERNS if size >= 14 else _PLAIN_PATTERNS)
         second = painting.colour_apart(dice, [first, *colours[:2]], 40)
+        # A pattern's colours are nearer to one another than to what is around: an outline is the
+        # strongest edge there is, as on most things.
+        second = tuple(f + (s - f) * 3 // 8 for f, s in zip(first, second, strict=True))
         return pattern(dice, figure, size, rotation, first, second)
 
 

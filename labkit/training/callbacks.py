@@ -91,7 +91,7 @@ class Progress(keras.callbacks.Callback):
         self.history, self.first, self.last = history, start, last
         self.stream = stream or sys.stderr
         self.shown = 0.0
-        self.display = _notebook_display()
+        self.display = _line_of_a_notebook()
 
     def on_train_begin(self, logs=None):
         self.began = time.monotonic()
@@ -122,15 +122,10 @@ class Progress(keras.callbacks.Callback):
                 f"lr {recent[-1]['lr']:.1e}  {losses}{ap}")  # fmt: skip
 
 
-def _notebook_display():
-    """A function that shows a line in a notebook, in place of the line before; None elsewhere."""
+def _line_of_a_notebook():
+    """A function that rewrites one line below the running cell; None outside a notebook."""
     if "ipykernel" not in sys.modules:
         return None
-    from IPython.display import Pretty, display  # only there, where it is installed
+    from labkit.viz.live import live_line  # IPython and matplotlib, which a server may lack
 
-    class Line(Pretty):
-        def _repr_pretty_(self, p, cycle):
-            p.text(self.data)
-
-    handle = display(Line(""), display_id=True)
-    return lambda line: handle.update(Line(line))
+    return live_line()

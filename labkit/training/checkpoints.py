@@ -49,9 +49,8 @@ def latest_checkpoint(run_dir: Path) -> Path | None:
     return found[-1] if found else None
 
 
-def restore_checkpoint(model: MaskRCNN, folder: Path) -> int:
-    """Put weights and optimizer back as they were; returns the step. The model is compiled."""
-    model.load_weights(folder / WEIGHTS)
+def restore_optimizer(model: MaskRCNN, folder: Path) -> int:
+    """Put the optimizer of a compiled model back as it was; returns the step."""
     model.optimizer.build(model.trainable_variables)
     with np.load(folder / "optimizer.npz", allow_pickle=False) as stored:
         variables = model.optimizer.variables

@@ -15,6 +15,7 @@ from labkit.training.settings import TrainSettings
 
 SMALL = 12.0  # pixels; below this a 28 x 28 mask has nothing to show
 CANVAS = 256  # side of the windows that large images are trained on
+MOST_SAMPLES = 64  # RoIs an image; the heads' time grows with them
 
 
 def fit_to_data(
@@ -25,6 +26,7 @@ def fit_to_data(
     - Where resizing to the config's image size would leave a quarter of the objects smaller than
       12 px, images keep their own pixels and training sees windows of 256 px.
     - The tiny preset's five anchor sizes double from the size of the small objects on.
+    - Crowded images get more proposals and more samples a RoI head.
     - max_instances, and the number of detections, hold the most crowded image.
     """
     heights, widths = dataset.instance_sizes()
@@ -52,10 +54,9 @@ def fit_to_data(
             notes.append(f"Anchors of {', '.join(f'{a:.0f}' for a in anchors)} px: 15 % of the "
                          f"objects are smaller than {smallest:.0f} px.")  # fmt: skip
             config = config.replace(anchor_sizes=anchors)
+        config = _for_crowds(config, len(heights) / len(dataset), notes)
     most = dataset.max_instances
-    room = max(8, most)
-    if room != config.max_instances:
-        config = config.replace(max_instances=room)
+    config = config.replace(max_instances=max(8, most))
     if most > 0.7 * config.detections:
         # Half as many again as the most crowded picture had: another one may be worse.
         detections = int(math.ceil(most * 1.5 / 100) * 100)
@@ -66,6 +67,18 @@ def fit_to_data(
             proposals_before_nms=max(config.proposals_before_nms, 2 * detections),
         )
     return config, settings, notes
+
+
+def _for_crowds(config: Config, average: float, notes: list[str]) -> Config:
+    """The tiny preset samples two dozen RoIs of four objects; forty objects need more."""
+    samples = int(np.clip(8 * round(average * 2 / 8), config.roi_samples, MOST_SAMPLES))
+    if samples == config.roi_samples:
+        return config
+    notes.append(f"{average:.0f} objects in an average image: {samples} RoIs are sampled.")
+    return config.replace(
+        roi_samples=samples, rpn_samples=2 * config.rpn_samples,
+        proposals_train=3 * samples, proposals_before_nms_train=6 * samples,
+    )  # fmt: skip
 
 
 def _typical_shape(dataset: Dataset) -> tuple[int, int]:

@@ -5,6 +5,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import tensorflow as tf
+from threadpoolctl import ThreadpoolController
 
 from labkit.data.dataset import Dataset
 from labkit.data.pipeline import Batches, BatchPlan
@@ -16,7 +17,7 @@ from labkit.training.checkpoints import (
     WEIGHTS,
     latest_checkpoint,
     read_run,
-    restore_checkpoint,
+    restore_optimizer,
     save_run,
 )
 from labkit.training.history import History
@@ -51,13 +52,15 @@ def train(
             f"{list(dataset.class_names)}: make the model with the data set's class names."
         )
     record = _record(model, dataset, settings)
-    start, history = _prepare(run_dir, record, resume)
+    checkpoint, history = _prepare(run_dir, record, resume)
     _seed(model.config.seed, settings.deterministic)
+    start = 0
+    if checkpoint:
+        model.load_weights(checkpoint / WEIGHTS)
     model.compile(optimizer=make_optimizer(settings))
-    if start is not None:
-        start = restore_checkpoint(model, start)
+    if checkpoint:
+        start = restore_optimizer(model, checkpoint)
         history = history.cut_after(start)
-    start = start or 0
     plan = BatchPlan(settings.batch_size, settings.canvas, settings.augment, seed=model.config.seed)
     batches = Batches(dataset, model.config, plan)
     if start < settings.steps:
@@ -69,8 +72,10 @@ def train(
         watchers.append(Checkpointer(run_dir, history, settings.checkpoint_every,
                                      settings.checkpoints_kept, settings.steps))  # fmt: skip
         left = settings.steps - start
-        model.fit(batches.tf_dataset(left, start), steps_per_epoch=left, epochs=1, verbose=0,
-                  callbacks=[*watchers, *callbacks])  # fmt: skip
+        # NumPy's own threads would spin for the cores that TensorFlow computes on.
+        with ThreadpoolController().limit(limits=1, user_api="blas"):
+            model.fit(batches.tf_dataset(left, start), steps_per_epoch=left, epochs=1, verbose=0,
+                      shuffle=False, callbacks=[*watchers, *callbacks])  # fmt: skip
     _save_weights(model, run_dir)
     for reason, count in sorted(batches.left_out.items()):
         if verbose:

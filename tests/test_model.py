@@ -173,10 +173,11 @@ def test_boxes_and_masks_of_the_detected_class_are_used(data, micro_config):
     """With a box and a mask for each class, a detection has those of its own class."""
     model = MaskRCNN(micro_config.replace(class_agnostic=False, detections=5), data.class_names)
     bias = np.arange(4, dtype=np.float32)  # class c moves its box by c/10 of the height, its mask
-    model.box_head.get_layer("deltas").bias.assign(np.stack([bias, 0 * bias, 0 * bias, 0 * bias], 1).ravel())
-    model.mask_head.get_layer("logits").bias.assign(10 * bias - 15)
-    model.mask_head.get_layer("logits").kernel.assign(
-        tf.zeros_like(model.mask_head.get_layer("logits").kernel))
+    shifts = np.stack([bias, 0 * bias, 0 * bias, 0 * bias], axis=1)
+    model.box_head.get_layer("deltas").bias.assign(shifts.ravel())
+    logits = model.mask_head.get_layer("logits")
+    logits.bias.assign(10 * bias - 15)
+    logits.kernel.assign(tf.zeros_like(logits.kernel))
     image, size = data[0].image[None].astype(np.float32), np.float32([[64, 64]])
     result = model.detect_in_batch(tf.constant(image), tf.constant(size), 0.0)
     classes = result["classes"].numpy()[0]

@@ -88,6 +88,7 @@ class Config:
     loss_weights: tuple[float, ...] = (1.0, 1.0, 1.0, 1.0, 1.0)  # in the order of LOSS_NAMES
 
     # --- detection -----------------------------------------------------------------------
+    box_passes: int = 1  # how often the box head refines a box, looking again at what it made
     score_threshold: float = 0.05
     nms_iou: float = 0.5
     detections: int = 100
@@ -199,6 +200,10 @@ def _problems(c: Config):
         yield "'anchor_ratios' must have at least one value"
     if any(w < 0 for w in c.loss_weights):
         yield f"'loss_weights' must not be negative, got {c.loss_weights}"
+    if c.box_passes < 1:
+        yield f"'box_passes' must be at least 1, got {c.box_passes}"
+    if c.box_passes > 1 and not c.class_agnostic:
+        yield "'box_passes' above 1 needs 'class_agnostic': a RoI must have one box to go on from"
     if c.rpn_negative_iou > c.rpn_positive_iou:
         yield "'rpn_negative_iou' must not be above 'rpn_positive_iou'"
     if c.image_max_side < c.image_min_side:
@@ -255,5 +260,6 @@ PRESETS = {
         mask_convs=(64, 64),
         mask_channels=64,
         mini_mask=56,
+        box_passes=2,  # a short training refines in small steps
     ),
 }

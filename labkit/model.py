@@ -114,11 +114,14 @@ class MaskRCNN(keras.Model):
         anchors = self.anchors(images, maps)
         objectness, deltas = self.rpn(maps)
         proposals = rpn.propose(objectness, deltas, anchors, image_sizes, c, training=False)
-        logits, box_deltas = self.classify(maps[:4], proposals["boxes"])
-        probabilities = tf.nn.softmax(logits)
-        refined = box_ops.decode(box_deltas, proposals["boxes"][:, :, None], c.roi_box_std)
         height, width = image_sizes[:, 0, None, None], image_sizes[:, 1, None, None]
-        refined = box_ops.clip(refined, height, width)
+        refined = proposals["boxes"][:, :, None]
+        for _ in range(c.box_passes):
+            rois = refined[:, :, 0]
+            logits, box_deltas = self.classify(maps[:4], rois)
+            refined = box_ops.decode(box_deltas, rois[:, :, None], c.roi_box_std)
+            refined = box_ops.clip(refined, height, width)
+        probabilities = tf.nn.softmax(logits)
         scores = probabilities[..., 1:]
         real = tf.sequence_mask(proposals["count"], tf.shape(scores)[1])[..., None]
         scores = tf.where(real & box_ops.large_enough(refined, 1e-2), scores, -1.0)

@@ -32,7 +32,7 @@ _STAR = (
 )  # fmt: skip
 
 # Lengths against widths, as pairs of factors in 1/64 whose product is one square.
-_STRETCH = ((64, 64), (70, 58), (78, 52), (88, 46))
+_STRETCH = ((64, 64), (68, 60), (73, 56), (79, 52))
 
 
 def shapes(
@@ -61,7 +61,7 @@ def shapes(
         min_objects, max_objects: shapes in a picture.
         min_size, max_size: of a shape, about the side of a square of its area; in pixels, or below
             1 as a share of the picture's shorter side. By default 12 % (8 pixels at least) and
-            38 %; all sizes between are equally frequent.
+            42 %; all sizes between are equally frequent.
         textures: patterns on shapes and background, light and shadow; otherwise flat colours.
         clutter: hairs, arcs and crumbs on the background.
         overlap: shapes may hide parts of one another.
@@ -108,7 +108,7 @@ class Shapes(Dataset):
         short = min(self.height, self.width)
         self.min_size = scenes.check_pixels(min_size, short, max(8, short * 12 // 100), "min_size")
         self.max_size = scenes.check_pixels(
-            max_size, short, max(short * 38 // 100, self.min_size), "max_size"
+            max_size, short, max(short * 42 // 100, self.min_size), "max_size"
         )
         self.textures, self.clutter, self.overlap = bool(textures), bool(clutter), bool(overlap)
         self.min_visible = scenes.check_min_visible(min_visible)
@@ -254,11 +254,11 @@ def outline(
         # Base and height, about 1.5 sides each (1.41 would be the square's area), and the apex
         # between one end of the base and the other.
         y, x = side * 48 * short // 64 // 64, side * 48 * long // 64 // 64
-        apex = x * dice.integer(-40, 40) // 64
+        apex = x * dice.integer(-24, 24) // 64
         corners = [(-y * 4 // 3, apex), (y * 2 // 3, x), (y * 2 // 3, -x)]
     else:
         radius = side * dice.integer(50, 54) // 64
-        inner = radius * dice.integer(27, 32) // 64
+        inner = radius * dice.integer(31, 36) // 64
         corners = [
             (y * (inner if i % 2 else radius) // ONE, x * (inner if i % 2 else radius) // ONE)
             for i, (y, x) in enumerate(_STAR)

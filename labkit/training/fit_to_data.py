@@ -43,7 +43,11 @@ def fit_to_data(
         )
         config, scale = config.replace(resize="none"), 1.0
         half = max(1, settings.batch_size // 2)
-        settings = settings.replace(canvas=(CANVAS, CANVAS), batch_size=half)
+        # Half the batch, a rate lower by the root of it: Adam's steps are noisier then.
+        rate = settings.learning_rate / math.sqrt(settings.batch_size / half)
+        settings = settings.replace(
+            canvas=(CANVAS, CANVAS), batch_size=half, learning_rate=rate
+        )
     elif config.resize != "none":
         settings = settings.replace(canvas=_canvas(dataset, config))
     if config.backbone == "tiny":

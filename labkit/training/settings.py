@@ -72,7 +72,7 @@ class TrainSettings:
 
 
 PRESETS = {
-    "tiny": TrainSettings(),
+    "tiny": TrainSettings(steps=1200, learning_rate=3e-3),
     # The paper trains 90,000 steps of 16 images at 0.02; a step of 2 images takes an eighth of that
     # rate (Goyal et al. 2017) and eight times the steps.
     "r50_fpn": TrainSettings(

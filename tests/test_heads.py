@@ -11,7 +11,8 @@ from labkit.config import Config
 from labkit.heads import box_head, mask_head, mask_targets, roi_targets
 
 CONFIG = Config.preset(
-    "tiny", roi_samples=12, roi_positive_fraction=0.25, roi_positive_iou=0.5, class_agnostic=False
+    "tiny", roi_samples=12, roi_positive_fraction=0.25, roi_positive_iou=0.5, class_agnostic=False,
+    box_passes=1,
 )
 
 

@@ -43,7 +43,7 @@ def test_fit_reports_the_five_losses(fitted):
 
 @pytest.mark.parametrize("agnostic", [True, False])
 def test_every_part_gets_a_gradient(agnostic, batches, data, micro_config):
-    model = MaskRCNN(micro_config.replace(class_agnostic=agnostic), data.class_names)
+    model = MaskRCNN(micro_config.replace(class_agnostic=agnostic, box_passes=1), data.class_names)
     with tf.GradientTape() as tape:
         total = tf.reduce_sum(model.losses_of(tensors(batches.batch(0))))
     gradients = tape.gradient(total, model.trainable_variables)
@@ -171,7 +171,7 @@ def test_detections_lie_in_the_original_image(fitted):
 
 def test_boxes_and_masks_of_the_detected_class_are_used(data, micro_config):
     """With a box and a mask for each class, a detection has those of its own class."""
-    model = MaskRCNN(micro_config.replace(class_agnostic=False, detections=5), data.class_names)
+    model = MaskRCNN(micro_config.replace(class_agnostic=False, box_passes=1), data.class_names)
     bias = np.arange(4, dtype=np.float32)  # class c moves its box by c/10 of the height, its mask
     shifts = np.stack([bias, 0 * bias, 0 * bias, 0 * bias], axis=1)
     model.box_head.get_layer("deltas").bias.assign(shifts.ravel())

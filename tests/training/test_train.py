@@ -170,11 +170,15 @@ def finish(process) -> None:
 
 
 def test_killed_at_any_moment_nothing_is_half_written(micro_config, tmp_path):
-    """Killed twice while it saves after every step; then resumed to the end of a whole run."""
+    """Killed twice while it saves after every step; then resumed to the end of a whole run.
+
+    With deterministic operations the ends are equal bit for bit. Without them, sums in two threads
+    differ in the last digit; a suppressed box more or less makes that 3 % of a loss in 30 steps.
+    """
     whole, killed = tmp_path / "whole", tmp_path / "killed"
-    finish(start(whole, micro_config, 40))
+    finish(start(whole, micro_config, 40, deterministic=True))
     for more in (2, 5):
-        process = start(killed, micro_config, 40)
+        process = start(killed, micro_config, 40, deterministic=True)
         before = _newest(killed)
         deadline = time.monotonic() + 300
         while _newest(killed) < before + more and time.monotonic() < deadline:
@@ -183,12 +187,10 @@ def test_killed_at_any_moment_nothing_is_half_written(micro_config, tmp_path):
         process.communicate()
         assert before < _newest(killed) < 40, "the kill came before a step or after the last"
         load_model(latest_checkpoint(killed))  # whole: loads, and fits its model
-    finish(start(killed, micro_config, 40))
-    expected, found = History.load(whole), History.load(killed)
-    assert found["step"] == expected["step"]
-    np.testing.assert_allclose(found["total"], expected["total"], rtol=1e-3)
+    finish(start(killed, micro_config, 40, deterministic=True))
+    assert History.load(killed).rows == History.load(whole).rows
     for mine, theirs in zip(load_model(killed).weights, load_model(whole).weights, strict=True):
-        np.testing.assert_allclose(mine.numpy(), theirs.numpy(), atol=1e-4, err_msg=mine.path)
+        np.testing.assert_array_equal(mine.numpy(), theirs.numpy(), err_msg=mine.path)
 
 
 def _newest(folder) -> int:

@@ -54,6 +54,17 @@ def random_batch(count: int, height: int, width: int, objects: int = 8) -> dict:
     return {name: tf.constant(values) for name, values in batch.items()}
 
 
+def settle(backbone) -> None:
+    """Random weights stand in for ImageNet's: give the frozen norms statistics that fit them.
+
+    Without any, every residual block doubles the variance and the losses overflow.
+    """
+    backbone.get_layer("bn1").moving_variance.assign(tf.fill([64], 2.0 * 74.0**2))
+    for layer in backbone.layers:
+        if layer.name.endswith("bn3"):
+            layer.gamma.assign(tf.fill(layer.gamma.shape, 0.25))
+
+
 def main() -> None:
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     p.add_argument("--height", type=int, default=800)
@@ -65,6 +76,7 @@ def main() -> None:
     began = time.perf_counter()
     config = Config.preset("r50_fpn", image_min_side=min(args.height, args.width))
     model = MaskRCNN(config, [f"class {i}" for i in range(1, 81)])
+    settle(model.backbone)
     model.compile(optimizer=make_optimizer(TrainSettings.preset("r50_fpn")))
     built = time.perf_counter() - began
     image = np.random.default_rng(1).integers(0, 256, (args.height, args.width, 3)).astype(np.uint8)

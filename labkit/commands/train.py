@@ -99,6 +99,8 @@ def chosen_settings(args, dataset, stored: Path | None):
         return changed_settings(config, TrainSettings.from_dict(record["settings"]), args)
     preset = args.preset or DEFAULT_PRESET
     config, settings = Config.preset(preset), TrainSettings.preset(preset)
+    if args.backbone_weights == "none":  # a frozen norm needs statistics that somebody has taken
+        config = config.replace(freeze_batch_norm=False)
     config, settings = changed_settings(config, settings, args)  # the image size decides on the fit
     if args.data:  # the presets were made on these
         config = config.replace(max_instances=dataset.max_instances)

@@ -15,8 +15,6 @@ from dataclasses import dataclass
 
 from labkit.errors import LabkitError
 
-PYRAMID = ("P2", "P3", "P4", "P5", "P6")
-
 
 @dataclass(frozen=True)
 class Config:

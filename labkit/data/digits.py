@@ -11,12 +11,11 @@ that digits were learnt, not pictures of digits.
 from __future__ import annotations
 
 from functools import cache, lru_cache
-from typing import Any
 
 import numpy as np
 
 from labkit.data import painting, scenes
-from labkit.data.dataset import Dataset, Sample, make_sample
+from labkit.data.dataset import Sample, make_sample
 from labkit.data.painting import FULL, ONE, UNIT, Colour, Coverage, Dice
 from labkit.data.scenes import Scene
 from labkit.errors import LabkitError
@@ -69,7 +68,7 @@ def digits(
     )  # fmt: skip
 
 
-class Digits(Dataset):
+class Digits(scenes.Drawn):
     """The data set that `digits` makes."""
 
     class_names = CLASS_NAMES
@@ -113,27 +112,9 @@ class Digits(Dataset):
         self.clutter, self.overlap = bool(clutter), bool(overlap)
         self.min_visible = scenes.check_min_visible(min_visible)
         self.noise = scenes.check_noise(noise)
+        self.folder = f"digits/{self.split}"
         self.problems = []
         self.originals = originals(split)
-
-    def __len__(self) -> int:
-        return self.count
-
-    def image_info(self, index: int) -> dict[str, Any]:
-        index = self._check_index(index)
-        return {
-            "id": index + 1,
-            "file_name": f"digits/{self.split}/{index}",
-            "height": self.height,
-            "width": self.width,
-        }
-
-    def instance_limit(self, index: int) -> int:
-        return self.max_objects
-
-    @property
-    def max_instances(self) -> int:
-        return self.max_objects
 
     def read(self, index: int) -> Sample:
         # The split is part of the key: otherwise "train" and "val" would share their backgrounds.

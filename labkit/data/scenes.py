@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from labkit.data.dataset import Dataset
 from labkit.data.painting import FULL, Coverage, Dice, Rotation
 from labkit.errors import LabkitError
 
@@ -200,3 +201,37 @@ def check_room(count: int, size: int, height: int, width: int, what: str) -> Non
 def shrink(min_size: int, max_size: int, drawing: int) -> int:
     """The largest size of the n-th drawing of a picture: in the last one, all figures are small."""
     return max_size - (max_size - min_size) * drawing // (DRAWINGS - 1)
+
+
+class Drawn(Dataset):
+    """A data set that draws its pictures: all of one size, numbered, with a known most of objects.
+
+    A subclass sets `count`, `height`, `width`, `max_objects` and `folder`, the first part of its
+    pictures' names, and defines `read`.
+    """
+
+    count: int
+    height: int
+    width: int
+    max_objects: int
+    folder: str
+
+    def __len__(self) -> int:
+        return self.count
+
+    def image_info(self, index: int) -> dict[str, Any]:
+        index = self._check_index(index)
+        # Counting from 1: there are tools that take the image id 0 for "none".
+        return {
+            "id": index + 1,
+            "file_name": f"{self.folder}/{index}",
+            "height": self.height,
+            "width": self.width,
+        }
+
+    def instance_limit(self, index: int) -> int:
+        return self.max_objects
+
+    @property
+    def max_instances(self) -> int:
+        return self.max_objects

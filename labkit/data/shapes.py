@@ -9,12 +9,11 @@ cut off by the border, is moved until it is not.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
 from labkit.data import painting, scenes
-from labkit.data.dataset import Dataset, Sample, make_sample
+from labkit.data.dataset import Sample, make_sample
 from labkit.data.painting import ONE, UNIT, Colour, Coverage, Dice, Rotation
 from labkit.data.scenes import Scene
 from labkit.errors import LabkitError
@@ -79,7 +78,7 @@ def shapes(
     )  # fmt: skip
 
 
-class Shapes(Dataset):
+class Shapes(scenes.Drawn):
     """The data set that `shapes` makes."""
 
     def __init__(
@@ -113,6 +112,7 @@ class Shapes(Dataset):
         self.textures, self.clutter, self.overlap = bool(textures), bool(clutter), bool(overlap)
         self.min_visible = scenes.check_min_visible(min_visible)
         self.noise = scenes.check_noise(noise)
+        self.folder = "shapes"
         self.problems = []
         self._check_fit()
 
@@ -123,26 +123,6 @@ class Shapes(Dataset):
                 "exchange them."
             )
         scenes.check_room(self.min_objects, self.min_size, self.height, self.width, "shapes")
-
-    def __len__(self) -> int:
-        return self.count
-
-    def image_info(self, index: int) -> dict[str, Any]:
-        index = self._check_index(index)
-        # Counting from 1: there are tools that take the image id 0 for "none".
-        return {
-            "id": index + 1,
-            "file_name": f"shapes/{index}",
-            "height": self.height,
-            "width": self.width,
-        }
-
-    def instance_limit(self, index: int) -> int:
-        return self.max_objects
-
-    @property
-    def max_instances(self) -> int:
-        return self.max_objects
 
     def read(self, index: int) -> Sample:
         for drawing in range(scenes.DRAWINGS):

@@ -24,6 +24,7 @@ class Config:
     image_min_side: int = 800  # the shorter side is resized to this ...
     image_max_side: int = 1333  # ... unless the longer one would pass this
     resize: str = "shortest_edge"  # or "none": the network sees the image's own pixels
+    resize_filter: str = "antialias"  # or "bilinear": torchvision's, which skips pixels
     pad_multiple: int = 32  # the coarsest feature map's stride: images are padded to it
     image_mean: tuple[float, ...] = (123.68, 116.779, 103.939)  # RGB, 0..255
     image_std: tuple[float, ...] = (1.0, 1.0, 1.0)
@@ -216,13 +217,37 @@ def _problems(c: Config):
 
 CHOICES = {
     "resize": ("shortest_edge", "none"),
+    "resize_filter": ("antialias", "bilinear"),
     "backbone": ("resnet50", "tiny"),
     "mask_paste": ("exact", "integer"),
 }
 
+# Mask R-CNN (He et al. 2017) on a feature pyramid (Lin et al. 2017), with the paper's numbers.
+_R50_FPN = Config()
+
+# The same network as torchvision builds it, so that its published weights give its detections.
+# Its images are RGB in 0..1; ours are in 0..255.
+_TORCHVISION_V1 = _R50_FPN.replace(
+    image_mean=(0.485 * 255, 0.456 * 255, 0.406 * 255),
+    image_std=(0.229 * 255, 0.224 * 255, 0.225 * 255),
+    resize_filter="bilinear",
+    stride_in_1x1=False,
+    batch_norm_momentum=0.9,
+    batch_norm_epsilon=1e-5,
+    mask_paste="integer",
+)
+
 PRESETS = {
-    # Mask R-CNN (He et al. 2017) on a feature pyramid (Lin et al. 2017), with the paper's numbers.
-    "r50_fpn": Config(),
+    "r50_fpn": _R50_FPN,
+    "torchvision_v1": _TORCHVISION_V1,
+    # Li et al. 2021: batch norm in pyramid and heads, a second RPN convolution, four in the box head.
+    "torchvision_v2": _TORCHVISION_V1.replace(
+        fpn_batch_norm=True,
+        rpn_convs=2,
+        box_convs=(256, 256, 256, 256),
+        box_dense=(1024,),
+        heads_batch_norm=True,
+    ),
     # Made for two CPU cores: images of 128 to 256 px and a network of some two million parameters.
     # What differs from the paper, and why, is told in notebook 05's table of choices.
     "tiny": Config(

@@ -32,11 +32,8 @@ def _batches_of_one_size(pictures: list[np.ndarray], batch_size: int) -> list[li
 def _detect(model, pictures, score_threshold, nms_iou, max_detections) -> list[Detections]:
     c = model.config
     height, width = pictures[0].shape[:2]
-    rows, columns = resized_shape(height, width, c)
-    batch = np.stack([resize_image(p, rows, columns) for p in pictures])
-    pad = [-side % c.pad_multiple for side in (rows, columns)]
-    batch = np.pad(batch, [(0, 0), (0, pad[0]), (0, pad[1]), (0, 0)])
-    sizes = np.tile(np.float32([rows, columns]), (len(batch), 1))
+    batch, sizes = batch_of(pictures, c)
+    rows, columns = sizes[0]
     result = _compiled(model)(
         tf.constant(batch), tf.constant(sizes),
         tf.constant(c.score_threshold if score_threshold is None else score_threshold, tf.float32),
@@ -62,12 +59,27 @@ def _detect(model, pictures, score_threshold, nms_iou, max_detections) -> list[D
     ]
 
 
+def batch_of(pictures: list[np.ndarray], config) -> tuple[np.ndarray, np.ndarray]:
+    """What the network is given: float32 [B, H, W, 3] and each picture's own size there, [B, 2].
+
+    pictures: [h, w, 3] in 0..255, of any sizes. Each is resized by the config's rule; then all are
+    padded, at the bottom and on the right, to the largest and to a multiple of pad_multiple.
+    """
+    shapes = [resized_shape(*p.shape[:2], config) for p in pictures]
+    height, width = (-(-max(sides) // config.pad_multiple) * config.pad_multiple
+                     for sides in zip(*shapes, strict=True))  # fmt: skip
+    batch = np.zeros((len(pictures), height, width, 3), np.float32)
+    for place, picture, shape in zip(batch, pictures, shapes, strict=True):
+        place[: shape[0], : shape[1]] = resize_image(picture, *shape, config.resize_filter)
+    return batch, np.float32(shapes)
+
+
 def _compiled(model):
     """One graph for all image sizes, made at the first call and kept with the model."""
     if getattr(model, "_detect_graph", None) is None:
 
         @tf.function(autograph=False, input_signature=[
-            tf.TensorSpec([None, None, None, 3], tf.uint8), tf.TensorSpec([None, 2], tf.float32),
+            tf.TensorSpec([None, None, None, 3], tf.float32), tf.TensorSpec([None, 2], tf.float32),
             tf.TensorSpec([], tf.float32), tf.TensorSpec([], tf.float32),
             tf.TensorSpec([], tf.int32),
         ])  # fmt: skip

@@ -58,13 +58,18 @@ class MaskRCNN(keras.Model):
 
     # --- inference, left to right --------------------------------------------------------
 
-    def features(self, images: tf.Tensor, image_sizes: tf.Tensor, training: bool = False):
-        """P2..P6 of images [B, H, W, 3] (0..255), whose padding lies beyond image_sizes [B, 2]."""
+    def normalise(self, images: tf.Tensor, image_sizes: tf.Tensor) -> tf.Tensor:
+        """Images [B, H, W, 3] (0..255), whose padding lies beyond image_sizes [B, 2], as float32
+        with the mean colour at 0 and its deviation at 1."""
         x = (tf.cast(images, tf.float32) - self.config.image_mean) / self.config.image_std
         rows = tf.sequence_mask(tf.cast(image_sizes[:, 0], tf.int32), tf.shape(x)[1])
         columns = tf.sequence_mask(tf.cast(image_sizes[:, 1], tf.int32), tf.shape(x)[2])
         # Padding is zero *after* normalisation, as in torchvision: it looks like the mean colour.
-        x = tf.where((rows[:, :, None] & columns[:, None, :])[..., None], x, 0.0)
+        return tf.where((rows[:, :, None] & columns[:, None, :])[..., None], x, 0.0)
+
+    def features(self, images: tf.Tensor, image_sizes: tf.Tensor, training: bool = False):
+        """P2..P6 of images [B, H, W, 3] (0..255), whose padding lies beyond image_sizes [B, 2]."""
+        x = self.normalise(images, image_sizes)
         return self.fpn(self.backbone(x, training=training), training=training)
 
     def anchors(self, images: tf.Tensor, maps: list[tf.Tensor]) -> list[tf.Tensor]:
@@ -79,16 +84,24 @@ class MaskRCNN(keras.Model):
         outputs = [rpn.flatten_level(*self.rpn_head(m, training=training)) for m in maps]
         return [o for o, _ in outputs], [d for _, d in outputs]
 
-    def classify(self, maps: list[tf.Tensor], rois: tf.Tensor, training: bool = False):
-        """Class logits [B, K, 1 + N] and deltas [B, K, N, 4] of rois [B, K, 4]."""
-        pooled = self._pool(maps, rois, self.config.box_pool)
-        logits, deltas = self.box_head(_merge(pooled), training=training)
+    def classify(self, maps: list[tf.Tensor], rois: tf.Tensor, real=None, training: bool = False):
+        """Class logits [B, K, 1 + N] and deltas [B, K, N, 4] of rois [B, K, 4].
+
+        real: bool [B, K], which RoIs are no padding; matters to batch norm in training.
+        """
+        pooled = _merge(self.pool(maps, rois, self.config.box_pool))
+        logits, deltas = self._apply_head(self.box_head, pooled, real, training)
         return _split(logits, rois), _split(deltas, rois)
 
-    def segment(self, maps: list[tf.Tensor], rois: tf.Tensor, classes, training: bool = False):
-        """Mask logits [B, K, 28, 28] of rois [B, K, 4], each for its class int32 [B, K] (1..N)."""
-        pooled = self._pool(maps, rois, self.config.mask_pool)
-        logits = self.mask_head(_merge(pooled), training=training)
+    def segment(
+        self, maps: list[tf.Tensor], rois: tf.Tensor, classes, real=None, training: bool = False
+    ):
+        """Mask logits [B, K, 28, 28] of rois [B, K, 4], each for its class int32 [B, K] (1..N).
+
+        real: as in `classify`.
+        """
+        pooled = _merge(self.pool(maps, rois, self.config.mask_pool))
+        (logits,) = self._apply_head(self.mask_head, pooled, real, training)
         own = tf.reshape(self._output_of(classes), [-1, 1])
         side = 2 * self.config.mask_pool
         logits = tf.gather(tf.reshape(logits, [-1, side * side, logits.shape[-1]]),
@@ -176,7 +189,7 @@ class MaskRCNN(keras.Model):
         shape = [shape[0], tf.shape(boxes)[1] + tf.shape(proposals["boxes"])[1]]
         rois = heads.roi_targets(proposals["boxes"], proposals["count"], batch,
                                  self.priority(shape, step, 1), c)  # fmt: skip
-        logits, roi_deltas = self.classify(maps[:4], rois["rois"], training)
+        logits, roi_deltas = self.classify(maps[:4], rois["rois"], rois["sampled"], training)
         own_deltas = tf.gather(roi_deltas, self._output_of(rois["classes"]), axis=2, batch_dims=2)
         samples = tf.reduce_sum(tf.cast(rois["sampled"], tf.int32))
         result["class"] = losses.class_loss(logits, rois["classes"], rois["sampled"])
@@ -186,7 +199,8 @@ class MaskRCNN(keras.Model):
         # Only positives have a mask. They stand first, and there are at most this many.
         most = int(c.roi_samples * c.roi_positive_fraction + 1e-6)
         head = {k: rois[k][:, :most] for k in ("rois", "classes", "matches", "positive")}
-        mask_logits = self.segment(maps[:4], head["rois"], head["classes"], training)
+        mask_logits = self.segment(maps[:4], head["rois"], head["classes"], head["positive"],
+                                   training)  # fmt: skip
         frames = boxes if c.mini_mask else None
         mask_targets = heads.mask_targets(head["rois"], head["matches"], batch["masks"], frames,
                                           2 * c.mask_pool)  # fmt: skip
@@ -265,7 +279,20 @@ class MaskRCNN(keras.Model):
         """Which of the heads' boxes and masks belongs to each class 1..N (and, unused, to 0)."""
         return tf.zeros_like(classes) if self.config.class_agnostic else tf.maximum(classes - 1, 0)
 
-    def _pool(self, maps, rois, size: int) -> tf.Tensor:
+    def _apply_head(self, head, pooled: tf.Tensor, real, training: bool) -> list[tf.Tensor]:
+        """The outputs of a head for RoIs [B K, ...]; zeros where a batch norm must not see a RoI.
+
+        Statistics of a batch are of what is there: padding and, in the mask head, RoIs without an
+        object would shift them. Without a batch norm it is simpler to compute them all.
+        """
+        if not (training and self.config.heads_batch_norm and real is not None):
+            return tf.nest.flatten(head(pooled, training=training))
+        places = tf.where(tf.reshape(real, [-1]))
+        outputs = tf.nest.flatten(head(tf.gather_nd(pooled, places), training=True))
+        return [tf.scatter_nd(places, x, tf.concat([tf.shape(pooled)[:1], tf.shape(x)[1:]], 0))
+                for x in outputs]  # fmt: skip
+
+    def pool(self, maps, rois, size: int) -> tf.Tensor:
         c = self.config
         return pyramid_roi_align(
             maps[:4], rois, size, c.strides[:4], c.roi_sampling_ratio, c.roi_aligned,

@@ -1,0 +1,48 @@
+"""One comparison of computed values with reference values: how many, how far apart, how far allowed."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass
+class Check:
+    """Values that must agree within |difference| <= atol + rtol * |reference|.
+
+    Arrays are added one after another; `deviation` is the largest difference of all of them, and
+    infinite where shapes differ or a value is not a number.
+    """
+
+    name: str
+    atol: float = 0.0
+    rtol: float = 0.0
+    values: int = 0
+    deviation: float = 0.0
+    ok: bool = True
+
+    def add(self, got, want) -> "Check":
+        got, want = np.asarray(got), np.asarray(want)
+        self.values += want.size
+        if got.shape != want.shape:
+            self.deviation, self.ok = math.inf, False
+            return self
+        difference = np.abs(got.astype(np.float64) - want.astype(np.float64))
+        difference = np.where(np.isnan(difference), np.inf, difference)
+        self.deviation = max(self.deviation, float(difference.max(initial=0.0)))
+        allowed = self.atol + self.rtol * np.abs(want.astype(np.float64))
+        self.ok &= bool(np.all(difference <= allowed))
+        return self
+
+    @property
+    def tolerance(self) -> str:
+        """As text: "0", "1e-04", "1e-04 + 1e-04 |v|"."""
+        parts = [f"{self.atol:.0e}"] if self.atol or not self.rtol else []
+        parts += [f"{self.rtol:.0e} |v|"] if self.rtol else []
+        return "0" if not (self.atol or self.rtol) else " + ".join(parts)
+
+    def to_dict(self) -> dict:
+        return {
+            "group": self.name, "values": self.values, "deviation": self.deviation,
+            "atol": self.atol, "rtol": self.rtol, "ok": self.ok,
+        }  # fmt: skip

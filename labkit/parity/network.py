@@ -1,0 +1,221 @@
+"""The whole network against torchvision's, with the same weights: every stage of detection.
+
+A stage is fed by our own stages before it, so that deviations add up as they do in use. Only what
+hangs on the order of proposals is fed with the reference's: two of a thousand may have scores so
+close that rounding decides which is first.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from labkit.config import Config
+from labkit.inference import batch_of
+from labkit.masks import paste_mask, paste_masks
+from labkit.model import MaskRCNN
+from labkit.parity.check import Check
+from labkit.parity.golden import Golden
+from labkit.parity.recipe import parameters
+from labkit.weights import load_torchvision
+
+# How far float32 moves these networks from float64, as measured for the reference, and ten times
+# that: 1.6e-5 for features and logits of up to 24, 2e-4 px for boxes, 8e-6 for scores.
+FEATURES = {"atol": 2e-4, "rtol": 1e-4}
+PIXELS = 0.01
+SCORES = 1e-4
+MASK_BITS = 1e-3  # the share of bits that may differ
+
+
+class ReferenceNetwork:
+    """The network of a set of reference values: `version` "v1" or "v2" of a folder."""
+
+    def __init__(self, folder: Path, version: str, **changes):
+        tensors = parameters(folder / f"maskrcnn_{version}_params.json", version)
+        classes = len(tensors["roi_heads.box_predictor.cls_score.bias"]) - 1
+        self.version = version
+        self.config = Config.preset(
+            f"torchvision_{version}", image_min_side=256, image_max_side=320,
+            freeze_batch_norm=False, **changes,
+        )  # fmt: skip
+        self.model = self.make(classes)
+        self.report = load_torchvision(self.model, tensors, f"maskrcnn_{version}_params.json")
+
+    def make(self, classes: int) -> MaskRCNN:
+        return MaskRCNN(self.config, [f"class {i + 1}" for i in range(classes)])
+
+    def pictures(self, images: Golden, names: str) -> list[np.ndarray]:
+        """Images of the set, [H, W, 3] in 0..255."""
+        return [255 * images[name].transpose(1, 2, 0) for name in names]
+
+
+def detection(network: ReferenceNetwork, images: Golden, g: Golden, name: str) -> Iterator[Check]:
+    """One image alone, stage by stage."""
+    model, title = network.model, f"{network.version} {name}"
+    picture = network.pictures(images, name)[0]
+    batch, sizes = batch_of([picture], network.config)
+    x = model.normalise(batch, sizes)
+    check = Check(f"{title}: input", atol=1e-5).add(x, g.maps("input"))
+    yield check.add(sizes[0], g["image_size_hw"])
+    yield from _features(model, x, g, title)
+    result = model.detect_in_batch(batch, sizes)
+    yield from _rpn(result, g, title)
+    yield from _proposals(result, g, title)
+    yield from _heads(model, result["maps"], g, title)
+    found = {k: v.numpy()[0] for k, v in result.items() if k in ("boxes", "scores", "classes", "masks")}
+    yield from _detections(found, picture.shape[:2], sizes[0], g, title)
+
+
+def _features(model, x, g: Golden, title: str) -> Iterator[Check]:
+    stem = keras.Model(model.backbone.inputs, model.backbone.get_layer("pool1").output)
+    backbone = model.backbone(x)
+    maps = {"C1pool": stem(x)} | {f"C{i + 2}": m for i, m in enumerate(backbone)}
+    maps |= {f"P{i + 2}": m for i, m in enumerate(model.fpn(backbone))}
+    check = Check(f"{title}: features", **FEATURES)
+    for name, value in maps.items():
+        value = value.numpy().transpose(0, 3, 1, 2)
+        _sampled(check, value, g, name)
+        if f"{name}_full" in g:
+            check.add(value, g[f"{name}_full"])
+        if f"{name}_first32" in g:
+            check.add(value[:, :32], g[f"{name}_first32"])
+    yield check
+
+
+def _sampled(check: Check, value: np.ndarray, g: Golden, name: str) -> None:
+    """A map [N, C, H, W] of which samples, and each channel's mean and deviation, are known."""
+    check.add(value.shape, g[f"{name}_shape"])
+    check.add(value.ravel()[g[f"{name}_idx"]], g[f"{name}_val"])
+    check.add(value.mean((0, 2, 3), dtype=np.float64), g[f"{name}_chmean"])
+    check.add(value.std((0, 2, 3), dtype=np.float64), g[f"{name}_chstd"])
+
+
+def _rpn(result, g: Golden, title: str) -> Iterator[Check]:
+    objectness = Check(f"{title}: objectness", **FEATURES)
+    deltas = Check(f"{title}: RPN deltas", **FEATURES)
+    for i, (logit, delta) in enumerate(zip(result["objectness"], result["deltas"], strict=True)):
+        want = g[f"rpn_obj_P{i + 2}"]
+        _, anchors, height, width = want.shape
+        objectness.add(logit.numpy().reshape(1, height, width, anchors), want.transpose(0, 2, 3, 1))
+        # [H, W, A, (dy, dx, dh, dw)] as [A * (dx, dy, dw, dh), H, W]
+        delta = delta.numpy().reshape(1, height, width, anchors, 4)[..., [1, 0, 3, 2]]
+        delta = delta.reshape(1, height, width, -1).transpose(0, 3, 1, 2)
+        name = f"rpn_delta_P{i + 2}"
+        if name in g:
+            deltas.add(delta, g[name])
+        else:
+            _sampled(deltas, delta, g, name)
+    yield objectness
+    yield deltas
+
+
+def _proposals(result, g: Golden, title: str) -> Iterator[Check]:
+    """Each reference proposal has one of ours, of the same score, whatever its place."""
+    count = int(result["proposals"]["count"][0])
+    got = result["proposals"]["boxes"].numpy()[0, :count]
+    scores = result["proposals"]["scores"].numpy()[0, :count]
+    want = g.boxes("proposals")
+    nearest = np.abs(want[:, None] - got[None]).max(-1).argmin(1)
+    check = Check(f"{title}: proposals (px)", atol=PIXELS)
+    check.add(count, len(want)).add(len(np.unique(nearest)), len(want))
+    yield check.add(got[nearest], want)
+    yield Check(f"{title}: proposal scores", atol=SCORES).add(scores[nearest], g["proposal_scores"])
+
+
+def _heads(model, maps, g: Golden, title: str) -> Iterator[Check]:
+    """The box head on the reference's proposals, in its order."""
+    rois = tf.constant(g.boxes("proposals")[None])
+    pooled = model.pool(maps, rois, model.config.box_pool)[0]
+    check = Check(f"{title}: pooled features", **FEATURES)
+    _sampled(check, pooled.numpy().transpose(0, 3, 1, 2), g, "box_pooled")
+    yield check
+    last = model.box_head.get_layer(f"fc{len(model.config.box_dense) - 1}")
+    dense = keras.Model(model.box_head.inputs, last.output)(pooled[:16])
+    logits, deltas = (v.numpy()[0] for v in model.classify(maps, rois))
+    yield Check(f"{title}: box head", **FEATURES).add(dense, g["box_head_first16"])
+    yield Check(f"{title}: class logits", **FEATURES).add(logits, g["class_logits"])
+    want = g["box_regression_first40"].reshape(40, -1, 4)[:, 1:, [1, 0, 3, 2]]
+    yield Check(f"{title}: box deltas", **FEATURES).add(deltas[:40], want)
+
+
+def _detections(found, shape, size, g: Golden, title: str) -> Iterator[Check]:
+    want = g.boxes("det_boxes_net")
+    mine, check = _matched(found, want, g["det_labels"], f"{title}: boxes (px)")
+    back = np.float32(shape) / size
+    boxes = mine["boxes"] * np.concatenate([back, back])
+    check.add(mine["boxes"], want).add(boxes, g.boxes("det_boxes"))
+    yield check.add(boxes, g.boxes("f64_boxes"))
+    check = Check(f"{title}: scores", atol=SCORES).add(mine["scores"], g["det_scores"])
+    yield check.add(mine["scores"], g["f64_scores"])
+    check = Check(f"{title}: 28 x 28 masks", atol=1e-3)
+    check.add(mine["masks"][:5], g["det_masks28_top5"])
+    yield check.add(mine["masks"].mean((1, 2)), g["det_masks28_mean"])
+    bits = g.bits("det_masks28_bits_all", mine["masks"].shape)
+    yield _share(f"{title}: share of 28 x 28 bits", mine["masks"] >= 0.5, bits)
+    pasted = paste_masks(mine["masks"], boxes, *shape, method="integer")
+    top = g.bits("det_masks_pasted_bits_top20", (min(20, len(want)), *shape))
+    yield _share(f"{title}: share of pasted bits", pasted[:20], top)
+    area = g["det_masks_pasted_area"]
+    yield Check(f"{title}: share of pasted pixels, each mask", atol=MASK_BITS).add(
+        np.abs(pasted.sum((1, 2)) - area) / (shape[0] * shape[1]), np.zeros(len(area))
+    )
+    window, y, x = paste_mask(mine["masks"][0], boxes[0], *shape, "integer")
+    first = np.zeros(shape, np.float32)
+    first[y : y + window.shape[0], x : x + window.shape[1]] = window
+    yield Check(f"{title}: first pasted mask", atol=1e-3).add(first, g["det_mask_pasted_0"])
+
+
+def _matched(found, boxes: np.ndarray, labels: np.ndarray, title: str):
+    """Our detections in the reference's order, each of the same class and nearest box.
+
+    Ranks may differ where scores are closer than rounding. Returns them, and a check that has
+    counted them: as many, none taken twice, all of the right class.
+    """
+    check = Check(title, atol=PIXELS)
+    distance = np.abs(boxes[:, None] - found["boxes"][None]).max(-1)
+    distance = np.where(labels[:, None] == found["classes"][None], distance, np.inf)
+    nearest = distance.argmin(1) if distance.size else np.zeros(len(boxes), int)
+    check.add(len(found["boxes"]), len(boxes)).add(len(np.unique(nearest)), len(boxes))
+    mine = {name: value[nearest] for name, value in found.items()}
+    check.add(mine["classes"], labels)
+    return mine, check
+
+
+def _share(name: str, got: np.ndarray, want: np.ndarray) -> Check:
+    """The share of bits that differ."""
+    check = Check(name, atol=MASK_BITS)
+    if got.shape != want.shape:
+        return check.add(got, want)
+    check.add(np.mean(got != want), 0.0)
+    check.values = want.size
+    return check
+
+
+def batch_of_two(network: ReferenceNetwork, images: Golden, g: Golden) -> Iterator[Check]:
+    """Both images in one padded batch: the smaller one sees more padding than alone."""
+    pictures = network.pictures(images, "AB")
+    batch, sizes = batch_of(pictures, network.config)
+    title = f"{network.version} batch"
+    check = Check(f"{title}: shapes")
+    check.add(batch.shape, g["batch_shape"][[0, 2, 3, 1]])
+    yield check.add(sizes, g["image_sizes_hw"])
+    result = {k: v for k, v in network.model.detect_in_batch(batch, sizes).items()
+              if k in ("boxes", "scores", "classes", "masks", "count")}  # fmt: skip
+    for i, name in enumerate("AB"):
+        count = int(result["count"][i])
+        found = {k: v.numpy()[i, :count] for k, v in result.items() if k != "count"}
+        shape = pictures[i].shape[:2]
+        found["boxes"] = found["boxes"] * np.tile(np.float32(shape) / sizes[i], 2)
+        want = g.boxes(f"{name}_boxes")
+        mine, check = _matched(found, want, g[f"{name}_labels"], f"{title} {name}: boxes (px)")
+        yield check.add(mine["boxes"], want)
+        yield Check(f"{title} {name}: scores", atol=SCORES).add(mine["scores"], g[f"{name}_scores"])
+        pasted = paste_masks(mine["masks"], mine["boxes"], *shape, method="integer")
+        top = g.bits(f"{name}_masks_pasted_bits_top5", (min(5, len(want)), *shape))
+        yield _share(f"{title} {name}: share of pasted bits", pasted[:5], top)
+        areas = np.abs(pasted.sum((1, 2)) - g[f"{name}_mask_areas"]) / (shape[0] * shape[1])
+        yield Check(f"{title} {name}: share of pasted pixels, each mask", atol=MASK_BITS).add(
+            areas, np.zeros(len(areas))
+        )

@@ -17,7 +17,7 @@ _WHERE = {
     "anchors": ("cell_anchors", "grid_anchors", "pyramid_anchors"),
     "boxes": ("clip", "decode", "encode", "iou"),
     "config": ("Config",),
-    "data": ("CocoDataset", "Dataset", "Sample", "digits", "shapes"),
+    "data": ("CocoDataset", "Dataset", "Sample", "digits", "load_dataset", "shapes"),
     "detections": ("Detections",),
     "errors": ("LabkitError",),
     "evaluation": ("Evaluation", "confusion_matrix", "evaluate", "evaluate_results"),

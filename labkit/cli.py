@@ -9,7 +9,7 @@ import argparse
 import os
 import sys
 
-from labkit.commands import detect, evaluate, info, sources, train
+from labkit.commands import detect, evaluate, info, inspect, parity, sources, train
 from labkit.config import PRESETS
 from labkit.errors import LabkitError
 from labkit.quiet import import_tensorflow
@@ -53,10 +53,30 @@ examples:
 The numbers are COCO's twelve, for boxes and for masks, by pycocotools. AP is between 0 and 1,
 higher is better; -1 means that the data has nothing to measure it on.
 """
+INSPECT_EPILOG = """\
+examples:
+  labkit inspect data/nuclei/train.json --images data/nuclei/train
+  labkit inspect data/nuclei --check --out report/
+  labkit inspect shapes --json
+
+Classes and how rare they are, sizes of boxes and whether the anchors suit them, overlaps, pictures
+without objects, and every entry that cannot be used. With --out there are pictures of all this.
+"""
+PARITY_EPILOG = """\
+examples:
+  labkit parity --golden tests/golden
+  labkit parity --golden reference/ --json
+
+Goes through a folder of reference values (.npz files computed by torchvision and pycocotools: see
+tests/golden) and compares what labkit computes from the same input: operators, whole networks with
+the same weights, training losses and gradients, COCO's numbers. For every quantity: how many
+values, the largest deviation, the tolerance. The exit status is 0 only if all of them hold.
+"""
 INFO_EPILOG = """\
 examples:
   labkit info              versions, devices, presets
   labkit info runs/demo    what a run was trained on, how far it came, how good it is
+  labkit info --pretrained published weights: what they are, their terms, where they are kept
 """
 
 
@@ -115,6 +135,8 @@ def build_parser() -> argparse.ArgumentParser:
     add_train(subparsers)
     add_detect(subparsers)
     add_evaluate(subparsers)
+    add_inspect(subparsers)
+    add_parity(subparsers)
     add_info(subparsers)
     subparsers.add_parser("demo", help="train a small model, evaluate it, show the result")
     return parser
@@ -282,11 +304,49 @@ def add_evaluate(subparsers) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON and nothing else on stdout")
 
 
+def add_inspect(subparsers) -> None:
+    parser = add_command(
+        subparsers,
+        "inspect",
+        inspect.run,
+        "look through a data set before training",
+        INSPECT_EPILOG,
+    )
+    parser.add_argument(
+        "path", metavar="PATH", help="a COCO json, a folder of annotations, or shapes or digits"
+    )
+    parser.add_argument("--images", metavar="DIR", help="the folder of the pictures of a json")
+    parser.add_argument(
+        "--preset",
+        choices=tuple(PRESETS),
+        default="tiny",
+        help="whose image size and anchors the boxes are measured by (default: tiny)",
+    )
+    parser.add_argument(
+        "--check", action="store_true", help="read every picture too, to find broken ones"
+    )
+    parser.add_argument("--out", metavar="DIR", help="folder for the pictures and description.json")
+    parser.add_argument("--json", action="store_true", help="print JSON and nothing else on stdout")
+
+
+def add_parity(subparsers) -> None:
+    parser = add_command(
+        subparsers, "parity", parity.run, "compare labkit with reference values", PARITY_EPILOG
+    )
+    parser.add_argument(
+        "--golden", required=True, metavar="DIR", help="the folder of reference values"
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON and nothing else on stdout")
+
+
 def add_info(subparsers) -> None:
     parser = add_command(
         subparsers, "info", info.run, "describe this installation, or a run", INFO_EPILOG
     )
     parser.add_argument("run", nargs="?", metavar="RUN", help="a run's folder")
+    parser.add_argument(
+        "--pretrained", action="store_true", help="list the published weights that can be had"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON and nothing else on stdout")
 
 

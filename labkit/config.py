@@ -169,8 +169,7 @@ def _problems(c: Config):
     positive = (
         "image_min_side image_max_side pad_multiple stem_channels fpn_channels rpn_convs "
         "rpn_samples proposals_before_nms_train proposals_train proposals_before_nms proposals "
-        "roi_samples box_pool mask_pool mask_channels detections max_instances roi_canonical_size "
-        "batch_norm_epsilon"
+        "roi_samples box_pool mask_pool mask_channels detections max_instances roi_canonical_size"
     )
     for name in positive.split():
         if getattr(c, name) <= 0:
@@ -211,8 +210,9 @@ def _problems(c: Config):
         yield f"'pad_multiple' must be a multiple of 32, the stride of C5, got {c.pad_multiple}"
     if c.mini_mask < 0 or c.roi_sampling_ratio < 0 or c.seed < 0:
         yield "'mini_mask', 'roi_sampling_ratio' and 'seed' must not be negative"
-    if c.smooth_l1_beta < 0 or c.rpn_min_size < 0:
-        yield "'smooth_l1_beta' and 'rpn_min_size' must not be negative"
+    for name in ("smooth_l1_beta", "rpn_min_size", "batch_norm_epsilon"):
+        if getattr(c, name) < 0:  # a norm's 0: torchvision's COCO weights want that
+            yield f"'{name}' must not be negative, got {getattr(c, name)}"
 
 
 CHOICES = {
@@ -240,7 +240,8 @@ _TORCHVISION_V1 = _R50_FPN.replace(
 PRESETS = {
     "r50_fpn": _R50_FPN,
     "torchvision_v1": _TORCHVISION_V1,
-    # Li et al. 2021: batch norm in pyramid and heads, a second RPN convolution, four in the box head.
+    # Li et al. 2021: batch norm in pyramid and heads, a second RPN convolution, four more in the
+    # box head.
     "torchvision_v2": _TORCHVISION_V1.replace(
         fpn_batch_norm=True,
         rpn_convs=2,

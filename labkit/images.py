@@ -28,7 +28,7 @@ from labkit.errors import LabkitError, MissingFileError
 
 #: The largest picture read by default, in pixels. A few kilobytes of a crafted PNG can unpack to
 #: gigabytes; 80 million pixels is beyond any camera in common use and stays below Pillow's own
-#: warning at 89 million.
+#: warning at 89 million. Set it (`labkit.images.MAX_PIXELS = …`) to let data sets read larger ones.
 MAX_PIXELS = 80_000_000
 
 # The EXIF orientations that turn the picture by a quarter, exchanging its height and its width.
@@ -37,7 +37,11 @@ _EXIF_ORIENTATION = 0x0112
 
 
 def read_image(
-    source: Any, name: str | None = None, max_pixels: int = MAX_PIXELS, *, upright: bool = True
+    source: Any,
+    name: str | None = None,
+    max_pixels: int | None = None,
+    *,
+    upright: bool = True,
 ) -> np.ndarray:
     """Read one picture as uint8 `[H, W, 3]` RGB.
 
@@ -46,7 +50,8 @@ def read_image(
             `[H, W]`, `[H, W, 1]`, `[H, W, 2]` (grey and alpha), `[H, W, 3]` or `[H, W, 4]` of
             bool, integers or floats (a tensor will do). See the module's text for the rules.
         name: what to call the picture in an error; by default its path, or what it is.
-        max_pixels: files with more pixels than this are refused before they are unpacked.
+        max_pixels: files with more pixels than this are refused before they are unpacked; by
+            default `MAX_PIXELS`.
         upright: turn a photo as its EXIF orientation says; false gives the pixels as stored.
 
     Returns:
@@ -73,6 +78,33 @@ def read_image(
         f"{name or 'The picture'} is a {type(source).__name__}; give a path, bytes, a Pillow image "
         "or an array [H, W, 3]."
     )
+
+
+def read_samples(source: str | os.PathLike | bytes, name: str | None = None) -> np.ndarray:
+    """The numbers that a picture file stores, for files whose values are labels and not colours.
+
+    Args:
+        source: a path, or the bytes of a file. It has one picture of at most `MAX_PIXELS` pixels.
+        name: what to call it in an error.
+
+    Returns:
+        `[H, W]` or `[H, W, C]` in the file's own type; of a palette the indices, not the colours.
+        Neither EXIF nor a scale is applied.
+
+    Raises:
+        MissingFileError, LabkitError: as `read_image`; also for a file of several pages.
+    """
+    if isinstance(source, bytes):
+        stream, label = io.BytesIO(source), name or "the given bytes"
+    else:
+        stream, label = _open_path(Path(source)), name or str(source)
+    with stream, _open_pillow(stream, label) as picture:
+        _load_pixels(picture, label, MAX_PIXELS)
+        if getattr(picture, "n_frames", 1) > 1:
+            raise LabkitError(
+                f"{label} holds {picture.n_frames} pages; give every picture a file of its own."
+            )
+        return np.array(picture)
 
 
 def image_size(
@@ -126,24 +158,29 @@ def _open_pillow(stream: Any, label: str) -> Image.Image:
         raise LabkitError(_broken(label, error)) from None
 
 
-def _read_file(stream: Any, label: str, max_pixels: int, upright: bool) -> np.ndarray:
+def _read_file(stream: Any, label: str, max_pixels: int | None, upright: bool) -> np.ndarray:
     with stream, _open_pillow(stream, label) as picture:
         return _from_pillow(picture, label, max_pixels, upright)
 
 
-def _from_pillow(picture: Image.Image, label: str, max_pixels: int, upright: bool) -> np.ndarray:
+def _load_pixels(picture: Image.Image, label: str, limit: int) -> None:
+    """Unpack a picture, unless that would be more than `limit` pixels."""
     width, height = picture.size
-    if width * height > max_pixels:
+    if width * height > limit:
         raise LabkitError(
-            f"{label} has {width} x {height} pixels, more than the limit of {max_pixels}; make it "
-            "smaller, or pass a larger max_pixels."
+            f"{label} has {width} x {height} pixels, more than the limit of {limit}; make it "
+            "smaller, pass a larger max_pixels, or set labkit.images.MAX_PIXELS."
         )
     try:
         picture.load()
-    except (
-        Exception
-    ) as error:  # truncated or corrupt pixels: the decoders differ in what they raise
+    except Exception as error:  # truncated or corrupt: the decoders differ in what they raise
         raise LabkitError(_broken(label, error)) from None
+
+
+def _from_pillow(
+    picture: Image.Image, label: str, max_pixels: int | None, upright: bool
+) -> np.ndarray:
+    _load_pixels(picture, label, MAX_PIXELS if max_pixels is None else max_pixels)
     try:
         picture = ImageOps.exif_transpose(picture) if upright else picture
     except Exception:  # damaged EXIF tells nothing about the pixels, which are whole

@@ -12,12 +12,16 @@ TensorFlow.
 
 from __future__ import annotations
 
+import reprlib
 from typing import Any
 
 import numpy as np
 from pycocotools import mask as coco_mask
 
 from labkit.errors import LabkitError
+
+# No run is longer, in pixels: sums of runs stay exact.
+_LONGEST = 2**40
 
 # ---- boxes ---------------------------------------------------------------------------------------
 
@@ -130,40 +134,42 @@ def segmentation_box(segmentation: Any, height: int, width: int) -> np.ndarray:
     return np.array(box, np.float32)
 
 
-def _checked_runs(rle: dict[str, Any], height: int, width: int) -> list[int]:
+def _checked_runs(rle: dict[str, Any], height: int, width: int) -> np.ndarray:
     if "counts" not in rle or "size" not in rle:
         raise LabkitError('segmentation lacks "size" or "counts"; run lengths need both.')
     size, counts = rle["size"], rle["counts"]
     if not isinstance(size, (list, tuple)) or list(size) != [height, width]:
         raise LabkitError(
-            f"segmentation has size {size} but the image is {[height, width]} (height, width); "
-            "write the run lengths for this image."
+            f"segmentation has size {reprlib.repr(size)} but the image is {[height, width]} "
+            "(height, width); write the run lengths for this image."
         )
     if isinstance(counts, (str, bytes)):
-        counts = _runs_from_text(counts)
-    elif not isinstance(counts, (list, tuple)) or not all(
-        _is_number(run) and float(run).is_integer() for run in counts
+        runs = _runs_from_text(counts)
+    elif isinstance(counts, (list, tuple)) and all(
+        _is_number(run) and abs(run) < _LONGEST and run == int(run) for run in counts
     ):
+        runs = np.array(counts, np.float64).astype(np.int64)
+    else:
         raise LabkitError(
             "segmentation has counts that are neither text nor a list of whole numbers."
         )
-    if any(run < 0 for run in counts) or sum(counts) != height * width:
+    if (runs < 0).any() or runs.sum() != height * width:
         raise LabkitError(
-            f"segmentation has run lengths that add up to {sum(counts)}, not to the "
+            f"segmentation has run lengths that add up to {runs.sum()}, not to the "
             f"{height * width} pixels of the image (or some are negative); write them anew "
             "from the mask."
         )
-    return [int(run) for run in counts]
+    return runs
 
 
-def _ones(runs: list[int]) -> tuple[np.ndarray, np.ndarray]:
+def _ones(runs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """First and last pixel (counted down the columns) of every run of ones that is not empty."""
-    ends = np.cumsum(np.array(runs, np.int64))
+    ends = np.cumsum(runs)
     first, last = ends[:-1:2], ends[1::2] - 1
     return first[first <= last], last[first <= last]
 
 
-def _box_of_runs(runs: list[int], height: int) -> np.ndarray:
+def _box_of_runs(runs: np.ndarray, height: int) -> np.ndarray:
     first, last = _ones(runs)
     if not len(first):
         return np.zeros(4, np.float32)
@@ -172,7 +178,7 @@ def _box_of_runs(runs: list[int], height: int) -> np.ndarray:
     return np.array([y1, first[0] // height, y2, last[-1] // height + 1], np.float32)
 
 
-def _fill_runs(runs: list[int], height: int, width: int) -> np.ndarray:
+def _fill_runs(runs: np.ndarray, height: int, width: int) -> np.ndarray:
     """The mask of run lengths. Only the columns with ones are turned from columns into rows."""
     mask = np.zeros((height, width), bool)
     first, last = _ones(runs)
@@ -186,28 +192,27 @@ def _fill_runs(runs: list[int], height: int, width: int) -> np.ndarray:
     return mask
 
 
-def _runs_from_text(text: str | bytes) -> list[int]:
-    """The run lengths in COCO's compressed text.
+def _runs_from_text(text: str | bytes) -> np.ndarray:
+    """The run lengths in COCO's compressed text: int64.
 
     pycocotools has this too, but trusts the text; one read from a stranger's file is checked here.
     """
-    data = text.encode("utf-8") if isinstance(text, str) else bytes(text)
-    runs: list[int] = []
-    value = shift = 0
-    for character in data:
-        bits = character - 48
-        if not 0 <= bits < 64 or shift > 60:
-            raise LabkitError("segmentation has counts that are not COCO's compressed run lengths.")
-        value |= (bits & 31) << shift
-        shift += 5
-        if bits & 32:  # more bits of this number follow
-            continue
-        if bits & 16:  # the sign, extended to the left
-            value -= 1 << shift
-        runs.append(value + runs[-2] if len(runs) > 2 else value)
-        value = shift = 0
-    if shift:
+    data = text.encode("utf-8", "replace") if isinstance(text, str) else bytes(text)
+    bits = np.frombuffer(data, np.uint8).astype(np.int64) - 48
+    if not len(bits):
+        return bits
+    more = bits >= 32  # of this number, more bits follow
+    last = np.flatnonzero(~more | (np.arange(1, len(bits) + 1) == len(bits)))
+    lengths = np.diff(last, prepend=-1)
+    if lengths.max() > 8 or bits.min() < 0 or bits.max() >= 64:
+        raise LabkitError("segmentation has counts that are not COCO's compressed run lengths.")
+    if more[-1]:
         raise LabkitError("segmentation has counts that end in the middle of a number.")
+    first = last + 1 - lengths
+    shifts = 5 * (np.arange(len(bits)) - np.repeat(first, lengths))
+    runs = np.add.reduceat((bits & 31) << shifts, first)
+    runs -= np.where(bits[last] & 16, 1 << 5 * lengths, 0)  # the sign, extended to the left
+    runs[1::2], runs[2::2] = np.cumsum(runs[1::2]), np.cumsum(runs[2::2])
     return runs
 
 

@@ -164,6 +164,19 @@ class MaskRCNN(keras.Model):
         """
         return detect_images(self, images, score_threshold, nms_iou, max_detections, batch_size)
 
+    @classmethod
+    def from_pretrained(cls, source, class_names=None, config=None, verbose=True) -> "MaskRCNN":
+        """A model with published or saved weights: a name, a run's folder or a file.
+
+        MaskRCNN.from_pretrained("coco-r50-fpn")                         COCO's classes
+        MaskRCNN.from_pretrained("coco-r50-fpn", class_names=["tooth"])  to fine-tune
+
+        `labkit info --pretrained` lists the names. See `labkit.weights.pretrained` for the rest.
+        """
+        from labkit.weights.pretrained import from_pretrained
+
+        return from_pretrained(source, class_names, config, verbose)
+
     # --- training ------------------------------------------------------------------------
 
     def trace_losses(self, batch: dict[str, tf.Tensor], step=0, training: bool = True):
@@ -289,7 +302,8 @@ class MaskRCNN(keras.Model):
             return tf.nest.flatten(head(pooled, training=training))
         places = tf.where(tf.reshape(real, [-1]))
         outputs = tf.nest.flatten(head(tf.gather_nd(pooled, places), training=True))
-        return [tf.scatter_nd(places, x, tf.concat([tf.shape(pooled)[:1], tf.shape(x)[1:]], 0))
+        rows = tf.shape(pooled, tf.int64)[:1]
+        return [tf.scatter_nd(places, x, tf.concat([rows, tf.shape(x, tf.int64)[1:]], 0))
                 for x in outputs]  # fmt: skip
 
     def pool(self, maps, rois, size: int) -> tf.Tensor:

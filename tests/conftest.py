@@ -10,11 +10,11 @@ import functools
 import os
 from pathlib import Path
 
-import numpy as np
 import pytest
 from hypothesis import settings
 
 from labkit.config import Config
+from labkit.parity.golden import Golden
 
 ROOT = Path(__file__).resolve().parents[1]
 SHIPPED = ROOT / "tests" / "golden"
@@ -24,36 +24,6 @@ COMPLETE = ROOT.parent / "shared" / "golden"
 # so that a failure is a change in the code.
 settings.register_profile("labkit", max_examples=50, deadline=None, derandomize=True)
 settings.load_profile("labkit")
-
-
-class Golden:
-    """One file of golden values. torchvision's arrays are turned into labkit's conventions here."""
-
-    def __init__(self, path: Path):
-        with np.load(path) as file:
-            self.arrays = dict(file)
-
-    def __getitem__(self, name: str) -> np.ndarray:
-        return self.arrays[name]
-
-    def __contains__(self, name: str) -> bool:
-        return name in self.arrays
-
-    def __iter__(self):
-        return iter(self.arrays)
-
-    def boxes(self, name: str) -> np.ndarray:
-        """Boxes (x1, y1, x2, y2), or deltas (dx, dy, dw, dh), with y first."""
-        return np.ascontiguousarray(self[name][..., [1, 0, 3, 2]])
-
-    def rois(self, name: str) -> tuple[np.ndarray, np.ndarray]:
-        """Rows (image, x1, y1, x2, y2) as boxes with y first, and the index of each one's image."""
-        rows = self[name]
-        return np.ascontiguousarray(rows[:, [2, 1, 4, 3]]), rows[:, 0].astype(np.int32)
-
-    def maps(self, name: str) -> np.ndarray:
-        """Maps [B, C, H, W] as [B, H, W, C]."""
-        return np.ascontiguousarray(self[name].transpose(0, 2, 3, 1))
 
 
 @functools.cache

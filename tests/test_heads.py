@@ -183,16 +183,6 @@ def test_shapes_are_static_in_a_graph():
 # --- the masks --------------------------------------------------------------------------
 
 
-def test_mask_targets_golden(golden):
-    g = golden("losses")
-    masks = tf.constant(g["mask_gt"] * 255)
-    matches = tf.constant(g["mask_matched"], tf.int32)
-    got = mask_targets(tf.constant(g.boxes("mask_proposals")), matches, masks, None, 28)
-    # Positions of up to 80 px hold 8e-6 px; a mask steps from 0 to 1 within a pixel.
-    want = g["mask_targets"].reshape(got.shape)
-    np.testing.assert_allclose(got, want, rtol=0, atol=1e-4)
-
-
 def test_a_mini_mask_seen_through_its_own_frame_is_halved():
     """Two samples a bin and axis at the centres of the mini-mask's cells: the mean of 2 x 2."""
     mini = np.random.default_rng(0).integers(0, 256, (1, 2, 56, 56)).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""The five losses: equal to torchvision's in value and gradient, and never NaN."""
+"""The five losses: true to their definitions, and never NaN. tests/parity has torchvision's."""
 
 import numpy as np
 import pytest
@@ -14,94 +14,6 @@ from labkit.losses import (
     objectness_loss,
     smooth_l1,
 )
-from labkit.matching import sample
-
-# A loss is a sum of some thousand float32 numbers, in another order than torch's: a few ulp.
-# A gradient is one number of size 1/samples: an ulp or two.
-VALUE = dict(rtol=1e-6, atol=1e-7)
-GRADIENT = dict(rtol=1e-5, atol=1e-8)
-
-
-# --- equal to torchvision ---------------------------------------------------------------
-
-
-@pytest.mark.parametrize("beta", [1 / 9, 1.0])
-def test_smooth_l1_golden(golden, beta):
-    g = golden("losses")
-    prefix = f"sl1_b{beta:.3f}"
-    pred = tf.constant(g["sl1_pred"])
-    with tf.GradientTape() as tape:
-        tape.watch(pred)
-        each = smooth_l1(pred - g["sl1_target"], beta)
-        total = tf.reduce_sum(each)
-    np.testing.assert_allclose(each, g[f"{prefix}_none"], **VALUE)
-    np.testing.assert_allclose(total, g[f"{prefix}_sum"], **VALUE)
-    np.testing.assert_allclose(tf.reduce_mean(each), g[f"{prefix}_mean"], **VALUE)
-    want = g[f"{prefix}_sum_grad"]
-    np.testing.assert_allclose(tape.gradient(total, pred), want, rtol=1e-6)
-
-
-@pytest.mark.parametrize("mode, number", [("all", None), ("first256", 256), ("first64", 64)])
-def test_rpn_losses_golden(golden, mode, number):
-    g = golden("losses")
-    labels = g["rpn_labels"]
-    positive, negative = tf.constant(labels == 1), tf.constant(labels == 0)
-    if number:  # its sampler takes the lowest indices first
-        priority = -tf.range(float(labels.shape[1]))[None] * tf.ones([len(labels), 1])
-        positive, negative = sample(positive, negative, number, 0.5, priority)
-    logits, deltas = tf.constant(g["rpn_objectness"]), tf.constant(g["rpn_deltas"])
-    with tf.GradientTape(persistent=True) as tape:
-        tape.watch([logits, deltas])
-        objectness = objectness_loss(tf.reshape(logits, labels.shape), positive, negative)
-        samples = tf.reduce_sum(tf.cast(positive | negative, tf.int32))
-        box = box_loss(tf.reshape(deltas, [*labels.shape, 4]), tf.constant(g["rpn_targets"]),
-                       positive, samples, 1 / 9)  # fmt: skip
-    np.testing.assert_allclose(objectness, g[f"rpn_{mode}_loss_objectness"], **VALUE)
-    np.testing.assert_allclose(box, g[f"rpn_{mode}_loss_box"], **VALUE)
-    want = g[f"rpn_{mode}_grad_objectness"]
-    np.testing.assert_allclose(tape.gradient(objectness, logits), want, **GRADIENT)
-    np.testing.assert_allclose(tape.gradient(box, deltas), g[f"rpn_{mode}_grad_deltas"], **GRADIENT)
-
-
-def test_head_losses_golden(golden):
-    g = golden("losses")
-    labels = g["frcnn_labels"].astype(np.int32)
-    flat_logits, flat_deltas = tf.constant(g["frcnn_logits"]), tf.constant(g["frcnn_boxreg"])
-    sampled = tf.ones(labels.shape, tf.bool)
-    with tf.GradientTape(persistent=True) as tape:
-        tape.watch([flat_logits, flat_deltas])
-        logits = tf.reshape(flat_logits, [*labels.shape, -1])
-        deltas = tf.reshape(flat_deltas, [*labels.shape, -1, 4])
-        own = tf.gather(deltas, labels, batch_dims=2)
-        by_class = class_loss(logits, labels, sampled)
-        box = box_loss(own, tf.constant(g["frcnn_targets"]), labels > 0, labels.size, 1 / 9)
-    np.testing.assert_allclose(by_class, g["frcnn_loss_cls"], **VALUE)
-    np.testing.assert_allclose(box, g["frcnn_loss_box"], **VALUE)
-    gradient = tape.gradient(by_class, flat_logits)
-    np.testing.assert_allclose(gradient, g["frcnn_grad_logits"], **GRADIENT)
-    np.testing.assert_allclose(tape.gradient(box, flat_deltas), g["frcnn_grad_boxreg"], **GRADIENT)
-
-    nothing = tf.zeros_like(labels)
-    np.testing.assert_allclose(
-        class_loss(logits, nothing, sampled), g["frcnn_nopos_loss_cls"], **VALUE
-    )
-    box = box_loss(own, tf.constant(g["frcnn_targets"]), nothing > 0, labels.size, 1 / 9)
-    assert box.numpy() == g["frcnn_nopos_loss_box"] == 0
-
-
-def test_mask_loss_golden(golden):
-    g = golden("losses")
-    classes = np.take_along_axis(g["mask_gt_labels"], g["mask_matched"], axis=1)
-    logits, targets = tf.constant(g["mask_logits"]), tf.constant(g["mask_targets"])
-    shape = [*classes.shape, *targets.shape[1:]]
-    with tf.GradientTape() as tape:
-        tape.watch(logits)
-        own = tf.reshape(tf.gather(logits, classes.ravel(), batch_dims=1), shape)
-        loss = mask_loss(own, tf.reshape(targets, shape), tf.ones(classes.shape, tf.bool))
-    np.testing.assert_allclose(loss, g["mask_loss"], **VALUE)
-    gradient = tf.gather(tape.gradient(loss, logits), classes.ravel(), batch_dims=1)
-    np.testing.assert_allclose(gradient, g["mask_grad_logits_sel"], **GRADIENT)
-
 
 # --- true to their definitions ------------------------------------------------------------
 

@@ -232,18 +232,6 @@ def whole(window, top, left, height, width):
     return image
 
 
-def test_integer_pasting_equals_torchvision(golden):
-    file = golden("paste_masks")
-    height, width = (int(side) for side in file["size_hw"])
-    boxes, expected = file.boxes("boxes"), file["out"][:, 0]
-    for prob, box, image in zip(file["masks"][:, 0], boxes, expected, strict=True):
-        pasted = whole(*paste_mask(prob, box, height, width, "integer"), height, width)
-        np.testing.assert_allclose(pasted, image, rtol=0, atol=1e-5)
-    masks = paste_masks(file["masks"][:, 0], boxes, height, width, method="integer")
-    sure = np.abs(expected - 0.5) > 1e-5
-    assert (masks == (expected >= 0.5))[sure].all()
-
-
 def sampled(prob, box, height, width):
     """ "exact" by its definition, one pixel after another."""
     m = len(prob)

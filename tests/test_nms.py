@@ -1,15 +1,12 @@
-"""NMS: equal to torchvision's, its own promises, and the padded form equal to the plain one."""
+"""NMS: its promises, and the padded form equal to the plain one. tests/parity has torchvision's."""
 
 import numpy as np
-import pytest
 import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 
 from labkit import boxes as box_ops
 from labkit.nms import batched_nms, grouped_nms_padded, nms
-
-THRESHOLDS = {"t3": 0.3, "t5": 0.5, "t7": 0.7}
 
 
 @st.composite
@@ -22,32 +19,6 @@ def scored_boxes(draw, most=14):
     rows = np.array(rows, np.float32).reshape(-1, 6)
     boxes = np.concatenate([rows[:, :2], rows[:, :2] + rows[:, 2:4]], axis=1)
     return boxes, rows[:, 4] / 10, rows[:, 5].astype(np.int32)
-
-
-# --- equal to torchvision ---------------------------------------------------------------
-
-
-@pytest.mark.parametrize("suffix", THRESHOLDS)
-def test_nms_golden(golden, suffix):
-    """Ties, duplicates, empty and inverted boxes, and IoUs that are exactly the threshold."""
-    g = golden("nms")
-    for name in g["case_names"]:
-        boxes, scores = tf.constant(g.boxes(f"{name}_boxes")), tf.constant(g[f"{name}_scores"])
-        got = nms(boxes, scores, THRESHOLDS[suffix])
-        np.testing.assert_array_equal(got, g[f"{name}_keep_{suffix}"], err_msg=name)
-
-
-@pytest.mark.parametrize("suffix", THRESHOLDS)
-def test_batched_nms_golden(golden, suffix):
-    g = golden("nms")
-    names = [n.removeprefix("batched_").removesuffix("_idxs") for n in g if n.endswith("_idxs")]
-    assert names
-    for name in names:
-        groups = g[f"batched_{name}_idxs"]
-        source = name if f"{name}_boxes" in g else "rand2000"  # whose first boxes it has
-        boxes, scores = g.boxes(f"{source}_boxes"), g[f"{source}_scores"]
-        got = batched_nms(boxes[: len(groups)], scores[: len(groups)], groups, THRESHOLDS[suffix])
-        np.testing.assert_array_equal(got, g[f"batched_{name}_keep_{suffix}"], err_msg=name)
 
 
 # --- its own promises -----------------------------------------------------------------------

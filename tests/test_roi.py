@@ -1,4 +1,7 @@
-"""RoIAlign, RoIPool and the level of a RoI: equal to torchvision in value and gradient."""
+"""RoIAlign, RoIPool and the level of a RoI, each written down plainly a second time.
+
+tests/parity compares them with torchvision's, in value and gradient.
+"""
 
 import numpy as np
 import pytest
@@ -11,82 +14,6 @@ from labkit.roi import pyramid_roi_align, roi_align, roi_crop_and_resize, roi_le
 # A map is some 60 cells long, so float32 holds a position to 4e-6 cells, and a few operations stand
 # between the box and the sample. Neighbouring cells of the goldens differ by up to 6.
 ALIGN_TOLERANCE = 1e-4
-SCALES = ["s1", "s4", "s16"]
-
-
-def align_cases(g, prefix: str):
-    """(name, output, sampling ratio, aligned) of the arrays whose name begins with the prefix."""
-    for name in g:
-        if name.startswith(prefix):
-            output, ratio, aligned = name.removeprefix(prefix).split("_")
-            ratio = 0 if ratio == "srm1" else int(ratio[2:])
-            yield name, int(output[1:]), ratio, aligned == "al1"
-
-
-# --- equal to torchvision ---------------------------------------------------------------
-
-
-@pytest.mark.parametrize("scale", SCALES)
-def test_roi_align_golden(golden, scale):
-    """28 boxes, of which 16 are odd: empty, inverted, tiny, huge, across the border, outside."""
-    g = golden(f"roi_align_{scale}")
-    features, (boxes, image) = tf.constant(g.maps("input")), g.rois("rois")
-    cases = list(align_cases(g, "out_"))
-    assert {c[2:] for c in cases} == {(r, a) for r in (0, 1, 2) for a in (False, True)}
-    for name, output, ratio, aligned in cases:
-        got = roi_align(features, boxes, image, output, float(g["spatial_scale"]), ratio, aligned)
-        np.testing.assert_allclose(got, g.maps(name), rtol=0, atol=ALIGN_TOLERANCE, err_msg=name)
-
-
-@pytest.mark.parametrize("scale", SCALES)
-def test_roi_align_gradient_golden(golden, scale):
-    g = golden(f"roi_align_{scale}")
-    features, (boxes, image) = tf.constant(g.maps("input")), g.rois("rois")
-    for name, output, ratio, aligned in align_cases(g, "grad_in_"):
-        with tf.GradientTape() as tape:
-            tape.watch(features)
-            got = roi_align(
-                features, boxes, image, output, float(g["spatial_scale"]), ratio, aligned
-            )
-        gradient = tape.gradient(got, features, g.maps(f"grad_out_o{output}"))
-        np.testing.assert_allclose(
-            gradient, g.maps(name), rtol=0, atol=ALIGN_TOLERANCE, err_msg=name
-        )
-
-
-@pytest.mark.parametrize("scale", SCALES)
-def test_roi_pool_golden(golden, scale):
-    g = golden(f"roi_pool_{scale}")
-    features, (boxes, image) = tf.constant(g.maps("input")), g.rois("rois")
-    for output in (7, 14):
-        with tf.GradientTape() as tape:
-            tape.watch(features)
-            got = roi_pool(features, boxes, image, output, float(g["spatial_scale"]))
-        np.testing.assert_array_equal(got, g.maps(f"out_o{output}"))  # a maximum is not rounded
-        if f"grad_in_o{output}" in g:
-            gradient = tape.gradient(got, features, g.maps(f"grad_out_o{output}"))
-            want = g.maps(f"grad_in_o{output}")
-            # Up to a hundred bins add to one cell, in another order: 100 ulp of some 20.
-            np.testing.assert_allclose(gradient, want, rtol=0, atol=1e-4)
-
-
-def test_roi_level_golden(golden):
-    """1557 boxes, many on the border between two levels."""
-    g = golden("level_mapper")
-    levels = int(g["k_max"] - g["k_min"]) + 1
-    np.testing.assert_array_equal(roi_level(g.boxes("boxes"), levels), g["level_index"])
-
-
-@pytest.mark.parametrize("output", [7, 14])
-def test_pyramid_roi_align_golden(golden, output):
-    g = golden("level_mapper")
-    features = [tf.constant(g.maps(f"ms_feat{i}")) for i in range(4)]
-    boxes = g.boxes("ms_boxes")
-    got = pyramid_roi_align(features, tf.constant(boxes), output, (4, 8, 16, 32), 2, False)
-    assert got.shape == (*boxes.shape[:2], output, output, features[0].shape[-1])
-    merged = tf.reshape(got, [-1, *got.shape[2:]])
-    np.testing.assert_allclose(merged, g.maps(f"ms_out{output}"), rtol=0, atol=ALIGN_TOLERANCE)
-    np.testing.assert_array_equal(tf.reshape(roi_level(boxes, 4), [-1]), g["ms_levels"])
 
 
 # --- equal to its definition, written down plainly --------------------------------------

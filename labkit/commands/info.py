@@ -1,4 +1,4 @@
-"""`labkit info`: what is installed, or what a run is."""
+"""`labkit info`: what is installed, what a run is, or which weights can be had."""
 
 import json
 import os
@@ -6,12 +6,16 @@ import platform
 from pathlib import Path
 
 from labkit.config import PRESETS
+from labkit.errors import LabkitError
 from labkit.quiet import import_tensorflow, only_json_on_stdout
 
 
 def run(args) -> int:
     with only_json_on_stdout(args.json):
-        facts = describe_run(Path(args.run)) if args.run else describe_installation()
+        if args.pretrained:
+            facts = describe_pretrained(args.run)
+        else:
+            facts = describe_run(Path(args.run)) if args.run else describe_installation()
     if args.json:
         print(json.dumps(facts, indent=2))
     else:
@@ -42,6 +46,15 @@ def describe_installation() -> dict:
         "cores": os.cpu_count(),
         "presets (with 80 classes)": presets,
     }  # fmt: skip
+
+
+def describe_pretrained(run: str | None) -> dict:
+    """The published weights that labkit knows. Asks no server."""
+    from labkit.weights import registry
+
+    if run:
+        raise LabkitError("give a run's folder or --pretrained, not both: they are two questions.")
+    return registry.describe()
 
 
 def describe_run(run_dir: Path) -> dict:

@@ -3,12 +3,18 @@
 A `View` says where the network's canvas looks at the image; `render` then draws image, boxes and
 mini-masks through it, so that the three cannot fall apart. Masks are kept as small patches, one
 an instance, cut to its box: a picture with 300 nuclei stays small.
+
+Why not a library: Albumentations, which most would take, has had no release since June 2025, and
+its successor AlbumentationsX is under the AGPL, which a package under the MIT licence cannot ask
+of its users; others need PyTorch. None keeps masks as patches or counts what it drops, and the
+course is better off with a page of NumPy that can be read.
 """
 
 from dataclasses import dataclass, field
 
 import numpy as np
 
+from labkit.data.colour import recolour
 from labkit.data.dataset import Sample
 from labkit.errors import LabkitError
 from labkit.masks import mini_mask
@@ -22,17 +28,31 @@ class Augment:
     mirror: bool = True  # left-right, half of the time; not for text or digits
     quarter_turns: bool = False  # any of the four: for pictures that have no up (cells, aerial)
     scale: tuple[float, float] = (1.0, 1.0)  # factor drawn log-uniformly between the two
-    brightness: float = 0.0  # up to this much of 255 added, and of contrast taken or given
+    brightness: float = 0.0  # up to this much of 255 added or taken, and as a factor
+    contrast: float = 0.0  # factor on the distance from the mean, from 1 - this to 1 + this
+    saturation: float = 0.0  # factor on the distance from grey, likewise
+    hue: float = 0.0  # up to this part of the colour circle, either way; at most 0.5
+    copy_paste: float = 0.0  # chance that objects of another image are pasted in
 
     def __post_init__(self):
-        low, high = self.scale
-        if not 0 < low <= high:
+        object.__setattr__(self, "scale", tuple(self.scale))  # JSON gives a list
+        if not (len(self.scale) == 2 and 0 < self.scale[0] <= self.scale[1]):
             raise LabkitError(f"Augment: 'scale' must be 0 < low <= high, got {self.scale}.")
-        if not 0 <= self.brightness < 1:
-            raise LabkitError(f"Augment: 'brightness' must be in 0..1, got {self.brightness}.")
+        for name in ("brightness", "contrast", "saturation"):
+            if not 0 <= getattr(self, name) < 1:
+                raise LabkitError(f"Augment: '{name}' must be in 0..1, got {getattr(self, name)}.")
+        for name, most in (("hue", 0.5), ("copy_paste", 1)):
+            if not 0 <= getattr(self, name) <= most:
+                raise LabkitError(
+                    f"Augment: '{name}' must be in 0..{most}, got {getattr(self, name)}."
+                )
 
 
 NONE = Augment(mirror=False)
+# Large-scale jitter (Ghiasi et al. 2021): from a tenth of the size, padded, to twice, cropped. The
+# factor is drawn log-uniformly: half the size is as frequent as double, where a uniform draw would
+# show most images enlarged.
+LARGE_SCALE_JITTER = Augment(scale=(0.1, 2.0))
 
 
 @dataclass(eq=False)
@@ -68,6 +88,8 @@ class View:
 
     top, left, bottom, right: whole pixels of the image. height, width: what they become.
     turns: quarter turns, counter-clockwise. mirror: left-right, before the turn.
+    gain, shift: what every value is multiplied by, and what is added. contrast, saturation, hue: as
+    in `labkit.data.colour.recolour`.
     """
 
     top: int
@@ -80,6 +102,9 @@ class View:
     mirror: bool = False
     gain: float = 1.0
     shift: float = 0.0
+    contrast: float = 1.0
+    saturation: float = 1.0
+    hue: float = 0.0
 
 
 def choose_view(shape, resized, canvas, augment: Augment, rng: np.random.Generator) -> View:
@@ -103,8 +128,13 @@ def choose_view(shape, resized, canvas, augment: Augment, rng: np.random.Generat
         size.append(min(room, max(1, round(shown * scale))))
     gain = 1.0 + augment.brightness * rng.uniform(-1, 1)
     shift = 255 * augment.brightness * rng.uniform(-1, 1)
+    # Drawn only where they are wanted: what is not asked for must not change other draws.
+    contrast, saturation = (1.0 + a * rng.uniform(-1, 1) if a else 1.0
+                            for a in (augment.contrast, augment.saturation))  # fmt: skip
+    hue = augment.hue * rng.uniform(-1, 1) if augment.hue else 0.0
     (top, bottom), (left, right) = window
-    return View(top, left, bottom, right, *size, turns, mirror, gain, shift)
+    return View(top, left, bottom, right, *size, turns, mirror, gain, shift,
+                contrast, saturation, hue)  # fmt: skip
 
 
 def render(example: Example, view: View, mini: int):
@@ -118,6 +148,7 @@ def render(example: Example, view: View, mini: int):
     image = resize_image(image, view.height, view.width)
     if view.gain != 1.0 or view.shift != 0.0:
         image = np.clip(image * view.gain + view.shift, 0, 255).astype(np.uint8)
+    image = recolour(image, view.contrast, view.saturation, view.hue)
     scale = np.float32([view.height / (view.bottom - view.top),
                         view.width / (view.right - view.left)] * 2)  # fmt: skip
     origin = np.array([view.top, view.left] * 2)
@@ -153,12 +184,19 @@ def _visible(patch: np.ndarray, box: np.ndarray, view: View):
     rows = slice(max(view.top - y1, 0), min(view.bottom, y2) - y1)
     columns = slice(max(view.left - x1, 0), min(view.right, x2) - x1)
     patch = patch[rows, columns]
-    filled_rows, filled_columns = np.flatnonzero(patch.any(1)), np.flatnonzero(patch.any(0))
-    if not len(filled_rows):
-        return None, box
-    a, b = filled_rows[0], filled_rows[-1] + 1
-    c, d = filled_columns[0], filled_columns[-1] + 1
-    top, left = y1 + rows.start, x1 + columns.start
+    patch, tight_box = tight(patch, y1 + rows.start, x1 + columns.start)
+    return patch, box if patch is None else tight_box
+
+
+def tight(patch: np.ndarray, top: int, left: int):
+    """A patch whose corner is at (top, left), cut to what is true in it, and its box int [4].
+
+    (None, None) where nothing is.
+    """
+    rows, columns = np.flatnonzero(patch.any(1)), np.flatnonzero(patch.any(0))
+    if not len(rows):
+        return None, None
+    a, b, c, d = rows[0], rows[-1] + 1, columns[0], columns[-1] + 1
     return patch[a:b, c:d], np.array([top + a, left + c, top + b, left + d])
 
 

@@ -7,8 +7,6 @@ first of them is an error. Nothing is left out silently.
 
 from __future__ import annotations
 
-import json
-import math
 import os
 import warnings
 from collections import Counter
@@ -19,18 +17,17 @@ from typing import Any
 import numpy as np
 
 from labkit.data.dataset import Dataset, Sample, make_sample
+from labkit.data.files import Unusable, is_number, path_inside, quote, read_json, shown, whole
+from labkit.data.outlines import check_segmentation
+from labkit.data.pictures import check_size, read_sized
 from labkit.errors import LabkitError, MissingFileError
-from labkit.images import image_size, read_image
+from labkit.images import image_size
 from labkit.masks import boxes_from_masks, decode_segmentation, segmentation_box
 
 # A bbox further than both of these from the box of its segmentation is a mistake to `check`. COCO's
 # own differ by some pixels: polygons have corners between pixels, and tips that cover none.
 _SAME_BOX_PIXELS = 3
 _SAME_BOX_IOU = 0.5
-
-
-class _Unusable(Exception):
-    """Why one entry is left out; the text is the end of a sentence that begins with the entry."""
 
 
 class CocoDataset(Dataset):
@@ -44,6 +41,7 @@ class CocoDataset(Dataset):
         annotations: the json file, or its content as a dictionary.
         images: the folder that `file_name` is relative to.
         strict: raise at the first entry that cannot be used, instead of leaving it out.
+        label: what sentences call the annotations; by default their file.
 
     Raises:
         MissingFileError: there is no such json file or folder.
@@ -56,15 +54,17 @@ class CocoDataset(Dataset):
         images: str | os.PathLike,
         *,
         strict: bool = False,
+        label: str | None = None,
     ) -> None:
-        self.label = "The given annotations" if isinstance(annotations, dict) else str(annotations)
+        given = isinstance(annotations, dict)
+        self.label = label or ("The given annotations" if given else str(annotations))
         self.folder = Path(images)
         self.strict = strict
         self.problems = []
         if not self.folder.is_dir():
             raise MissingFileError(f"{self.folder}: there is no such folder of images.")
         content = _load(annotations, self.label)
-        self.category_ids, self.class_names = _read_categories(content["categories"], self.label)
+        self.category_ids, self.class_names = read_categories(content["categories"], self.label)
         self._class_of = {number: i + 1 for i, number in enumerate(self.category_ids)}
         self._note_repeated_names()
         self._images: list[dict[str, Any]] = []
@@ -85,18 +85,19 @@ class CocoDataset(Dataset):
         for name, times in Counter(self.class_names).items():
             if times > 1:
                 self._problem(
-                    f'{self.label}: the category name "{name}" occurs {times} times; give every '
-                    "category a name of its own, or results of these classes cannot be told apart."
+                    f"{self.label}: the category name {quote(name)} occurs {times} times; give "
+                    "every category a name of its own, or results of these classes cannot be told "
+                    "apart."
                 )
 
     def _read_images(self, entries: list[Any]) -> None:
         index_of: dict[int, int] = {}
         for number, entry in enumerate(entries):
             try:
-                image = self._checked_image(entry)
+                image = checked_image(entry, self.folder)
                 if image["id"] in index_of:
-                    raise _Unusable(f"has the id {image['id']}, which an earlier image has")
-            except _Unusable as error:
+                    raise Unusable(f"has the id {image['id']}, which an earlier image has")
+            except Unusable as error:
                 self._problem(f"{self.label}: images[{number}] {error}; the image is left out.")
                 continue
             index_of[image["id"]] = len(self._images)
@@ -106,69 +107,37 @@ class CocoDataset(Dataset):
             raise LabkitError(self.problems[-1] + " No image remains.")
         self._index_of = index_of
 
-    def _checked_image(self, entry: Any) -> dict[str, Any]:
-        if not isinstance(entry, dict):
-            raise _Unusable("is not an object {…}")
-        number, name = _whole(entry, "id"), entry.get("file_name")
-        if not isinstance(name, str) or not name:
-            raise _Unusable('has no "file_name"')
-        self._path(name)
-        if entry.get("height") is None or entry.get("width") is None:
-            try:
-                height, width = image_size(self._path(name))
-            except LabkitError as error:
-                raise _Unusable(f'has no "height" and "width", and {error}') from None
-        else:
-            height, width = _whole(entry, "height"), _whole(entry, "width")
-        if height < 1 or width < 1:
-            raise _Unusable(f"has the size {height} x {width}, which is no picture")
-        return {"id": number, "file_name": name, "height": height, "width": width}
-
-    def _path(self, name: str) -> Path:
-        """The file of a picture. Names come from strangers: they may not lead out of the folder."""
-        folder = os.path.abspath(self.folder)
-        path = os.path.abspath(os.path.join(folder, name))
-        if os.path.commonpath([folder, path]) != folder or path == folder:
-            raise _Unusable(f'has the file_name "{name}", which is not inside {self.folder}')
-        return Path(path)
-
     def _read_annotations(self, entries: list[Any]) -> None:
         seen: set[int] = set()
         for number, entry in enumerate(entries):
             try:
                 index = self._checked_annotation(entry, seen)
-            except (_Unusable, LabkitError) as error:
-                # A sentence of labkit.masks ends with a full stop of its own.
-                text = str(error).rstrip(".")
+            except Unusable as error:
                 place = f"annotations[{number}]{_id_text(entry)}"
-                self._problem(f"{self.label}: {place}: {text}; the annotation is left out.")
+                self._problem(f"{self.label}: {place}: {error}; the annotation is left out.")
                 continue
             self._annotations[index].append(entry)
 
     def _checked_annotation(self, entry: Any, seen: set[int]) -> int:
         """The index of the picture that an annotation belongs to, if the annotation can be used."""
         if not isinstance(entry, dict):
-            raise _Unusable("it is not an object {…}")
+            raise Unusable("it is not an object {…}")
         if "id" in entry:
-            if _whole(entry, "id") in seen:
-                raise _Unusable(f"an earlier annotation has the id {entry['id']} too")
+            if whole(entry, "id") in seen:
+                raise Unusable(f"an earlier annotation has the id {entry['id']} too")
             seen.add(entry["id"])
-        image_id, category_id = _whole(entry, "image_id"), _whole(entry, "category_id")
+        image_id, category_id = whole(entry, "image_id"), whole(entry, "category_id")
         if image_id not in self._index_of:
-            raise _Unusable(f"image_id {image_id} is not among the images")
+            raise Unusable(f"image_id {image_id} is not among the images")
         if category_id not in self._class_of:
-            raise _Unusable(f"category_id {category_id} is not among the categories")
+            raise Unusable(f"category_id {category_id} is not among the categories")
         if entry.get("iscrowd", 0) not in (0, 1):
-            raise _Unusable(f"iscrowd is {entry['iscrowd']!r}, not 0 or 1")
+            raise Unusable(f"iscrowd is {shown(entry['iscrowd'])}, not 0 or 1")
         index = self._index_of[image_id]
         height, width = self._images[index]["height"], self._images[index]["width"]
         if entry.get("bbox") is not None:
             _check_bbox(entry["bbox"], height, width)
-        y1, x1, y2, x2 = segmentation_box(entry.get("segmentation"), height, width)
-        # Filling every polygon here would take minutes for COCO; only the suspicious are filled.
-        if y2 - y1 < 2 or x2 - x1 < 2:
-            if not decode_segmentation(entry["segmentation"], height, width).any():
-                raise _Unusable("segmentation covers no pixel of the image")
+        check_segmentation(entry.get("segmentation"), height, width)
         return index
 
     def _problem(self, sentence: str) -> None:
@@ -227,19 +196,8 @@ class CocoDataset(Dataset):
         )
 
     def _read_picture(self, info: dict[str, Any]) -> np.ndarray:
-        path = self._path(info["file_name"])
-        wanted = (info["height"], info["width"])
-        # Some annotation tools show a photo upright, others as it is stored. The size tells which:
-        # the annotations belong to the pixels of the size that the json gives.
-        upright = image_size(path) == wanted
-        image = read_image(path, upright=upright)
-        if image.shape[:2] != wanted:
-            found = image_size(path)
-            raise LabkitError(
-                f"{path} has {found[0]} x {found[1]} pixels (height x width) but {self.label} says "
-                f"{wanted[0]} x {wanted[1]}; correct the json, or use the pictures it was made for."
-            )
-        return image
+        path = path_inside(self.folder, info["file_name"])
+        return read_sized(self.folder, path, (info["height"], info["width"]), self.label)
 
     def _leave_out_late(self, index: int, position: int) -> None:
         if (index, position) in self._left_out_late:
@@ -247,7 +205,7 @@ class CocoDataset(Dataset):
         self._left_out_late.add((index, position))
         info, annotation = self._images[index], self._annotations[index][position]
         self._problem(
-            f'{self.label}: an annotation{_id_text(annotation)} of "{info["file_name"]}": '
+            f'{self.label}: an annotation{_id_text(annotation)} of {quote(info["file_name"])}: '
             "segmentation covers no pixel of the image; the annotation is left out."
         )
 
@@ -262,7 +220,7 @@ class CocoDataset(Dataset):
     def _completed(self, index: int, entry: dict[str, Any]) -> dict[str, Any]:
         info, area = self._images[index], entry.get("area")
         annotation = {**entry, "iscrowd": int(entry.get("iscrowd", 0))}
-        has_area = _is_number(area) and math.isfinite(area) and area > 0
+        has_area = is_number(area) and area > 0
         if has_area and entry.get("bbox") is not None:
             return annotation
         mask = decode_segmentation(entry["segmentation"], info["height"], info["width"])
@@ -290,7 +248,8 @@ class CocoDataset(Dataset):
         return [*self.problems, *found]
 
     def _check_picture(self, info: dict[str, Any]) -> list[str]:
-        path, wanted = self._path(info["file_name"]), (info["height"], info["width"])
+        path = path_inside(self.folder, info["file_name"])
+        wanted = (info["height"], info["width"])
         try:
             if wanted in (image_size(path), image_size(path, upright=False)):
                 return []
@@ -312,7 +271,7 @@ class CocoDataset(Dataset):
         if _same_box((y, x, y + height, x + width), tight):
             return []
         return [
-            f'{self.label}: an annotation{_id_text(entry)} of "{info["file_name"]}": bbox '
+            f'{self.label}: an annotation{_id_text(entry)} of {quote(info["file_name"])}: bbox '
             f"{entry['bbox']} is not the box [x, y, width, height] of its segmentation; labkit "
             "goes by the segmentation, correct the bbox."
         ]
@@ -322,7 +281,7 @@ class CocoDataset(Dataset):
 
 
 def _load(annotations: str | os.PathLike | dict[str, Any], label: str) -> dict[str, Any]:
-    content = annotations if isinstance(annotations, dict) else _load_json(Path(annotations))
+    content = annotations if isinstance(annotations, dict) else read_json(annotations)
     if not isinstance(content, dict):
         raise LabkitError(
             f"{label} holds a {type(content).__name__}, not an object with images, annotations and "
@@ -335,33 +294,36 @@ def _load(annotations: str | os.PathLike | dict[str, Any], label: str) -> dict[s
     return content
 
 
-def _load_json(path: Path) -> Any:
+def checked_image(entry: Any, folder: Path) -> dict[str, Any]:
+    """An entry of "images" with id, file_name, height and width; Unusable says what is wrong.
+
+    A size that the json lacks is the picture's.
+    """
+    if not isinstance(entry, dict):
+        raise Unusable("is not an object {…}")
+    number, name = whole(entry, "id"), entry.get("file_name")
+    if not isinstance(name, str) or not name:
+        raise Unusable('has no "file_name"')
+    path = path_inside(folder, name)
     try:
-        return json.loads(path.read_text(encoding="utf-8-sig"))
-    except FileNotFoundError:
-        raise MissingFileError(f"{path}: there is no such file; check the path.") from None
-    except json.JSONDecodeError as error:
-        raise LabkitError(
-            f"{path} is not json: {error.msg} in line {error.lineno}, column {error.colno}."
-        ) from None
-    except UnicodeDecodeError:
-        raise LabkitError(
-            f"{path} is not text in UTF-8; give the annotations' json file."
-        ) from None
-    except RecursionError:
-        raise LabkitError(f"{path} is nested too deeply to be a COCO file.") from None
-    except OSError as error:
-        raise LabkitError(f"{path} cannot be opened ({error.strerror}).") from None
+        if entry.get("height") is None or entry.get("width") is None:
+            height, width = image_size(path)
+        else:
+            height, width = whole(entry, "height"), whole(entry, "width")
+        check_size(height, width)
+    except LabkitError as error:
+        raise Unusable(f"has no usable size: {str(error).rstrip('.')}") from None
+    return {"id": number, "file_name": name, "height": height, "width": width}
 
 
-def _read_categories(entries: list[Any], label: str) -> tuple[tuple[int, ...], tuple[str, ...]]:
+def read_categories(entries: list[Any], label: str) -> tuple[tuple[int, ...], tuple[str, ...]]:
     """Ids and names, by id. All else refers to classes: here nothing is left out."""
     names: dict[int, str] = {}
     for number, entry in enumerate(entries):
         place = f"{label}: categories[{number}]"
         try:
-            category_id = _whole(entry, "id") if isinstance(entry, dict) else None
-        except _Unusable as error:
+            category_id = whole(entry, "id") if isinstance(entry, dict) else None
+        except Unusable as error:
             raise LabkitError(f"{place}: {error}.") from None
         if category_id is None or not isinstance(entry.get("name"), str):
             raise LabkitError(f'{place} is not {{"id": a whole number, "name": a text}}.')
@@ -374,29 +336,18 @@ def _read_categories(entries: list[Any], label: str) -> tuple[tuple[int, ...], t
     return ordered, tuple(names[category_id] for category_id in ordered)
 
 
-def _whole(entry: dict[str, Any], field: str) -> int:
-    value = entry.get(field)
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise _Unusable(f'"{field}" is {value!r}, not a whole number')
-    return value
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
 def _check_bbox(bbox: Any, height: int, width: int) -> None:
     if (
         not isinstance(bbox, (list, tuple))
         or len(bbox) != 4
-        or not all(_is_number(value) and math.isfinite(value) for value in bbox)
+        or not all(is_number(value) for value in bbox)
     ):
-        raise _Unusable(f"bbox is {bbox!r}, not four numbers [x, y, width, height]")
+        raise Unusable(f"bbox is {shown(bbox)}, not four numbers [x, y, width, height]")
     x, y, box_width, box_height = bbox
     if box_width <= 0 or box_height <= 0:
-        raise _Unusable(f"bbox {bbox} has no area")
+        raise Unusable(f"bbox {bbox} has no area")
     if x >= width or y >= height or x + box_width <= 0 or y + box_height <= 0:
-        raise _Unusable(f"bbox {bbox} lies outside the image of {height} x {width} pixels")
+        raise Unusable(f"bbox {bbox} lies outside the image of {height} x {width} pixels")
 
 
 def _same_box(a: Sequence[float], b: Sequence[float]) -> bool:
@@ -409,4 +360,4 @@ def _same_box(a: Sequence[float], b: Sequence[float]) -> bool:
 
 
 def _id_text(entry: Any) -> str:
-    return f" (id {entry['id']})" if isinstance(entry, dict) and "id" in entry else ""
+    return f" (id {shown(entry['id'])})" if isinstance(entry, dict) and "id" in entry else ""

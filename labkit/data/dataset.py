@@ -13,13 +13,17 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from PIL import Image
 
 from labkit.errors import LabkitError
-from labkit.masks import boxes_from_masks, encode_rle
+from labkit.masks import boxes_from_masks, encode_rle, segmentation_box
+
+if TYPE_CHECKING:
+    from labkit.config import Config
+    from labkit.data.describe import Description
 
 
 @dataclass(eq=False)
@@ -50,6 +54,18 @@ class Sample:
     def __repr__(self) -> str:
         height, width = self.image.shape[:2]
         return f"Sample({self.name!r}, {height} x {width}, {len(self)} instances)"
+
+
+class Labels(NamedTuple):
+    """What is known of one picture's instances without its pixels.
+
+    class_ids int32 `[n]`; crowd bool `[n]`; boxes float32 `[n, 4]`, around the outlines as they are
+    written, so up to a pixel larger than the tight boxes of the masks.
+    """
+
+    class_ids: np.ndarray
+    crowd: np.ndarray
+    boxes: np.ndarray
 
 
 def make_sample(
@@ -137,6 +153,34 @@ class Dataset(ABC):
         """The data set's own number of every picture, in order."""
         return tuple(self.image_info(index)["id"] for index in range(len(self)))
 
+    def labels(self, index: int) -> Labels:
+        """Classes, crowds and boxes of one picture, in the order of `coco_annotations`."""
+        info, annotations = self.image_info(index), self.coco_annotations(index)
+        class_of = {number: i for i, number in enumerate(self.category_ids, 1)}
+        boxes = [segmentation_box(a["segmentation"], info["height"], info["width"])
+                 for a in annotations]  # fmt: skip
+        return Labels(
+            np.array([class_of[a["category_id"]] for a in annotations], np.int32),
+            np.array([a["iscrowd"] for a in annotations], bool),
+            np.array(boxes, np.float32).reshape(-1, 4),
+        )
+
+    def check(self) -> list[str]:
+        """Read every picture: `problems`, and a sentence for each that cannot be read."""
+        broken = []
+        for index in range(len(self)):
+            try:
+                self.read(index)
+            except LabkitError as error:
+                broken.append(str(error))
+        return [*self.problems, *broken]
+
+    def describe(self, config: Config | None = None, *, check: bool = False) -> Description:
+        """What is in the data, and whether a config's anchors suit it: `labkit.data.describe`."""
+        from labkit.data.describe import describe  # TensorFlow's anchors, only when needed
+
+        return describe(self, config, check=check)
+
     def instance_limit(self, index: int) -> int:
         """A number that the instances of one picture do not exceed, as cheap as possible."""
         return len(self.read(index))
@@ -163,6 +207,34 @@ class Dataset(ABC):
     def subset(self, indices: Iterable[int]) -> Dataset:
         """The pictures at these indices, in this order, as a data set of its own."""
         return Subset(self, indices)
+
+    # What these do is told where they are defined: labkit.data.shaping and labkit.data.splitting.
+
+    def group_classes(self, groups, *, keep_others: bool = True) -> Dataset:
+        """Several classes as one; see `labkit.data.shaping.group_classes`."""
+        return _shaping().group_classes(self, groups, keep_others=keep_others)
+
+    def keep_classes(self, names: Iterable[str]) -> Dataset:
+        """Only these classes; see `labkit.data.shaping.keep_classes`."""
+        return _shaping().keep_classes(self, names)
+
+    def drop_classes(self, names: Iterable[str]) -> Dataset:
+        """All classes but these; see `labkit.data.shaping.drop_classes`."""
+        return _shaping().drop_classes(self, names)
+
+    def prune(self, min_images=None, min_instances=None, *, keep_empty: bool = False) -> Dataset:
+        """Only the classes with enough examples; see `labkit.data.shaping.prune`."""
+        return _shaping().prune(self, min_images, min_instances, keep_empty=keep_empty)
+
+    def drop_empty(self) -> Dataset:
+        """Only the pictures with objects; see `labkit.data.shaping.drop_empty`."""
+        return _shaping().drop_empty(self)
+
+    def split(self, fractions=(0.8, 0.2), seed: int = 0, *, group=None) -> tuple[Dataset, ...]:
+        """Parts without a picture in common; see `labkit.data.splitting.split`."""
+        from labkit.data.splitting import split
+
+        return split(self, fractions, seed, group=group)
 
     def coco_annotations(self, index: int) -> list[dict[str, Any]]:
         """The instances of one picture as COCO annotations with the data set's own category ids."""
@@ -219,6 +291,12 @@ class Dataset(ABC):
         draft.replace(path)
 
 
+def _shaping():
+    from labkit.data import shaping  # which imports this module
+
+    return shaping
+
+
 class Subset(Dataset):
     """Some pictures of another data set; nothing is copied."""
 
@@ -245,6 +323,9 @@ class Subset(Dataset):
 
     def image_info(self, index: int) -> dict[str, Any]:
         return self.parent.image_info(self.indices[index])
+
+    def labels(self, index: int) -> Labels:
+        return self.parent.labels(self.indices[index])
 
     def instance_limit(self, index: int) -> int:
         return self.parent.instance_limit(self.indices[index])

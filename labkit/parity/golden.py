@@ -1,4 +1,4 @@
-"""Files of reference values, with torchvision's conventions turned into labkit's where they are read."""
+"""Files of reference values; torchvision's conventions become labkit's where they are read."""
 
 from pathlib import Path
 

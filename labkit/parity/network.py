@@ -16,10 +16,10 @@ from labkit.config import Config
 from labkit.inference import batch_of
 from labkit.masks import paste_mask, paste_masks
 from labkit.model import MaskRCNN
-from labkit.parity.check import Check
+from labkit.parity.check import Check, in_reference_order
 from labkit.parity.golden import Golden
 from labkit.parity.recipe import parameters
-from labkit.weights import load_torchvision
+from labkit.weights import load_tensors
 
 # How far float32 moves these networks from float64, as measured for the reference, and ten times
 # that: 1.6e-5 for features and logits of up to 24, 2e-4 px for boxes, 8e-6 for scores.
@@ -28,20 +28,24 @@ PIXELS = 0.01
 SCORES = 1e-4
 MASK_BITS = 1e-3  # the share of bits that may differ
 
+FOUND = ("boxes", "scores", "classes", "masks")
+
 
 class ReferenceNetwork:
     """The network of a set of reference values: `version` "v1" or "v2" of a folder."""
 
     def __init__(self, folder: Path, version: str, **changes):
-        tensors = parameters(folder / f"maskrcnn_{version}_params.json", version)
-        classes = len(tensors["roi_heads.box_predictor.cls_score.bias"]) - 1
+        self.tensors = parameters(folder / f"maskrcnn_{version}_params.json", version)
+        classes = len(self.tensors["roi_heads.box_predictor.cls_score.bias"]) - 1
         self.version = version
         self.config = Config.preset(
             f"torchvision_{version}", image_min_side=256, image_max_side=320,
             freeze_batch_norm=False, **changes,
         )  # fmt: skip
         self.model = self.make(classes)
-        self.report = load_torchvision(self.model, tensors, f"maskrcnn_{version}_params.json")
+        self.report = load_tensors(
+            self.model, self.tensors, f"maskrcnn_{version}_params.json"
+        )
 
     def make(self, classes: int) -> MaskRCNN:
         return MaskRCNN(self.config, [f"class {i + 1}" for i in range(classes)])
@@ -64,7 +68,7 @@ def detection(network: ReferenceNetwork, images: Golden, g: Golden, name: str) -
     yield from _rpn(result, g, title)
     yield from _proposals(result, g, title)
     yield from _heads(model, result["maps"], g, title)
-    found = {k: v.numpy()[0] for k, v in result.items() if k in ("boxes", "scores", "classes", "masks")}
+    found = {k: result[k].numpy()[0] for k in FOUND}
     yield from _detections(found, picture.shape[:2], sizes[0], g, title)
 
 
@@ -114,14 +118,13 @@ def _rpn(result, g: Golden, title: str) -> Iterator[Check]:
 def _proposals(result, g: Golden, title: str) -> Iterator[Check]:
     """Each reference proposal has one of ours, of the same score, whatever its place."""
     count = int(result["proposals"]["count"][0])
-    got = result["proposals"]["boxes"].numpy()[0, :count]
-    scores = result["proposals"]["scores"].numpy()[0, :count]
+    found = {k: result["proposals"][k].numpy()[0, :count] for k in ("boxes", "scores")}
     want = g.boxes("proposals")
-    nearest = np.abs(want[:, None] - got[None]).max(-1).argmin(1)
-    check = Check(f"{title}: proposals (px)", atol=PIXELS)
-    check.add(count, len(want)).add(len(np.unique(nearest)), len(want))
-    yield check.add(got[nearest], want)
-    yield Check(f"{title}: proposal scores", atol=SCORES).add(scores[nearest], g["proposal_scores"])
+    mine = in_reference_order(found, want)
+    check = Check(f"{title}: proposals (px)", atol=PIXELS).add(mine["count"], len(want))
+    yield check.add(mine["boxes"], want)
+    check = Check(f"{title}: proposal scores", atol=SCORES)
+    yield check.add(mine["scores"], g["proposal_scores"])
 
 
 def _heads(model, maps, g: Golden, title: str) -> Iterator[Check]:
@@ -142,9 +145,10 @@ def _heads(model, maps, g: Golden, title: str) -> Iterator[Check]:
 
 def _detections(found, shape, size, g: Golden, title: str) -> Iterator[Check]:
     want = g.boxes("det_boxes_net")
-    mine, check = _matched(found, want, g["det_labels"], f"{title}: boxes (px)")
-    back = np.float32(shape) / size
-    boxes = mine["boxes"] * np.concatenate([back, back])
+    mine = in_reference_order(found, want, g["det_labels"])
+    yield _labels(mine, g["det_labels"], title)
+    boxes = mine["boxes"] * np.tile(np.float32(shape) / size, 2)
+    check = Check(f"{title}: boxes (px)", atol=PIXELS)
     check.add(mine["boxes"], want).add(boxes, g.boxes("det_boxes"))
     yield check.add(boxes, g.boxes("f64_boxes"))
     check = Check(f"{title}: scores", atol=SCORES).add(mine["scores"], g["det_scores"])
@@ -157,30 +161,17 @@ def _detections(found, shape, size, g: Golden, title: str) -> Iterator[Check]:
     pasted = paste_masks(mine["masks"], boxes, *shape, method="integer")
     top = g.bits("det_masks_pasted_bits_top20", (min(20, len(want)), *shape))
     yield _share(f"{title}: share of pasted bits", pasted[:20], top)
-    area = g["det_masks_pasted_area"]
-    yield Check(f"{title}: share of pasted pixels, each mask", atol=MASK_BITS).add(
-        np.abs(pasted.sum((1, 2)) - area) / (shape[0] * shape[1]), np.zeros(len(area))
-    )
+    yield _areas(pasted, g["det_masks_pasted_area"], title)
     window, y, x = paste_mask(mine["masks"][0], boxes[0], *shape, "integer")
     first = np.zeros(shape, np.float32)
     first[y : y + window.shape[0], x : x + window.shape[1]] = window
     yield Check(f"{title}: first pasted mask", atol=1e-3).add(first, g["det_mask_pasted_0"])
 
 
-def _matched(found, boxes: np.ndarray, labels: np.ndarray, title: str):
-    """Our detections in the reference's order, each of the same class and nearest box.
-
-    Ranks may differ where scores are closer than rounding. Returns them, and a check that has
-    counted them: as many, none taken twice, all of the right class.
-    """
-    check = Check(title, atol=PIXELS)
-    distance = np.abs(boxes[:, None] - found["boxes"][None]).max(-1)
-    distance = np.where(labels[:, None] == found["classes"][None], distance, np.inf)
-    nearest = distance.argmin(1) if distance.size else np.zeros(len(boxes), int)
-    check.add(len(found["boxes"]), len(boxes)).add(len(np.unique(nearest)), len(boxes))
-    mine = {name: value[nearest] for name, value in found.items()}
-    check.add(mine["classes"], labels)
-    return mine, check
+def _labels(mine, labels: np.ndarray, title: str) -> Check:
+    """As many detections, none taken twice, all of the right class."""
+    check = Check(f"{title}: labels").add(mine["count"], len(labels))
+    return check.add(mine["classes"], labels)
 
 
 def _share(name: str, got: np.ndarray, want: np.ndarray) -> Check:
@@ -201,21 +192,29 @@ def batch_of_two(network: ReferenceNetwork, images: Golden, g: Golden) -> Iterat
     check = Check(f"{title}: shapes")
     check.add(batch.shape, g["batch_shape"][[0, 2, 3, 1]])
     yield check.add(sizes, g["image_sizes_hw"])
-    result = {k: v for k, v in network.model.detect_in_batch(batch, sizes).items()
-              if k in ("boxes", "scores", "classes", "masks", "count")}  # fmt: skip
+    result = network.model.detect_in_batch(batch, sizes)
     for i, name in enumerate("AB"):
         count = int(result["count"][i])
-        found = {k: v.numpy()[i, :count] for k, v in result.items() if k != "count"}
-        shape = pictures[i].shape[:2]
-        found["boxes"] = found["boxes"] * np.tile(np.float32(shape) / sizes[i], 2)
-        want = g.boxes(f"{name}_boxes")
-        mine, check = _matched(found, want, g[f"{name}_labels"], f"{title} {name}: boxes (px)")
-        yield check.add(mine["boxes"], want)
-        yield Check(f"{title} {name}: scores", atol=SCORES).add(mine["scores"], g[f"{name}_scores"])
-        pasted = paste_masks(mine["masks"], mine["boxes"], *shape, method="integer")
-        top = g.bits(f"{name}_masks_pasted_bits_top5", (min(5, len(want)), *shape))
-        yield _share(f"{title} {name}: share of pasted bits", pasted[:5], top)
-        areas = np.abs(pasted.sum((1, 2)) - g[f"{name}_mask_areas"]) / (shape[0] * shape[1])
-        yield Check(f"{title} {name}: share of pasted pixels, each mask", atol=MASK_BITS).add(
-            areas, np.zeros(len(areas))
-        )
+        found = {k: result[k].numpy()[i, :count] for k in FOUND}
+        yield from _pasted_detections(found, pictures[i].shape[:2], sizes[i], g, name, title)
+
+
+def _pasted_detections(found, shape, size, g: Golden, name: str, title: str) -> Iterator[Check]:
+    """One image's detections in a batch, in the image's own pixels."""
+    found["boxes"] = found["boxes"] * np.tile(np.float32(shape) / size, 2)
+    want, title = g.boxes(f"{name}_boxes"), f"{title} {name}"
+    mine = in_reference_order(found, want, g[f"{name}_labels"])
+    yield _labels(mine, g[f"{name}_labels"], title)
+    yield Check(f"{title}: boxes (px)", atol=PIXELS).add(mine["boxes"], want)
+    yield Check(f"{title}: scores", atol=SCORES).add(mine["scores"], g[f"{name}_scores"])
+    pasted = paste_masks(mine["masks"], mine["boxes"], *shape, method="integer")
+    top = g.bits(f"{name}_masks_pasted_bits_top5", (min(5, len(want)), *shape))
+    yield _share(f"{title}: share of pasted bits", pasted[:5], top)
+    yield _areas(pasted, g[f"{name}_mask_areas"], title)
+
+
+def _areas(pasted: np.ndarray, areas: np.ndarray, title: str) -> Check:
+    """By how many of an image's pixels the area of each mask differs."""
+    off = np.abs(pasted.sum((1, 2)) - areas) / pasted[0].size if len(pasted) else np.zeros(0)
+    check = Check(f"{title}: share of pasted pixels, each mask", atol=MASK_BITS)
+    return check.add(off, np.zeros(len(areas)))

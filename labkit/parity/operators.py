@@ -73,10 +73,10 @@ def boxes(g: Golden) -> Iterator[Check]:
     yield check
     check = Check("boxes: decode, relative to the largest coordinate", atol=5e-7)
     for name, std in STD.items():
-        for codes, want in (("codes1", g.boxes(f"dec1_{name}")), ("codesK", g.boxes(f"decK_{name}"))):
-            deltas = g[codes].reshape(len(anchors), -1, 4)[..., [1, 0, 3, 2]]
+        for number in ("1", "K"):  # one box an anchor, or one for each class
+            deltas = g[f"codes{number}"].reshape(len(anchors), -1, 4)[..., [1, 0, 3, 2]]
             got = box_ops.decode(tf.constant(deltas), anchors[:, None], std).numpy()
-            want = want.reshape(got.shape)
+            want = g.boxes(f"dec{number}_{name}").reshape(got.shape)
             extent = np.maximum(np.abs(want).max(axis=-1, keepdims=True), 1.0)
             check.add(got / extent, want / extent)
     yield check
@@ -87,7 +87,8 @@ def matcher(g: Golden) -> Iterator[Check]:
         check = Check(f"matcher: {kind}")
         for name in g["names"]:
             overlap = tf.constant(g[f"q_{name}"].T)  # there objects x candidates
-            check.add(match(overlap, tf.ones(overlap.shape[1], tf.bool), *rule), g[f"{kind}_{name}"])
+            got = match(overlap, tf.ones(overlap.shape[1], tf.bool), *rule)
+            check.add(got, g[f"{kind}_{name}"])
         yield check
 
 
@@ -216,8 +217,8 @@ def _rpn_losses(g: Golden, value: Check, gradient: Check) -> None:
         with tf.GradientTape(persistent=True) as tape:
             tape.watch([logits, deltas])
             objectness = losses.objectness_loss(tf.reshape(logits, labels.shape), *drawn)
-            box = losses.box_loss(tf.reshape(deltas, [*labels.shape, 4]),
-                                  tf.constant(g["rpn_targets"]), drawn[0], samples, 1 / 9)  # fmt: skip
+            each = tf.reshape(deltas, [*labels.shape, 4])
+            box = losses.box_loss(each, tf.constant(g["rpn_targets"]), drawn[0], samples, 1 / 9)
         value.add(objectness, g[f"rpn_{mode}_loss_objectness"])
         value.add(box, g[f"rpn_{mode}_loss_box"])
         gradient.add(tape.gradient(objectness, logits), g[f"rpn_{mode}_grad_objectness"])
@@ -252,7 +253,9 @@ def _mask_losses(g: Golden, value: Check, gradient: Check) -> None:
         every = tf.ones(classes.shape, tf.bool)
         loss = losses.mask_loss(own, tf.reshape(targets, shape), every)
     value.add(loss, g["mask_loss"])
-    value.add(tf.sigmoid(own), g["mask_infer_prob"].reshape(shape))
+    # At inference the reference asked for classes 0, 1, 2, ... in each image.
+    asked = np.tile(np.arange(classes.shape[1]) % logits.shape[1], len(classes))
+    value.add(tf.sigmoid(tf.gather(logits, asked, batch_dims=1)), g["mask_infer_prob"][:, 0])
     back = tf.gather(tape.gradient(loss, logits), classes.ravel(), batch_dims=1)
     gradient.add(back, g["mask_grad_logits_sel"])
 

@@ -3,6 +3,7 @@
 import math
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 
 import keras
@@ -81,6 +82,40 @@ class Validation(keras.callbacks.Callback):
         for kind, numbers in (("bbox", result.bbox), ("segm", result.segm)):
             row |= {f"{kind}_AP": numbers["AP"], f"{kind}_AP50": numbers["AP50"]}
         self.history.validation.append(row)
+
+
+class LeftOut(keras.callbacks.Callback):
+    """After an epoch, the instances that its batches could not hold, by reason.
+
+    Only what is not zero is printed; epochs of less than half a minute are told together.
+    """
+
+    def __init__(self, batches, history: History, start: int, pause: float = 30.0):
+        super().__init__()
+        self.batches, self.history, self.pause = batches, history, pause
+        self.told = batches.order.epochs_done(start)
+        self.shown = -math.inf
+
+    def on_train_batch_end(self, batch, logs=None):
+        now, done = time.monotonic(), self.batches.order.epochs_done(self.history.rows[-1]["step"])
+        if done == self.told or now - self.shown < self.pause:
+            return
+        # Batches are made ahead of the model: only whole epochs are counted whole.
+        epochs, self.told = range(self.told, done), done
+        counts = sum((self.batches.left_out_in(epoch) for epoch in epochs), Counter())
+        if not counts:
+            return
+        self.shown = now
+        name = f"Epoch {done}" if len(epochs) == 1 else f"Epochs {epochs[0] + 1} to {done}"
+        if sys.stderr.isatty():
+            sys.stderr.write("\r\x1b[K")  # the line of Progress
+        print(f"{name}: left out {said(counts)}.", flush=True)
+
+
+def said(counts: Counter) -> str:
+    """ "12 instances (crowd), 3 (vanished in the crop)"."""
+    (reason, count), *others = sorted(counts.items())
+    return ", ".join([f"{count} instances ({reason})", *(f"{n} ({r})" for r, n in others)])
 
 
 class Progress(keras.callbacks.Callback):

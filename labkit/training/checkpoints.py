@@ -89,15 +89,8 @@ def load_model(path: str | Path) -> MaskRCNN:
     path: a run's folder (its final weights, or its newest checkpoint while there are none), or one
     of its checkpoint folders. Raises LabkitError where there is nothing to load.
     """
-    path = Path(path)
-    folder = path.parent.parent if (path / "state.json").exists() else path
-    record = read_run(folder)
-    weights = path / WEIGHTS
-    if not weights.exists():
-        newest = latest_checkpoint(folder)
-        if newest is None:
-            raise LabkitError(f"{path} holds no weights and no checkpoint yet: let the run go on.")
-        weights = newest / WEIGHTS
+    folder = run_of(path)
+    record, weights = read_run(folder), weights_of(path)
     model = MaskRCNN(Config.from_dict(record["config"]), record["class_names"])
     model.category_ids = tuple(record.get("category_ids") or range(1, len(model.class_names) + 1))
     try:
@@ -105,6 +98,23 @@ def load_model(path: str | Path) -> MaskRCNN:
     except (OSError, ValueError, KeyError) as error:
         raise LabkitError(f"{weights} does not fit {folder / 'run.json'}: {error}") from error
     return model
+
+
+def run_of(path: str | Path) -> Path:
+    """The run's folder of a run, or of one of its checkpoints."""
+    path = Path(path)
+    return path.parent.parent if (path / "state.json").exists() else path
+
+
+def weights_of(path: str | Path) -> Path:
+    """The file of weights of a run or a checkpoint. Raises LabkitError where there is none yet."""
+    weights = Path(path) / WEIGHTS
+    if weights.exists():
+        return weights
+    newest = latest_checkpoint(Path(path))
+    if newest is None:
+        raise LabkitError(f"{path} holds no weights and no checkpoint yet: let the run go on.")
+    return newest / WEIGHTS
 
 
 def _checkpoints(run_dir: Path) -> list[Path]:

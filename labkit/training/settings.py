@@ -17,6 +17,7 @@ class TrainSettings:
     steps: int = 1000
     batch_size: int = 8
     canvas: tuple[int, int] = (128, 128)  # (H, W) of training images; larger ones are cropped
+    buckets: bool = False  # upright images get the canvas upright, others on its side
     optimizer: str = "adamw"  # or "sgd", with momentum 0.9
     learning_rate: float = 2e-3  # at the end of the warm-up
     weight_decay: float = 1e-4
@@ -31,8 +32,7 @@ class TrainSettings:
 
     def __post_init__(self):
         if isinstance(self.augment, dict):  # from JSON
-            augment = {**self.augment, "scale": tuple(self.augment["scale"])}
-            object.__setattr__(self, "augment", Augment(**augment))
+            object.__setattr__(self, "augment", Augment(**self.augment))
         object.__setattr__(self, "canvas", tuple(self.canvas))
         for name in ("steps", "batch_size", "learning_rate", "checkpoint_every",
                      "checkpoints_kept"):  # fmt: skip

@@ -12,7 +12,7 @@ from labkit.data.pipeline import Batches, BatchPlan
 from labkit.errors import LabkitError
 from labkit.evaluation import evaluate
 from labkit.model import MaskRCNN
-from labkit.training.callbacks import Checkpointer, Progress, Recorder, Validation
+from labkit.training.callbacks import Checkpointer, LeftOut, Progress, Recorder, Validation, said
 from labkit.training.checkpoints import (
     WEIGHTS,
     latest_checkpoint,
@@ -34,6 +34,7 @@ def train(
     validation: Dataset | None = None,
     resume: bool = False,
     callbacks=(),
+    cache: str | Path | None = None,
     verbose: bool = True,
 ) -> History:
     """Train `model` on `dataset`; leave weights, checkpoints and history in `run_dir`.
@@ -42,6 +43,7 @@ def train(
     run would have done without the interruption, it does: batches, samples and learning rates
     depend on the seed and the step alone.
     validation: measured every settings.validate_every steps. callbacks: any Keras callbacks.
+    cache: a folder for decoded images, where they do not fit into memory; see `labkit.data.cache`.
     Raises LabkitError if run_dir holds a run and resume is False, or another run than this one;
     NonFiniteLoss if a loss breaks.
     """
@@ -61,14 +63,16 @@ def train(
     if checkpoint:
         start = restore_optimizer(model, checkpoint)
         history = history.cut_after(start)
-    plan = BatchPlan(settings.batch_size, settings.canvas, settings.augment, seed=model.config.seed)
-    batches = Batches(dataset, model.config, plan)
+    plan = BatchPlan(settings.batch_size, settings.canvas, settings.augment, seed=model.config.seed,
+                     buckets=settings.buckets)  # fmt: skip
+    batches = Batches(dataset, model.config, plan, cache)
     if start < settings.steps:
         watchers = [Recorder(history, start, _namer(dataset))]
         if settings.validate_every and validation is not None:
             watchers.append(Validation(validation, history, settings.validate_every, evaluate))
         if verbose:
-            watchers.append(Progress(history, start, settings.steps))
+            watchers += [LeftOut(batches, history, start),
+                         Progress(history, start, settings.steps)]  # fmt: skip
         watchers.append(Checkpointer(run_dir, history, settings.checkpoint_every,
                                      settings.checkpoints_kept, settings.steps))  # fmt: skip
         left = settings.steps - start
@@ -77,9 +81,8 @@ def train(
             model.fit(batches.tf_dataset(left, start), steps_per_epoch=left, epochs=1, verbose=0,
                       shuffle=False, callbacks=[*watchers, *callbacks])  # fmt: skip
     _save_weights(model, run_dir)
-    for reason, count in sorted(batches.left_out.items()):
-        if verbose:
-            print(f"Left out of {settings.steps} batches: {count} instances ({reason}).")
+    if verbose and batches.left_out:
+        print(f"Left out of {settings.steps} batches: {said(batches.left_out)}.")
     history.left_out = dict(batches.left_out)
     return history
 
@@ -116,6 +119,9 @@ def _check_same(stored: dict, record: dict, run_dir: Path) -> None:
     """A run goes on with what it was started with; how often it saves may change."""
     free = {"checkpoint_every", "checkpoints_kept", "validate_every"}
     plain = _as_json(record)
+    # A run of an older labkit lacks the fields that have come since: they have their defaults.
+    settings = TrainSettings.from_dict(stored.get("settings", {})).to_dict()
+    stored = stored | {"settings": _as_json(settings)}
     for part in ("config", "class_names", "settings", "images"):
         old, new = stored.get(part), plain[part]
         if isinstance(old, dict):

@@ -1,5 +1,33 @@
-"""Weights of other programs: read without running anything in them, mapped, and written back."""
+"""Weights of other programs: read without running anything in them, mapped, and written back.
 
-from labkit.weights.transfer import LoadReport, export_torchvision, load_torchvision
+    report = labkit.weights.load(model, "maskrcnn_resnet50_fpn_coco-bf2d0c1e.pth")
+    print(report)                                   # what was loaded, what was skipped, and why
+    labkit.weights.export(model, "mine.safetensors")   # torchvision's names and layouts
+"""
 
-__all__ = ["LoadReport", "export_torchvision", "load_torchvision"]
+import os
+
+from labkit.weights import pretrained, torchvision
+from labkit.weights.files import read_tensors
+from labkit.weights.saving import write_tensors
+from labkit.weights.transfer import LoadReport, load_tensors
+
+__all__ = ["LoadReport", "export", "load", "load_tensors", "pretrained", "read_tensors"]
+
+
+def load(model, path: str | os.PathLike) -> LoadReport:
+    """Load a file into `model`: torchvision's .pth or .safetensors, or labkit's own .weights.h5.
+
+    Where the number of classes differs, everything but the last layers is loaded. Raises
+    MissingFileError or LabkitError, before the model is changed, if the file cannot be read or
+    belongs to another network.
+    """
+    return load_tensors(model, read_tensors(path), str(path))
+
+
+def export(model, path: str | os.PathLike) -> None:
+    """Write the model's weights as torchvision's state_dict: .safetensors, or .pth for torch.load.
+
+    Raises LabkitError for a model that torchvision has no counterpart of, or another ending.
+    """
+    write_tensors(path, torchvision.export(model))

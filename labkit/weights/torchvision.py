@@ -6,46 +6,17 @@ the background class, which nothing ever reads: it is left out here and put back
 """
 
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 
 import numpy as np
 
 from labkit.errors import LabkitError
+from labkit.weights.pair import PLAIN, Layout, Pair
 
-
-@dataclass(frozen=True)
-class Layout:
-    """How the values of one variable are laid out here and there: two functions of an array."""
-
-    to_keras: Callable[[np.ndarray], np.ndarray]
-    to_torch: Callable[[np.ndarray], np.ndarray]
-
-
-@dataclass(frozen=True)
-class Pair:
-    """A variable of the model and the tensor that torchvision keeps in its place.
-
-    per_class: it has rows for each class, so that another number of classes has no use for it.
-    """
-
-    name: str
-    variable: object
-    layout: Layout
-    per_class: bool = False
-
-    def torch_values(self, values: np.ndarray | None = None) -> np.ndarray:
-        """The variable's value, or others of its shape (its gradient, say), as torchvision has it.
-
-        float32, C order. The rows of the background class, where there are some, are zero.
-        """
-        values = self.variable.numpy() if values is None else np.asarray(values)
-        return np.ascontiguousarray(self.layout.to_torch(values))
-
+COUNTER = "num_batches_tracked"  # torch counts the batches a norm has seen; nothing reads it here
 
 # --- layouts ----------------------------------------------------------------------------
 
-PLAIN = Layout(lambda a: a, lambda a: a)
 CONV = Layout(lambda a: a.transpose(2, 3, 1, 0), lambda a: a.transpose(3, 2, 0, 1))
 DECONV = Layout(lambda a: a.transpose(2, 3, 1, 0), lambda a: a.transpose(3, 2, 0, 1))
 DENSE = Layout(np.transpose, np.transpose)
@@ -54,20 +25,20 @@ DENSE = Layout(np.transpose, np.transpose)
 def _flattened(side: int) -> Layout:
     """A dense layer on a flattened map: torch flattens [C, H, W], Keras [H, W, C]."""
 
-    def to_keras(a):
+    def inward(a):
         return a.reshape(len(a), -1, side, side).transpose(2, 3, 1, 0).reshape(-1, len(a))
 
-    def to_torch(a):
+    def outward(a):
         units = a.shape[1]
         return a.reshape(side, side, -1, units).transpose(3, 2, 0, 1).reshape(units, -1)
 
-    return Layout(to_keras, to_torch)
+    return Layout(inward, outward)
 
 
 def _then(first: Layout, second: Layout) -> Layout:
     """On the way to Keras `first` is applied first, on the way back last."""
     return Layout(
-        lambda a: second.to_keras(first.to_keras(a)), lambda a: first.to_torch(second.to_torch(a))
+        lambda a: second.inward(first.inward(a)), lambda a: first.outward(second.outward(a))
     )
 
 
@@ -190,3 +161,39 @@ def present_name(name: str) -> str:
             name = re.sub(pattern, replacement, name)
     # mask_fcn1 was the first; today's numbers begin at 0
     return re.sub(r"#(\d)", lambda found: str(int(found[1]) - 1), name)
+
+
+# --- there and back ---------------------------------------------------------------------
+
+
+def export(model) -> dict[str, np.ndarray]:
+    """The model's weights as torchvision's state_dict: names, layouts, order of rows.
+
+    A model that was loaded from a file of torchvision's gives back the very same numbers, bit for
+    bit, also those that nothing reads: the background's rows in the box and mask heads, and the
+    norms' counters. A model that was not has zeros there.
+    Raises LabkitError for a model that torchvision has no counterpart of.
+    """
+    rest = getattr(model, "torchvision_rest", None) or {}
+    result: dict[str, np.ndarray] = {}
+    for pair in pairs(model):
+        values = pair.outside()
+        if pair.name in rest:
+            values[: len(rest[pair.name])] = rest[pair.name]
+        result[pair.name] = values
+        if not rest and pair.name.endswith("running_var"):
+            result[pair.name.replace("running_var", COUNTER)] = np.zeros((), np.int64)
+    return result | {name: value for name, value in rest.items() if name.endswith(COUNTER)}
+
+
+def unread(loaded: list[tuple[Pair, np.ndarray]], tensors) -> dict[str, np.ndarray]:
+    """What a state_dict holds that the model has no place for, kept for `export`.
+
+    The background's rows of a tensor, by its name, and the counters.
+    """
+    rest = {name: np.array(value) for name, value in tensors.items() if name.endswith(COUNTER)}
+    for pair, value in loaded:
+        rows = len(value) - pair.layout.inward(value).shape[-1] if pair.per_class else 0
+        if rows:
+            rest[pair.name] = np.array(value[:rows])
+    return rest

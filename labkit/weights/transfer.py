@@ -1,18 +1,24 @@
-"""Weights into a model and out of it, and a report that says what went where.
+"""Weights into a model, and a report that says what went where.
 
 Nothing is loaded in silence: every tensor of a file is either in `loaded` or in `skipped` with the
 reason, every variable that the file had nothing for is in `missing`.
 """
 
+import re
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from labkit.errors import LabkitError
-from labkit.weights.torchvision import Pair, backbone_pairs, pairs, present_name
+from labkit.weights import labkit_layout, torchvision
+from labkit.weights.pair import Pair
 
-COUNTER = "num_batches_tracked"  # torch counts the batches a norm has seen; nothing reads it here
-CLASSIFIER = ("fc.weight", "fc.bias")  # of an ImageNet classifier: no part of a detector
+# What a file may hold beside a detector's weights, and why it is left out.
+SKIPPED = {
+    torchvision.COUNTER: "counters that nothing reads",
+    r"fc\.(weight|bias)$": "ImageNet's classifier, which a detector has no use for",
+    r"^(optimizer/|vars/|loss_trackers/)": "an optimizer's or a metric's state, not the model's",
+}
 
 
 @dataclass
@@ -22,7 +28,7 @@ class LoadReport:
     source: str
     loaded: list[str] = field(default_factory=list)
     skipped: dict[str, str] = field(default_factory=dict)  # tensor: why
-    missing: list[str] = field(default_factory=list)  # variables that keep their values
+    missing: list[str] = field(default_factory=list)  # tensors of the model that the file lacks
 
     def __str__(self) -> str:
         total = len(self.loaded) + len(self.skipped)
@@ -35,95 +41,68 @@ class LoadReport:
         return "\n".join(lines)
 
 
-def load_torchvision(model, tensors: dict[str, np.ndarray], source: str) -> LoadReport:
-    """Give `model` the weights of a state_dict of torchvision's: a detector's or a classifier's.
+def load_tensors(model, tensors: dict[str, np.ndarray], source: str) -> LoadReport:
+    """Give `model` the tensors of a file, by the names that torchvision or Keras gives them.
 
     Where the number of classes differs, the last layers keep their values and all else is loaded.
-    Raises LabkitError, before anything is changed, if no tensor fits or a shape other than those
-    of the last layers is wrong: then the file belongs to another network.
+    source: what to call the file. Raises LabkitError, before anything is changed, if the file
+    belongs to another network: a tensor has another shape, or one is missing.
     """
-    report = LoadReport(source)
-    tensors = {present_name(name): value for name, value in tensors.items()}
-    is_detector = any(name.startswith("backbone.") for name in tensors)
-    wanted = list(pairs(model) if is_detector else backbone_pairs(model.backbone))
-    new_values, rest = [], dict(tensors)
+    tensors = {torchvision.present_name(name): value for name, value in tensors.items()}
+    wanted = _wanted(model, tensors, source)
+    report, fitting, rest = LoadReport(source), [], dict(tensors)
     for pair in wanted:
         value = rest.pop(pair.name, None)
-        if value is None:
-            report.missing.append(pair.name)
-        elif value.shape == pair.torch_values().shape:
-            new_values.append((pair, value))
+        if value is not None and value.shape == pair.outside().shape:
+            fitting.append((pair, value))
             report.loaded.append(pair.name)
-        else:
-            report.skipped[pair.name] = _why_not(pair, value, wanted, tensors, source)
-            report.missing.append(pair.name)
-    if not new_values:
-        example = _some(list(tensors)) or "no tensors at all"
-        raise LabkitError(
-            f"{source} holds no weights of this network (it holds {example}): give a file of "
-            "torchvision's Mask R-CNN or ResNet-50."
-        )
+            continue
+        if not pair.per_class:
+            raise LabkitError(_another_network(pair, value, source))
+        report.missing.append(pair.name)
+        if value is not None:
+            report.skipped[pair.name] = (
+                f"made for other classes than the model's {len(model.class_names)} (these layers "
+                "start anew)"
+            )
     for name in rest:
-        report.skipped[name] = _what_else(name)
-    for pair, value in new_values:
-        pair.variable.assign(pair.layout.to_keras(value))
-    if is_detector:
-        counters = {n: v for n, v in tensors.items() if n.endswith(COUNTER)}
-        model.torchvision_rest = _background(new_values) | counters
+        report.skipped[name] = _why(name)
+    for pair, value in fitting:
+        pair.variable.assign(pair.layout.inward(value))
+    model.torchvision_rest = torchvision.unread(fitting, tensors)
     return report
 
 
-def export_torchvision(model) -> dict[str, np.ndarray]:
-    """The model's weights as torchvision's state_dict: names, layouts and order of rows.
-
-    A model that was loaded from a file of torchvision's gives back the very same numbers, bit for
-    bit: also those that nothing reads, the background's rows in the box and mask heads and the
-    norms' counters. Other models have zeros there.
-    """
-    rest = getattr(model, "torchvision_rest", None)
-    result: dict[str, np.ndarray] = {}
-    for pair in pairs(model):
-        values = pair.torch_values()
-        if rest and pair.name in rest:
-            values[: len(rest[pair.name])] = rest[pair.name]
-        result[pair.name] = values
-        if rest is None and pair.name.endswith("running_var"):
-            result[pair.name.replace("running_var", COUNTER)] = np.zeros((), np.int64)
-    counters = {n: v for n, v in (rest or {}).items() if n.endswith(COUNTER)}
-    return result | counters
-
-
-def _background(values: list[tuple[Pair, np.ndarray]]) -> dict[str, np.ndarray]:
-    """The rows that the layouts leave out, by tensor."""
-    found = {}
-    for pair, value in values:
-        rows = len(value) - pair.variable.shape[-1] if pair.per_class else 0
-        if rows:
-            found[pair.name] = np.array(value[:rows])
-    return found
-
-
-def _why_not(pair: Pair, value, wanted: list[Pair], tensors, source: str) -> str:
-    """The reason for skipping a per-class tensor; an error for any other."""
-    if pair.per_class:
-        theirs = tensors["roi_heads.box_predictor.cls_score.bias"].shape[0] - 1
-        ours = next(p for p in wanted if p.name.endswith("cls_score.bias")).variable.shape[0] - 1
-        return f"made for {theirs} classes, the model has {ours} (its last layers start anew)"
+def _wanted(model, tensors, source: str) -> list[Pair]:
+    """The pairs of the layout that the names of the tensors show."""
+    if any(name.startswith("backbone.") for name in tensors):
+        return list(torchvision.pairs(model))
+    if "layer1.0.conv1.weight" in tensors and model.config.backbone == "resnet50":
+        return list(torchvision.backbone_pairs(model.backbone))
+    if any(name.startswith("backbone/layers/") for name in tensors):
+        return list(labkit_layout.pairs(model))
     raise LabkitError(
-        f"{source}: {pair.name} has the shape {list(value.shape)}, this model wants "
-        f"{list(pair.torch_values().shape)}: the file belongs to another network, choose the "
-        "preset that fits (torchvision_v1, torchvision_v2)."
+        f"{source} holds no weights of this network (it holds {_some(list(tensors))}): give a file "
+        "of torchvision's Mask R-CNN or ResNet-50, or one that labkit has saved."
     )
 
 
-def _what_else(name: str) -> str:
-    if name.endswith(COUNTER):
-        return "a counter that nothing reads"
-    if name in CLASSIFIER:
-        return "ImageNet's classifier, which a detector has no use for"
+def _another_network(pair: Pair, value, source: str) -> str:
+    wants = f"this model wants {list(pair.outside().shape)}"
+    has = f"has the shape {list(value.shape)}, {wants}" if value is not None else "is missing"
+    return (
+        f"{source}: '{pair.name}' {has}; the file belongs to another network: choose the preset "
+        "that it was made with (for torchvision's: torchvision_v1, torchvision_v2)."
+    )
+
+
+def _why(name: str) -> str:
+    for pattern, reason in SKIPPED.items():
+        if re.search(pattern, name):
+            return reason
     return "no such part in this model"
 
 
 def _some(names: list[str], most: int = 4) -> str:
     more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
+    return (", ".join(names[:most]) or "no tensors") + more

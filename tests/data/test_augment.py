@@ -5,7 +5,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from labkit.data.augment import NONE, Augment, Example, View, choose_view, render
+from labkit.data.augment import (
+    LARGE_SCALE_JITTER,
+    NONE,
+    Augment,
+    Example,
+    View,
+    choose_view,
+    render,
+)
 from labkit.data.dataset import make_sample
 from labkit.errors import LabkitError
 from labkit.masks import boxes_from_masks
@@ -112,7 +120,78 @@ def test_without_augmentation_the_whole_image_is_seen():
     assert view == View(0, 0, 50, 60, 100, 120)
 
 
-@pytest.mark.parametrize("wrong", [{"scale": (2.0, 1.0)}, {"scale": (0, 1)}, {"brightness": 1.5}])
+@settings(max_examples=1000, deadline=None)
+@given(
+    seed=st.integers(0, 100_000), canvas=st.sampled_from([(64, 64), (32, 96), (96, 96)]),
+    low=st.floats(0.1, 1.0), high=st.floats(1.0, 2.0), turns=st.booleans(),
+)  # fmt: skip
+def test_in_any_random_view_masks_lie_on_their_pixels(seed, canvas, low, high, turns):
+    """White objects on black. Where a mask and all around it agree, so does the image: at an edge
+    the two are interpolated differently, but never a pixel off."""
+    sample = picture(seed)
+    sample.image[:] = np.where(sample.masks.any(0)[..., None], 255, 0)
+    rng = np.random.default_rng(seed)
+    augment = Augment(quarter_turns=turns, scale=(low, high))
+    view = choose_view((48, 64), (48, 64), canvas, augment, rng)
+    image, boxes, _, masks, vanished = render(Example.of(sample), view, mini=0)
+    if vanished:
+        return
+    inside = masks.any(0) if len(masks) else np.zeros(image.shape[:2], bool)
+    padded = np.pad(inside, 1, mode="edge")
+    around = [padded[y : y + inside.shape[0], x : x + inside.shape[1]]
+              for y in range(3) for x in range(3)]  # fmt: skip
+    assert (image[np.logical_and.reduce(around)] > 127).all()
+    assert (image[~np.logical_or.reduce(around)] < 128).all()
+    for box, mask in zip(boxes, masks > 0, strict=True):
+        tight = boxes_from_masks(mask[None])[0]
+        if mask.any():
+            assert np.abs(box - tight).max() <= 1.0
+
+
+def test_large_scale_jitter_pads_and_crops():
+    rng = np.random.default_rng(0)
+    views = [choose_view((100, 100), (128, 128), (128, 128), LARGE_SCALE_JITTER, rng)
+             for _ in range(400)]  # fmt: skip
+    factors = np.array([v.height / (v.bottom - v.top) / 1.28 for v in views])
+    assert 0.1 <= factors.min() < 0.12 and 1.9 < factors.max() <= 2.02
+    # log-uniform: as many below the middle of the logarithms as above
+    assert abs((factors < np.sqrt(0.2)).mean() - 0.5) < 0.06
+    small = [v for v, f in zip(views, factors, strict=True) if f < 0.95]
+    assert all(v.bottom - v.top == 100 and v.height < 128 for v in small)  # whole, then padded
+    large = [v for v, f in zip(views, factors, strict=True) if f > 1.05]
+    assert all(v.height >= 126 and v.bottom - v.top < 100 for v in large)  # a window of it
+
+
+def test_colours_change_the_image_alone():
+    example = Example.of(picture(3))
+    plain = render(example, View(0, 0, 48, 64, 48, 64), 28)
+    view = View(0, 0, 48, 64, 48, 64, contrast=0.5, saturation=0.2, hue=0.3)
+    coloured = render(example, view, 28)
+    assert (coloured[0] != plain[0]).any()
+    for a, b in zip(coloured[1:], plain[1:], strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_colours_are_drawn_within_their_bounds_and_only_where_asked():
+    augment = Augment(contrast=0.3, saturation=0.5, hue=0.1)
+    rng = np.random.default_rng(0)
+    views = [choose_view((9, 9), (9, 9), (32, 32), augment, rng) for _ in range(300)]
+    for name, low, high in (("contrast", 0.7, 1.3), ("saturation", 0.5, 1.5), ("hue", -0.1, 0.1)):
+        values = np.array([getattr(v, name) for v in views])
+        assert low <= values.min() < low + 0.05 * (high - low)
+        assert high - 0.05 * (high - low) < values.max() <= high
+    one, other = np.random.default_rng(1), np.random.default_rng(1)
+    plain = choose_view((9, 9), (9, 9), (32, 32), Augment(), one)
+    assert (plain.contrast, plain.saturation, plain.hue) == (1, 1, 0)
+    choose_view((9, 9), (9, 9), (32, 32), Augment(hue=0.1), other)
+    assert one.random() != other.random()  # the draw was made, after all others
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"scale": (2.0, 1.0)}, {"scale": (0, 1)}, {"scale": (1.0,)}, {"brightness": 1.5},
+     {"contrast": -0.1}, {"saturation": 1.0}, {"hue": 0.6}, {"copy_paste": 1.1}],
+)  # fmt: skip
 def test_impossible_settings_are_refused(wrong):
     with pytest.raises(LabkitError, match=next(iter(wrong))):
         Augment(**wrong)

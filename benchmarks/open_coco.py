@@ -1,0 +1,104 @@
+"""How long a COCO file of the size of val2017 takes to open, and how much memory.
+
+    python benchmarks/open_coco.py [--images 5000] [--instances 36000] [--corners 25] [--rle]
+
+Writes such a file into a temporary folder, with outlines of random corners (or run lengths), opens
+it by CocoDataset and by load_dataset, each in a Python of its own, and prints one JSON object. No
+picture is opened, so there is none in the folder but the first.
+"""
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from labkit.masks import encode_rle
+
+HEIGHT, WIDTH = 480, 640
+
+
+def outline(rng: np.random.Generator, corners: int) -> list[list[float]]:
+    """A star-shaped polygon of 20 to 150 px."""
+    angles = np.sort(rng.uniform(0, 2 * np.pi, corners))
+    radii = rng.uniform(10, 75) * rng.uniform(0.6, 1.0, corners)
+    centre = rng.uniform(75, [WIDTH - 75, HEIGHT - 75])
+    points = centre + radii[:, None] * np.stack([np.cos(angles), np.sin(angles)], 1)
+    return [np.round(points, 2).ravel().tolist()]
+
+
+def painted(rng: np.random.Generator) -> dict:
+    mask = np.zeros((HEIGHT, WIDTH), bool)
+    rows, columns = np.ogrid[:HEIGHT, :WIDTH]
+    y, x = rng.uniform(75, HEIGHT - 75), rng.uniform(75, WIDTH - 75)
+    mask[(rows - y) ** 2 + (columns - x) ** 2 < rng.uniform(10, 75) ** 2] = True
+    return encode_rle(mask)
+
+
+def write(path: Path, images: int, instances: int, corners: int, rle: bool) -> None:
+    rng = np.random.default_rng(0)
+    content = {
+        "images": [
+            {"id": i, "file_name": f"{i:012d}.jpg", "height": HEIGHT, "width": WIDTH}
+            for i in range(1, images + 1)
+        ],
+        "categories": [{"id": i, "name": f"class {i}"} for i in range(1, 81)],
+        "annotations": [],
+    }
+    for number in range(1, instances + 1):
+        shape = painted(rng) if rle else outline(rng, corners)
+        content["annotations"].append({
+            "id": number, "image_id": int(rng.integers(1, images + 1)),
+            "category_id": int(rng.integers(1, 81)), "segmentation": shape, "iscrowd": 0,
+        })  # fmt: skip
+    path.write_text(json.dumps(content), encoding="utf-8")
+    Image.new("RGB", (WIDTH, HEIGHT)).save(path.parent / f"{1:012d}.jpg")
+
+
+def opened(path: Path, by: str) -> dict:
+    """Seconds to open the file, and the peak of memory, in this process."""
+    from labkit.data import CocoDataset, load_dataset
+
+    imported = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    began = time.perf_counter()
+    data = CocoDataset(path, path.parent) if by == "CocoDataset" else load_dataset(path)
+    seconds = time.perf_counter() - began
+    return {
+        "seconds": round(seconds, 2),
+        "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+        "imports_mib": imported,
+        "images": len(data),
+        "instances": sum(data.instance_limit(index) for index in range(len(data))),
+        "problems": len(data.problems),
+    }
+
+
+def main() -> None:
+    p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    p.add_argument("--images", type=int, default=5000)
+    p.add_argument("--instances", type=int, default=36000)
+    p.add_argument("--corners", type=int, default=25)
+    p.add_argument("--rle", action="store_true", help="run lengths instead of polygons")
+    p.add_argument("--open", nargs=2, metavar=("FILE", "BY"), help=argparse.SUPPRESS)
+    args = p.parse_args()
+    if args.open:
+        print(json.dumps(opened(Path(args.open[0]), args.open[1])))
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "instances_val.json"
+        write(path, args.images, args.instances, args.corners, args.rle)
+        result = {"file_mib": round(path.stat().st_size / 2**20, 1), "rle": args.rle}
+        for by in ("CocoDataset", "load_dataset"):
+            command = [sys.executable, __file__, "--open", str(path), by]
+            result[by] = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
+    print(json.dumps(result, indent=2))
+
+
+if __name__ == "__main__":
+    main()

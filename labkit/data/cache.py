@@ -1,0 +1,129 @@
+"""Decoded examples on disk, for data sets that are slow to read and too large for memory.
+
+    cache/
+      3f9a0c…/            one folder a data set, named by what decides its samples
+        00000012.npz      one file an example: image, boxes, classes, masks as bits
+
+A file is written under another name and then renamed, which happens entirely or not at all: a run
+that is killed leaves whole files and at most one `.part`, and two runs may share a folder.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from labkit.data.augment import Example
+from labkit.data.dataset import Dataset
+from labkit.errors import LabkitError
+
+FORMAT = "examples 1"  # part of the fingerprint: another layout of the files is another cache
+# What a data set notes while it is read; it does not decide what a sample is.
+_NOTES = {"problems", "_said", "_left_out_late"}
+
+
+class ExampleCache:
+    """The examples of one data set in a folder that the user names.
+
+    Samples are known by everything the data set holds (classes, file names, sizes, annotations,
+    seeds), so another annotation file, or a view of other classes, gets files of its own. Pixels
+    that are edited in place, in a file of the same name, are not noticed: remove the folder then.
+
+    Raises LabkitError where the folder cannot be made.
+    """
+
+    def __init__(self, folder: str | os.PathLike, dataset: Dataset) -> None:
+        self.folder = Path(folder) / fingerprint(dataset)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise LabkitError(
+                f"{self.folder} cannot be made ({error.strerror}); name another folder for the "
+                "cache."
+            ) from None
+
+    def get(self, index: int, make: Callable[[], Example]) -> Example:
+        """The example of a picture, from disk, or made and written there.
+
+        A file that is damaged is made anew. A full disk ends the writing, not the training.
+        """
+        path = self.folder / f"{index:08d}.npz"
+        example = _read(path)
+        if example is None:
+            example = make()
+            _write(path, example)
+        return example
+
+
+def fingerprint(dataset: Dataset) -> str:
+    """A text of 32 digits that differs where data sets differ in anything but their pixels."""
+    digest = hashlib.sha256(FORMAT.encode())
+    _feed(digest, dataset)
+    return digest.hexdigest()[:32]
+
+
+def _feed(digest, dataset: Dataset) -> None:
+    digest.update(type(dataset).__name__.encode())
+    for name, value in sorted(vars(dataset).items()):
+        if name in _NOTES:
+            continue
+        digest.update(name.encode())
+        # One entry at a time: the annotations of COCO as one text would take a gigabyte.
+        for item in value if isinstance(value, list | tuple) else [value]:
+            if isinstance(item, Dataset):
+                _feed(digest, item)
+            else:
+                digest.update(json.dumps(item, default=_plain, skipkeys=True).encode())
+
+
+def _plain(value: Any) -> Any:
+    """What JSON has no form for, as something that has one and is as different."""
+    if dataclasses.is_dataclass(value):
+        return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+    if isinstance(value, np.ndarray):
+        return [str(value.dtype), value.shape, hashlib.sha256(value.tobytes()).hexdigest()]
+    if isinstance(value, set | frozenset):
+        return sorted(map(repr, value))
+    if isinstance(value, np.generic):
+        return value.item()
+    return str(value)
+
+
+def _write(path: Path, example: Example) -> None:
+    bits = np.concatenate([np.zeros(0, bool), *(patch.ravel() for patch in example.patches)])
+    # The process in the name: two that make the same example do not write into one another's file.
+    draft = path.with_name(f".{path.stem}.{os.getpid()}.part")
+    try:
+        with draft.open("wb") as file:
+            np.savez(
+                file, image=example.image, boxes=example.boxes, class_ids=example.class_ids,
+                bits=np.packbits(bits), numbers=np.array([example.image_id, example.crowds]),
+            )  # fmt: skip
+        draft.replace(path)
+    except OSError:  # the disk is full, or the folder has gone: go on without it
+        draft.unlink(missing_ok=True)
+
+
+def _read(path: Path) -> Example | None:
+    """The example in a file; None where there is none, or none that is whole."""
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            image, boxes, class_ids = stored["image"], stored["boxes"], stored["class_ids"]
+            image_id, crowds = (int(v) for v in stored["numbers"])
+            bits = stored["bits"]
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        return None
+    sides = boxes[:, 2:] - boxes[:, :2]
+    ends = np.cumsum(sides.prod(axis=1))
+    filled = np.unpackbits(bits, count=int(ends[-1]) if len(ends) else 0).astype(bool)
+    patches = [part.reshape(side) for part, side in
+               zip(np.split(filled, ends[:-1]), sides, strict=False)]  # fmt: skip
+    return Example(image, boxes, class_ids, patches, image_id, crowds)

@@ -1,0 +1,294 @@
+"""`load_dataset`: a data set from a path, whatever format it is in."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import re
+import warnings
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from labkit.data.dataset import Dataset
+from labkit.data.files import Unusable, list_folder, path_inside, quote, read_json, subfolders
+from labkit.data.sniff import READERS, Found, found_in, json_format, split_of
+from labkit.errors import LabkitError, MissingFileError
+
+# Which split is taken where several are and none is named: the first of these that is there. The
+# names on one line mean the same.
+_SPLITS = (
+    {"train", "training"},
+    {"trainval"},
+    {"val", "valid", "validation", "dev"},
+    {"test", "testing"},
+)
+
+_MOST_JSON = 5  # json files of LabelMe's opened to find the folder of the pictures
+_MOST_NAMES = 50  # pictures looked for in every folder that may be theirs
+_DEEPEST = 3  # folders opened one after the other, each the only one in the last
+
+
+def load_dataset(
+    path: str | os.PathLike,
+    format: str | None = None,
+    images: str | os.PathLike | None = None,
+    annotations: str | os.PathLike | None = None,
+    strict: bool = False,
+    split: str | None = None,
+    **options: Any,
+) -> Dataset:
+    """Load annotated pictures, in any of the formats labkit reads.
+
+    What is there is recognised by its content. Looked at are: the path itself (and `annotations/`
+    in it); its folders named after splits; its only folder; and, for a folder that is a part of a
+    data set (the pictures of COCO, VOC's JPEGImages), the one or two folders above. The first of
+    these places that holds a data set decides.
+
+    Args:
+        path: the folder of the data set, or its annotation file.
+        format: "coco", "panoptic", "via", "labelme", "voc", "cityscapes", "mask_folders" or
+            "label_maps". Needed only where several fit.
+        images: the folder of the pictures (or its name in `path`). By default it is looked for
+            beside the annotations, and below and beside their folder.
+        annotations: the file or folder of the annotations (or its name in `path`), where `path`
+            alone leaves a choice.
+        strict: raise at the first entry that cannot be used, instead of listing it in `.problems`.
+        split: which of several splits, e.g. "val". By default "train", or else the first there is;
+            a warning says so where they are not called train, val or test.
+        options: what the format's reader takes besides, e.g. `class_names` or `class_attribute`.
+
+    Raises:
+        MissingFileError: there is no such file or folder.
+        LabkitError: no format fits, or several do, or the reader finds the data unusable.
+    """
+    root = Path(path)
+    if format is not None and format not in READERS:
+        raise LabkitError(f"There is no format {format!r}; choose one of {', '.join(READERS)}.")
+    start = root if annotations is None else _given(annotations, root)
+    if not start.exists():
+        raise MissingFileError(f"{start}: there is no such file or folder; check the path.")
+    found = _choose(_find(start, format), split, start)
+    return _open(found, None if images is None else _given(images, root), strict, options)
+
+
+def _given(name: str | os.PathLike, root: Path) -> Path:
+    """A path as it was given, or as the name of something in `root`."""
+    return root / name if not Path(name).exists() and (root / name).exists() else Path(name)
+
+
+# ---- what is there -------------------------------------------------------------------------------
+
+
+def _find(start: Path, format: str | None) -> list[Found]:
+    """The data sets of one format at a path: one, or the splits of one."""
+    if start.is_file():
+        return [_file(start, format)]
+    for found in _places(start):
+        found = [one for one in found if format in (None, one.format)]
+        if len({one.format for one in found}) > 1:
+            fitting = ", ".join(str(one) for one in found)
+            raise LabkitError(
+                f'{start}: several formats fit: {fitting}; choose with format="{found[0].format}", '
+                "or name the file or folder with annotations=…"
+            )
+        if found:
+            return found
+    return _last_resort(start, format)
+
+
+def _places(start: Path, depth: int = 0) -> Iterable[list[Found]]:
+    """What the places hold that may be meant by a folder, the nearest first."""
+    yield found_in(start)
+    inside = subfolders(start)
+    yield [
+        Found(one.format, one.path, folder.name, one.parts)
+        for folder in inside
+        if _rank(folder.name) < len(_SPLITS)
+        for one in found_in(folder)
+    ]
+    if len(inside) == 1 and depth < _DEEPEST:
+        yield from _places(inside[0], depth + 1)
+    if depth == 0:  # COCO's pictures lie in images/train2017, two folders below the whole
+        here = start.resolve()
+        for above in list(here.parents)[:2]:
+            yield [one for one in found_in(above) if here in _folders_of(one)]
+
+
+def _folders_of(found: Found) -> set[Path]:
+    """The folders that a data set consists of."""
+    folders = {part.resolve() for part in found.parts}
+    if found.format in ("coco", "panoptic", "via"):
+        try:
+            content = read_json(found.path)
+            pictures = _pictures(found, content).resolve()
+        except LabkitError:
+            return folders  # a file that cannot be read has no pictures here
+        folders |= {pictures, *(pictures / Path(name).parent for name in _names(content))}
+    return folders
+
+
+def _file(path: Path, format: str | None) -> Found:
+    name = format or json_format(path)
+    if name is None:
+        read_json(path)  # says what is wrong with a file that is no json at all
+        raise LabkitError(
+            f"{path} is json, but neither COCO's, panoptic, VIA's nor LabelMe's; give a folder, or "
+            "name the format with format=…"
+        )
+    return Found(name, path, split_of(path))
+
+
+def _last_resort(start: Path, format: str | None) -> list[Found]:
+    """A format that was named is tried where nothing speaks for it: its reader says what lacks."""
+    if format in ("coco", "panoptic", "via"):
+        files = [path for path in list_folder(start) if path.suffix.lower() == ".json"]
+        if len(files) == 1:
+            return [Found(format, files[0], split_of(files[0]))]
+        raise LabkitError(
+            f"{start}: no json file of the format {format} was found there; give it with "
+            "annotations=FILE."
+        )
+    if format is not None:
+        return [Found(format, start)]
+    raise LabkitError(
+        f"{start}: no data set was recognised there; labkit looked for {', '.join(READERS)}. Give "
+        "the annotations' file or folder, or name the format with format=…"
+    )
+
+
+# ---- which of several ----------------------------------------------------------------------------
+
+
+def _rank(split: str) -> int:
+    """The place of a split's name in `_SPLITS`: "train2017" and "stage1_train" are "train"."""
+    words = set(re.findall("[a-z]+", split.lower()))
+    return next((rank for rank, names in enumerate(_SPLITS) if names & words), len(_SPLITS))
+
+
+def _choose(found: list[Found], split: str | None, start: Path) -> Found:
+    names = sorted({one.split for one in found})
+    if split is not None:
+        same = [one for one in found if one.split == split]
+        same = same or [one for one in found if _rank(split) == _rank(one.split) < len(_SPLITS)]
+        if not same:
+            listed = ", ".join(quote(name) for name in names if name) or "none"
+            raise LabkitError(f"{start}: there is no split {quote(split)}; there are: {listed}.")
+        found = same
+    # COCO's own folder has several files a split: those of keypoints are instances of one class.
+    first = min(
+        found, key=lambda one: (_rank(one.split), one.path.name[:9] != "instances", one.split)
+    )
+    if split is None and len(names) > 1 and _rank(first.split) == len(_SPLITS):
+        warnings.warn(
+            f"{start} holds several data sets: {', '.join(map(quote, names))}. "
+            f"{quote(first.split)} was taken; choose with split=…",
+            stacklevel=3,
+        )
+    return first
+
+
+# ---- opening it ----------------------------------------------------------------------------------
+
+
+def _open(found: Found, images: Path | None, strict: bool, options: dict[str, Any]) -> Dataset:
+    reader = READERS[found.format]
+    _check_options(reader, options, found.format)
+    options = {**options, "strict": strict}
+    if found.format in ("coco", "panoptic", "via"):
+        content = read_json(found.path)
+        folder = images or _pictures(found, content)
+        if found.format == "coco":  # the json may be large: it is not read twice
+            return reader(content, folder, label=str(found.path), **options)
+        return reader(found.path, folder, **options)
+    if found.format == "labelme":
+        return reader(found.path, images or _labelme_pictures(found), **options)
+    if found.format == "mask_folders":
+        if images is not None:
+            raise LabkitError(f"{found.path}: mask folders hold their pictures; leave images out.")
+        return reader(found.path, **options)
+    if found.format == "label_maps":
+        return reader(found.path, images, **options)
+    return reader(found.path, *([found.split] if found.split else []), images=images, **options)
+
+
+def _check_options(reader: type, options: dict[str, Any], format: str) -> None:
+    known = set(inspect.signature(reader).parameters) - {"annotations", "images", "strict", "label"}
+    for name in options:
+        if name not in known:
+            raise LabkitError(
+                f"The format {format} has no option {name!r}; it has: "
+                f"{', '.join(sorted(known)) or 'none'}."
+            )
+
+
+# ---- where the pictures are ----------------------------------------------------------------------
+
+
+def _pictures(found: Found, content: Any) -> Path:
+    """The folder of the pictures that a json names."""
+    names = _names(content)
+    folder = folder_with(names, found.path.parent, found.split)
+    if folder is None and names:
+        raise MissingFileError(
+            f"{found.path}: its pictures (as {quote(names[0])}) were not found beside it, nor in a "
+            "folder below or beside its own; give images=FOLDER."
+        )
+    return folder or found.path.parent
+
+
+def _names(content: Any) -> list[str]:
+    """What a COCO, panoptic or VIA json calls its pictures; malformed entries aside."""
+    entries = content
+    for key in ("_via_img_metadata", "images"):
+        entries = entries.get(key, entries) if isinstance(entries, dict) else entries
+    entries = list(entries.values()) if isinstance(entries, dict) else entries
+    names = [entry.get("file_name", entry.get("filename"))
+             for entry in (entries if isinstance(entries, list) else [])
+             if isinstance(entry, dict)]  # fmt: skip
+    return [name for name in names if isinstance(name, str) and name]
+
+
+def _labelme_pictures(found: Found) -> Path | None:
+    """The folder of LabelMe's pictures, if they do not lie with the json files."""
+    place = found.path if found.path.is_dir() else found.path.parent
+    files = [path for path in list_folder(place) if path.suffix.lower() == ".json"]
+    names = []
+    for path in files[:_MOST_JSON]:
+        try:
+            content = read_json(path)
+        except LabkitError:
+            continue  # the reader says so
+        name = content.get("imagePath") if isinstance(content, dict) else None
+        if isinstance(name, str) and not content.get("imageData"):
+            names.append(name.replace("\\", "/").rsplit("/", 1)[-1])
+    return folder_with(names, place, "")
+
+
+def folder_with(names: list[str], near: Path, split: str) -> Path | None:
+    """The folder at, below or beside `near` that has most of the pictures of these names.
+
+    Of equals: one called like the split, then `near` itself, then one called "images".
+    """
+    near = near.resolve()
+    above = near.parent
+    places = [near, *subfolders(near), above]
+    places += [folder for folder in subfolders(above) if folder not in places]
+    for outer in (near / "images", above / "images"):
+        places += subfolders(outer) if outer.is_dir() else []
+    step = max(1, len(names) // _MOST_NAMES)
+    some = names[::step]
+
+    def has(folder: Path, name: str) -> bool:
+        try:
+            return path_inside(folder, name).is_file()
+        except (Unusable, OSError, ValueError):
+            return False
+
+    def worth(folder: Path) -> tuple[int, bool, bool, bool]:
+        called = folder.name.lower()
+        like = bool(split) and called in (split, split.rstrip("0123456789"))
+        return (sum(has(folder, name) for name in some), like, folder == near, called == "images")
+
+    best = max(places, key=worth)
+    return best if worth(best)[0] else None

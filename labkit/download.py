@@ -1,0 +1,316 @@
+"""One file from the web: resumed, checked, and whole or not there.
+
+A download goes into `<target>.part`, and only what has the right length and SHA-256 is renamed to
+`<target>`, which happens entirely or not at all. Beside the part, `<target>.part.json` keeps the
+address and the server's validator (ETag or Last-Modified): an interrupted download goes on where it
+stopped if the server still has the same file, and starts anew if not. A lock, `<target>.lock`,
+makes a second process wait and then find the file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from http.client import HTTPException
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError, URLError
+from urllib.parse import urlsplit
+from urllib.request import HTTPRedirectHandler, Request, build_opener
+
+import filelock
+import platformdirs
+
+from labkit.errors import LabkitError
+
+ATTEMPTS = 4
+TIMEOUT = 30.0  # seconds without a byte
+_CHUNK = 2**20
+_WORTH_ANOTHER_TRY = {408, 416, 429, 500, 502, 503, 504}
+
+
+def cache_folder() -> Path:
+    """The folder for what is downloaded: $LABKIT_CACHE, or labkit's in the system's caches.
+
+    On Linux that is $XDG_CACHE_HOME/labkit, ~/.cache/labkit by default. It need not exist yet.
+    """
+    chosen = os.environ.get("LABKIT_CACHE")
+    if chosen:
+        return Path(chosen).expanduser().absolute()
+    return platformdirs.user_cache_path("labkit", appauthor=False)
+
+
+def fetch(
+    url: str,
+    target: str | os.PathLike,
+    *,
+    sha256: str | None = None,
+    size: int | None = None,
+    progress: bool = True,
+    opener: Callable[..., Any] | None = None,
+) -> Path:
+    """Download `url` to `target`, unless the right file is there already; returns the path.
+
+    Args:
+        url: an http or https address. A redirect may lead to another such, but not from https
+            to http.
+        target: where the file goes; its folder is made.
+        sha256: the digest in hexadecimal, or its first digits, eight at least, as torchvision puts
+            them into a file's name. Without it a file that is there is taken as it is.
+        size: the number of bytes, where it is known.
+        progress: say on stderr how far it is.
+        opener: opens a `urllib.request.Request` with the keyword `timeout`, and returns the
+            response; by default urllib's, which heeds the usual proxy variables.
+
+    Raises:
+        LabkitError: no network, no such file, wrong content, no room on the disk: in one sentence
+            that says how to put the file there by hand.
+    """
+    target = Path(target)
+    job = _Job(url, target, _digits(sha256), size, progress, opener or _opener())
+    if urlsplit(url).scheme not in ("http", "https"):
+        raise LabkitError(f"{url} is no http or https address; download it by hand to {target}.")
+    try:
+        if not job.has_target():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with job.lock():
+                if not job.has_target():  # another process may have brought it meanwhile
+                    job.run()
+    except OSError as error:  # of this machine: the network's are caught where it is used
+        raise job.failure(error.strerror or str(error)) from error
+    return target
+
+
+def _digits(sha256: str | None) -> str | None:
+    if sha256 is not None and not re.fullmatch(r"[0-9a-fA-F]{8,64}", sha256):
+        raise LabkitError(f"'{sha256}' is no SHA-256: give 8 to 64 hexadecimal digits.")
+    return sha256.lower() if sha256 else None
+
+
+class _Broken(Exception):
+    """The connection failed in a way that another try may mend; the reason is the message."""
+
+
+class _Redirects(HTTPRedirectHandler):
+    """Redirects to http(s) only, and never from https back to http."""
+
+    def redirect_request(self, req, fp, code, msg, headers, newurl):
+        schemes = ("https",) if req.type == "https" else ("http", "https")
+        if urlsplit(newurl).scheme not in schemes:
+            raise URLError(f"the server redirects to {newurl[:200]}, which is not https")
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+def _opener() -> Callable[..., Any]:
+    return build_opener(_Redirects).open
+
+
+@dataclass
+class _Job:
+    """One download: what is wanted, and the steps to it."""
+
+    url: str
+    target: Path
+    sha256: str | None
+    size: int | None
+    progress: bool
+    opener: Callable[..., Any]
+
+    @property
+    def part(self) -> Path:
+        return self.target.with_name(f"{self.target.name}.part")
+
+    @property
+    def notes(self) -> Path:
+        return self.target.with_name(f"{self.target.name}.part.json")
+
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[None]:
+        """Only one process downloads. The empty .lock stays: removing it would be a race."""
+        lock = filelock.FileLock(f"{self.target}.lock")
+        try:
+            lock.acquire(timeout=0)
+        except filelock.Timeout:
+            self.say(f"{self.target.name}: another process is downloading it, waiting ...\n")
+            lock.acquire()
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def say(self, text: str) -> None:
+        if self.progress:
+            print(text, end="", file=sys.stderr, flush=True)
+
+    def failure(self, reason: str) -> LabkitError:
+        reason = " ".join(reason.split()).rstrip(".")
+        dots = "..." if len(self.sha256 or "") < 64 else ""
+        digest = f" (its SHA-256: {self.sha256}{dots})" if self.sha256 else ""
+        return LabkitError(
+            f"{self.target.name} could not be downloaded: {reason}; get it in another way from "
+            f"{self.url}{digest} and put it at {self.target.absolute()}."
+        )
+
+    # --- is it the file?
+
+    def has_target(self) -> bool:
+        return self.target.is_file() and self.complaint(self.target) is None
+
+    def complaint(self, file: Path) -> str | None:
+        """What is wrong with a file that ought to be the one wanted."""
+        length = file.stat().st_size
+        if self.size is not None and length != self.size:
+            return f"it has {length:,} bytes instead of {self.size:,}"
+        if self.sha256 is None:
+            return None
+        with file.open("rb") as stream:
+            found = hashlib.file_digest(stream, "sha256").hexdigest()
+        if not found.startswith(self.sha256):
+            return f"its SHA-256 is {found[: len(self.sha256)]}, not {self.sha256}"
+        return None
+
+    # --- getting it
+
+    def run(self) -> None:
+        """Fetch the part, check it, and make it the target."""
+        if self.target.exists():
+            self.say(f"{self.target} is another file than the one wanted; it will be replaced\n")
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                kept = self.receive()
+            except _Broken as error:
+                if attempt == ATTEMPTS:
+                    raise self.failure(f"{error} (tried {ATTEMPTS} times)") from error
+                self.say(f"{self.target.name}: {error}; trying again ...\n")
+                time.sleep(2.0 ** (attempt - 1))
+                continue
+            wrong = self.complaint(self.part)
+            if wrong is None:
+                self.part.replace(self.target)
+                self.notes.unlink(missing_ok=True)
+                return
+            self.discard()
+            # What was kept may have been of another file; what came in one piece was not.
+            if not kept or attempt == ATTEMPTS:
+                raise self.failure(f"what came is another file, {wrong}")
+            self.say(f"{self.target.name}: the part that was kept did not fit; starting anew\n")
+
+    def receive(self) -> int:
+        """Bring the part to its full length; returns how much of it is from before.
+
+        Raises _Broken where another try may help, LabkitError where none will.
+        """
+        kept, validator = self.kept()
+        headers = {"Accept-Encoding": "identity", "User-Agent": "labkit"}
+        if kept:
+            headers |= {"Range": f"bytes={kept}-", "If-Range": validator}
+        with self.open(Request(self.url, headers=headers)) as response:
+            start, total = _extent(response)
+            if start not in (0, kept) or (start and _validator(response) not in (validator, "")):
+                self.discard()
+                raise _Broken("the server sent another part than was asked for")
+            if None not in (self.size, total) and self.size != total:
+                self.discard()
+                raise self.failure(f"the server has {total:,} bytes instead of {self.size:,}")
+            notes = {"url": self.url, "validator": _validator(response)}
+            self.notes.write_text(json.dumps(notes), encoding="utf-8")
+            with self.part.open("r+b" if start else "wb") as file:
+                file.seek(start)
+                for chunk in self.shown(_chunks(response), start, total):
+                    file.write(chunk)
+                file.flush()
+                os.fsync(file.fileno())
+                length = file.tell()
+        if total is not None and length != total:
+            raise _Broken(f"the connection closed after {length:,} of {total:,} bytes")
+        return start
+
+    def kept(self) -> tuple[int, str]:
+        """Where to go on within the part, and what tells the server that it is of the same file.
+
+        One byte before its end: of a part that is whole, a server would refuse to send nothing.
+        """
+        try:
+            notes = json.loads(self.notes.read_text(encoding="utf-8"))
+            length = self.part.stat().st_size
+            if notes["url"] == self.url and notes["validator"] and length > 1:
+                return length - 1, str(notes["validator"])
+        except (OSError, ValueError, KeyError, TypeError):
+            pass  # no part, or nothing that says of what it is
+        self.discard()
+        return 0, ""
+
+    def discard(self) -> None:
+        self.part.unlink(missing_ok=True)
+        self.notes.unlink(missing_ok=True)
+
+    def open(self, request: Request):
+        try:
+            return self.opener(request, timeout=TIMEOUT)
+        except HTTPError as error:
+            reason = f"the server answers {error.code} {error.reason}"
+            if error.code == 416:  # the server's file is shorter than the part
+                self.discard()
+            if error.code in _WORTH_ANOTHER_TRY:
+                raise _Broken(reason) from error
+            raise self.failure(reason) from error
+        except (URLError, HTTPException, OSError) as error:
+            inner = getattr(error, "reason", None) or error
+            if isinstance(inner, TimeoutError | ConnectionResetError | HTTPException):
+                raise _Broken(_reason(inner)) from error
+            raise self.failure(_reason(inner)) from error
+
+    def shown(self, chunks: Iterator[bytes], start: int, total: int | None) -> Iterator[bytes]:
+        """The chunks, with a line on stderr that says how far they are."""
+        whole = f" of {total / 1e6:,.1f}" if total else ""
+        if not sys.stderr.isatty():
+            self.say(f"downloading {self.url}{f' ({total / 1e6:,.1f} MB)' if total else ''}\n")
+            yield from chunks
+            return
+        done, last = start, 0.0
+        for chunk in chunks:
+            yield chunk
+            done += len(chunk)
+            if time.monotonic() - last > 0.2 or done == total:
+                self.say(f"\r{self.target.name}: {done / 1e6:,.1f}{whole} MB ")
+                last = time.monotonic()
+        self.say("\n")
+
+
+def _extent(response) -> tuple[int | None, int | None]:
+    """Where in the file the body begins, and the length of the whole file; None: unknown."""
+    if response.status != 206:
+        length = response.headers.get("Content-Length", "")
+        return 0, int(length) if length.isdecimal() else None
+    found = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", ""))
+    if not found:
+        return None, None
+    return int(found[1]), None if found[2] == "*" else int(found[2])
+
+
+def _validator(response) -> str:
+    """What tells one content of an address from the next; "" where the server does not say."""
+    etag = response.headers.get("ETag", "")
+    # A weak ETag does not promise the same bytes, which is what resuming is about.
+    return etag if etag.startswith('"') else response.headers.get("Last-Modified", "")
+
+
+def _chunks(response) -> Iterator[bytes]:
+    try:
+        while chunk := response.read(_CHUNK):
+            yield chunk
+    except (HTTPException, OSError) as error:
+        raise _Broken(_reason(error)) from error
+
+
+def _reason(error: Exception | str) -> str:
+    if isinstance(error, TimeoutError):
+        return f"no answer for {TIMEOUT:.0f} seconds"
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__

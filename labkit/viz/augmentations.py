@@ -1,0 +1,71 @@
+"""What training sees of one picture: the same picture in several epochs, through the pipeline."""
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from labkit.errors import LabkitError
+from labkit.viz.instances import draw_instances
+
+PAGE_WIDTH = 13.0  # inches
+
+
+def augmentations(
+    dataset,
+    index: int,
+    augment,
+    n: int = 8,
+    *,
+    config=None,
+    canvas: tuple[int, int] | None = None,
+    seed: int = 0,
+    columns: int = 4,
+) -> Figure:
+    """n variants of one image, as the batches of n epochs hold it.
+
+    Args:
+        dataset: where the image is, and where copy-paste takes others from.
+        index: of the image.
+        augment: a `labkit.data.augment.Augment`.
+        n: variants; with the same seed the first ones are always the same.
+        config: whose resizing is used; by default pictures keep their own pixels.
+        canvas: (H, W) of the batches; by default what holds the whole image, in multiples of 32.
+        seed, columns: of the variants, and how many stand side by side.
+
+    Padding is drawn in grey. Raises LabkitError for n below 1.
+    """
+    # The pipeline brings TensorFlow, which the other figures do without.
+    from labkit.config import Config
+    from labkit.data.pipeline import Batches, BatchPlan
+    from labkit.resize import resized_shape
+
+    if n < 1:
+        raise LabkitError(f"augmentations: n is {n}; draw at least one variant.")
+    index = range(len(dataset))[index]
+    config = Config.preset("tiny", resize="none") if config is None else config
+    info = dataset.image_info(index)
+    resized = resized_shape(info["height"], info["width"], config)
+    canvas = canvas or tuple(-(-side // 32) * 32 for side in resized)
+    plan = BatchPlan(1, canvas, augment, shuffle=False, seed=seed)
+    batches = Batches(dataset, config.replace(mini_mask=0), plan)
+    columns = min(columns, n)
+    rows = -(-n // columns)
+    cell = PAGE_WIDTH / max(columns, 2)
+    figure = Figure(figsize=(cell * columns, cell * rows * canvas[0] / canvas[1]),
+                    layout="constrained")  # fmt: skip
+    for epoch, ax in enumerate(figure.subplots(rows, columns, squeeze=False).ravel()):
+        if epoch < n:
+            batch = batches.batch(epoch * len(dataset) + index)
+            _draw(ax, {name: values[0] for name, values in batch.items()}, dataset.class_names)
+        else:
+            ax.set_axis_off()
+    return figure
+
+
+def _draw(ax, item: dict[str, np.ndarray], class_names) -> None:
+    height, width = item["sizes"].astype(int)
+    image = item["images"].copy()
+    image[height:], image[:, width:] = 215, 215
+    real = item["classes"] > 0
+    labels = [class_names[c - 1] for c in item["classes"][real]] if len(class_names) > 1 else None
+    draw_instances(image, item["boxes"][real], item["masks"][real] > 0, labels, None, ax,
+                   dashed=True, font_size=6.5, line_width=1.1)  # fmt: skip

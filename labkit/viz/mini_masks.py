@@ -1,0 +1,37 @@
+"""What a mini-mask loses, as curves over the size of the object."""
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from labkit.viz.colors import FAINT, instance_color
+from labkit.viz.curves import LINES
+
+
+def mini_mask_curves(error) -> Figure:
+    """Mean IoU over object size, a line for each side of the grid, and below it the worst 5 %.
+
+    error: what `labkit.data.mini_mask_error.mini_mask_error` gave. Ranges without masks are left
+    out of the lines.
+    """
+    figure = Figure(figsize=(7.0, 4.2), layout="constrained")
+    ax = figure.subplots()
+    lows = list(dict.fromkeys(row.low for row in error))
+    for number, side in enumerate(dict.fromkeys(row.side for row in error)):
+        rows = [row for row in error if row.side == side and row.count]
+        places = [lows.index(row.low) for row in rows]
+        color, style = instance_color(number), LINES[number % len(LINES)]
+        ax.plot(places, [row.mean_iou for row in rows], color=color, linestyle=style, marker="o",
+                linewidth=2.2, markersize=5, label=f"{side} x {side} cells")  # fmt: skip
+        ax.fill_between(places, [row.worst_iou for row in rows], [row.mean_iou for row in rows],
+                        color=color, alpha=0.13, linewidth=0)  # fmt: skip
+    highs = dict.fromkeys(row.high for row in error)
+    ax.set_xticks(range(len(lows)), [f"{a:g}-{b:g}" if np.isfinite(b) else f"{a:g} +"
+                                     for a, b in zip(lows, highs, strict=True)])  # fmt: skip
+    ax.set(xlabel="longer side of the box (px)", ylabel="IoU with the full mask")
+    ax.set_ylim(top=1.005)
+    ax.grid(color=FAINT, linewidth=0.6, alpha=0.6)
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.set_title("mean, and shaded down to the 5th percentile", fontsize=9, loc="left")
+    if ax.lines:
+        ax.legend(fontsize=9, frameon=False, loc="lower left")
+    return figure

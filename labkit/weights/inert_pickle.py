@@ -1,0 +1,242 @@
+"""A pickle read as data: nothing it asks for is imported, called or built.
+
+A pickle is a program for a small stack machine, and `pickle.load` runs it: GLOBAL imports any
+object by name, REDUCE calls it, BUILD sets attributes on the result or calls its `__setstate__`. A
+file of weights needs hardly any of that: numbers, strings, containers, and a handful of calls
+whose meaning is known beforehand.
+
+Python's own `Unpickler` with a strict `find_class` would be shorter, and is less safe than it
+looks: it still calls whatever callable lies on the stack, BUILD still sets attributes, by name, on
+any object the file can reach (our stand-ins, their classes), and one LONG_BINPUT with a large
+number makes its memo grow to gigabytes. So this module has a stack machine of its own:
+
+* `pickletools.genops` splits the bytes into opcodes and arguments and runs nothing;
+* the opcodes are a closed list (`_STEPS`): INST, OBJ, the EXT family, NEWOBJ_EX and all others that
+  a file of weights has no use for are refused;
+* GLOBAL puts a name on the stack, never an object. Only a name that the caller gave a function for
+  gets that far, and REDUCE calls that function, which is the caller's own;
+* a key of a dict is a plain scalar: hashing tuples nested a million deep would overflow C's stack;
+* the number of opcodes is limited, for some of them make a hundred bytes of memory out of one.
+
+Nothing here recurses over what the file holds, so that depth does no harm either.
+"""
+
+from __future__ import annotations
+
+import pickletools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, BinaryIO
+
+from labkit.errors import LabkitError
+
+#: A checkpoint of a large detector with its optimizer has about 50 000 opcodes.
+MAX_OPCODES = 2_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """A dotted name that a pickle asked for and the caller knows; no more than the name."""
+
+    dotted: str
+
+
+class Malformed(ValueError):
+    """What is wrong with the data; the reader of the file adds the file's name and a remedy."""
+
+
+def read_pickle(
+    stream: BinaryIO,
+    label: str,
+    functions: Mapping[str, Callable | None],
+    persistent: Callable[[Any], Any] | None = None,
+) -> Any:
+    """Read one pickle from where `stream` stands; the stream is left behind its last byte.
+
+    Args:
+        stream: anything with `read` and `readline` that never allocates more than it holds: a
+            `BytesIO` or an `mmap`, not an open file (`read(2**60)` would try to).
+        label: what to call the file in an error.
+        functions: by dotted name, what a call of that name becomes: a function of the tuple of
+            the call's arguments, which may be of any length and hold anything that this reader
+            makes. None stands for a name that is only passed on and may not be called.
+        persistent: turns a persistent id into the value that takes its place.
+
+    Returns:
+        None, bool, int, float, str, tuple, list, dict, `Name`, or what the two functions return.
+
+    Raises:
+        LabkitError: the pickle asks for something that is not in `functions`, with its name.
+        Malformed: it is truncated, or no valid pickle of such values.
+    """
+    machine = _Machine(label, functions, persistent)
+    try:
+        for count, (opcode, argument, _) in enumerate(pickletools.genops(stream)):
+            if count == MAX_OPCODES:
+                raise Malformed(f"more than {MAX_OPCODES:,} instructions")
+            if opcode.name == "STOP":
+                return machine.pop()
+            step = _STEPS.get(opcode.name)
+            if step is None:
+                more = f" {argument[:80]}" if isinstance(argument, str) else ""
+                raise LabkitError(_refusal(label, opcode.name + more))
+            step(machine, argument)
+    except (LabkitError, Malformed):
+        raise
+    except (ValueError, IndexError, KeyError, OverflowError) as error:
+        # genops on bytes that are no pickle; an empty stack; a memo that was never filled
+        raise Malformed(f"{type(error).__name__} in its pickle") from error
+    raise Malformed("a pickle without an end")
+
+
+def _refusal(label: str, asked: str) -> str:
+    return (
+        f"{label} asks for {shown(asked)}, which no file of weights needs, so it was not read any "
+        "further: do not open it with anything else unless you trust its author; of a model of "
+        "your own save the tensors alone, torch.save(model.state_dict(), file)."
+    )
+
+
+def shown(text: Any) -> str:
+    """A name from a file, fit for an error message: ASCII, one line, at most 80 characters."""
+    safe = text[:81] if isinstance(text, str) else repr(text)
+    safe = safe.encode("ascii", "backslashreplace").decode()
+    safe = "".join(c if c.isprintable() else "?" for c in safe)
+    return safe if len(safe) <= 80 else safe[:77] + "..."
+
+
+@dataclass
+class _Machine:
+    """The stack, the stacks put aside by MARK, and the memo."""
+
+    label: str
+    functions: Mapping[str, Callable | None]
+    persistent: Callable[[Any], Any] | None
+    stack: list = field(default_factory=list)
+    marked: list[list] = field(default_factory=list)
+    memo: dict[int, Any] = field(default_factory=dict)
+
+    def pop(self, kind: type | tuple[type, ...] = object) -> Any:
+        value = self.stack.pop()
+        if not isinstance(value, kind):
+            raise Malformed(f"a {type(value).__name__} in a wrong place")
+        return value
+
+    def top(self, kind: type) -> Any:
+        if not isinstance(self.stack[-1], kind):
+            raise Malformed(f"a {type(self.stack[-1]).__name__} in a wrong place")
+        return self.stack[-1]
+
+    def push(self, value: Any) -> None:
+        self.stack.append(value)
+
+    def mark(self, _) -> None:
+        self.marked.append(self.stack)
+        self.stack = []
+
+    def since_mark(self) -> list:
+        items, self.stack = self.stack, self.marked.pop()
+        return items
+
+    def name(self, dotted: str) -> None:
+        if dotted not in self.functions:
+            raise LabkitError(_refusal(self.label, dotted))
+        self.push(Name(dotted))
+
+    def global_(self, argument: str) -> None:
+        self.name(argument.replace(" ", ".", 1))
+
+    def stack_global(self, _) -> None:
+        last, module = self.pop(str), self.pop(str)
+        self.name(f"{module}.{last}")
+
+    def call(self, _) -> None:
+        arguments, called = self.pop(tuple), self.pop(Name)
+        function = self.functions[called.dotted]
+        if function is None:
+            raise LabkitError(_refusal(self.label, called.dotted))
+        self.push(function(arguments))
+
+    def build(self, _) -> None:
+        # Attributes beside the items of a container: `_metadata` of a state_dict (the versions of
+        # torch's modules), the fields of an argparse.Namespace. There are no tensors in them.
+        self.pop()
+        self.top(dict)
+
+    def persist(self, _) -> None:
+        if self.persistent is None:
+            raise Malformed("a persistent id where none can be")
+        self.push(self.persistent(self.pop()))
+
+    def tuple_of(self, count: int) -> None:
+        if count > len(self.stack):
+            raise Malformed("a tuple of values that are not there")
+        items = self.stack[len(self.stack) - count :]
+        del self.stack[len(self.stack) - count :]
+        self.push(tuple(items))
+
+    def append(self, items: list) -> None:
+        self.top(list).extend(items)
+
+    def set_items(self, items: list) -> None:
+        fill(self.top(dict), items)
+
+    def memoize(self, index: int | None) -> None:
+        self.memo[len(self.memo) if index is None else index] = self.stack[-1]
+
+
+def fill(target: dict, items: list) -> dict:
+    """Put [key, value, key, value, ...] into a dict. Raises Malformed for a key twice."""
+    if len(items) % 2:
+        raise Malformed("a key without a value")
+    for key, value in zip(items[::2], items[1::2], strict=True):
+        if not isinstance(key, str | int | float | None):
+            raise Malformed(f"a {type(key).__name__} as the key of a dict")
+        if key in target:
+            raise Malformed(f"the key {shown(key)} twice")
+        target[key] = value
+    return target
+
+
+def _last_two(machine: _Machine) -> list:
+    value, key = machine.pop(), machine.pop()
+    return [key, value]
+
+
+_LITERALS = (
+    "BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT", "BINSTRING", "SHORT_BINSTRING",
+    "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8",
+)  # fmt: skip
+
+# What an opcode does to the machine; each gets the machine and the opcode's argument.
+_STEPS: dict[str, Callable[[_Machine, Any], None]] = {
+    "PROTO": lambda m, _: None,
+    "FRAME": lambda m, _: None,
+    **dict.fromkeys(_LITERALS, _Machine.push),
+    "NONE": lambda m, _: m.push(None),
+    "NEWTRUE": lambda m, _: m.push(True),
+    "NEWFALSE": lambda m, _: m.push(False),
+    "MARK": _Machine.mark,
+    "EMPTY_TUPLE": lambda m, _: m.push(()),
+    "TUPLE1": lambda m, _: m.tuple_of(1),
+    "TUPLE2": lambda m, _: m.tuple_of(2),
+    "TUPLE3": lambda m, _: m.tuple_of(3),
+    "TUPLE": lambda m, _: m.push(tuple(m.since_mark())),
+    "EMPTY_LIST": lambda m, _: m.push([]),
+    "APPEND": lambda m, _: m.append([m.pop()]),
+    "APPENDS": lambda m, _: m.append(m.since_mark()),
+    "EMPTY_DICT": lambda m, _: m.push({}),
+    "SETITEM": lambda m, _: m.set_items(_last_two(m)),
+    "SETITEMS": lambda m, _: m.set_items(m.since_mark()),
+    "GLOBAL": _Machine.global_,
+    "STACK_GLOBAL": _Machine.stack_global,
+    "REDUCE": _Machine.call,
+    "NEWOBJ": _Machine.call,
+    "BUILD": _Machine.build,
+    "BINPERSID": _Machine.persist,
+    "BINPUT": _Machine.memoize,
+    "LONG_BINPUT": _Machine.memoize,
+    "MEMOIZE": lambda m, _: m.memoize(None),
+    "BINGET": lambda m, index: m.push(m.memo[index]),
+    "LONG_BINGET": lambda m, index: m.push(m.memo[index]),
+}

@@ -1,0 +1,206 @@
+"""Published weights that labkit can use: where they are, what they are, what they may be used for.
+
+Nothing is downloaded until `obtain` is called. What is said here was published with the weights;
+the digests begin with the digits that torchvision has in its file names and checks itself.
+"""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from labkit.download import cache_folder, fetch
+from labkit.errors import LabkitError
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """One file of published weights.
+
+    sha256: its SHA-256, or the first digits; None where its publisher gives none.
+    class_names: of the classes 1, 2, ... as `MaskRCNN` takes them, so without the background;
+        empty for weights of a backbone alone.
+    box_ap, mask_ap: COCO AP in percent as published, on val2017 unless `recipe` names other
+        pictures; None where none is known.
+    preset: a preset of `Config` whose network (or backbone) it fits; None: there is none yet.
+    batch_norm_epsilon: what the weights want where it is not the preset's.
+    """
+
+    name: str
+    title: str
+    address: str
+    size: int  # bytes
+    sha256: str | None
+    licence: str
+    source: str
+    recipe: str
+    class_names: tuple[str, ...] = ()
+    box_ap: float | None = None
+    mask_ap: float | None = None
+    preset: str | None = None
+    batch_norm_epsilon: float | None = None
+
+    @property
+    def file_name(self) -> str:
+        return self.address.rpartition("/")[2]
+
+
+#: COCO's 80 categories in its order.
+COCO_NAMES = (
+    "person", "bicycle", "car", "motorcycle", "airplane", "bus", "train", "truck", "boat",
+    "traffic light", "fire hydrant", "stop sign", "parking meter", "bench", "bird", "cat", "dog",
+    "horse", "sheep", "cow", "elephant", "bear", "zebra", "giraffe", "backpack", "umbrella",
+    "handbag", "tie", "suitcase", "frisbee", "skis", "snowboard", "sports ball", "kite",
+    "baseball bat", "baseball glove", "skateboard", "surfboard", "tennis racket", "bottle",
+    "wine glass", "cup", "fork", "knife", "spoon", "bowl", "banana", "apple", "sandwich", "orange",
+    "broccoli", "carrot", "hot dog", "pizza", "donut", "cake", "chair", "couch", "potted plant",
+    "bed", "dining table", "toilet", "tv", "laptop", "mouse", "remote", "keyboard", "cell phone",
+    "microwave", "oven", "toaster", "sink", "refrigerator", "book", "clock", "vase", "scissors",
+    "teddy bear", "hair drier", "toothbrush",
+)  # fmt: skip
+
+# COCO's ids go to 90, for ten categories were given up; torchvision's classes are these ids.
+_GIVEN_UP = {12, 26, 29, 30, 45, 66, 68, 69, 71, 83}
+
+
+def _by_coco_id() -> tuple[str, ...]:
+    """The names of the ids 1 to 90, "N/A" for those that were given up."""
+    names = iter(COCO_NAMES)
+    return tuple("N/A" if number in _GIVEN_UP else next(names) for number in range(1, 91))
+
+
+_TORCHVISION = "https://docs.pytorch.org/vision/stable/models/generated/torchvision.models."
+_COCO_TERMS = (
+    "BSD-3-Clause, as torchvision, which adds that terms of the training data may apply; trained "
+    "on COCO, whose annotations are CC BY 4.0 and whose pictures are under Flickr's terms"
+)
+_IMAGENET_TERMS = (
+    "BSD-3-Clause, as torchvision, which adds that terms of the training data may apply; trained "
+    "on ImageNet, whose terms of access allow non-commercial research and education"
+)
+
+_ENTRIES = (
+    Pretrained(
+        name="coco-r50-fpn",
+        title="Mask R-CNN, ResNet-50-FPN, torchvision's maskrcnn_resnet50_fpn COCO_V1",
+        address="https://download.pytorch.org/models/maskrcnn_resnet50_fpn_coco-bf2d0c1e.pth",
+        size=178_090_079,
+        sha256="bf2d0c1e",
+        licence=_COCO_TERMS,
+        source=f"{_TORCHVISION}detection.maskrcnn_resnet50_fpn.html",
+        recipe="the paper's: https://github.com/pytorch/vision/tree/main/references/detection"
+        "#mask-r-cnn",
+        class_names=_by_coco_id(),
+        box_ap=37.9,
+        mask_ap=34.6,
+        preset="torchvision_v1",
+        # Its frozen norms were trained without one; torchvision sets 0 when it loads this file.
+        batch_norm_epsilon=0.0,
+    ),
+    Pretrained(
+        name="coco-r50-fpn-v2",
+        title="Mask R-CNN, ResNet-50-FPN, torchvision's maskrcnn_resnet50_fpn_v2 COCO_V1",
+        address="https://download.pytorch.org/models/maskrcnn_resnet50_fpn_v2_coco-73cbd019.pth",
+        size=185_828_065,
+        sha256="73cbd0190fcbe3ba339921fbce2c3a0b6bb9126c9a133c85e43a2a8e060a109e",
+        licence=_COCO_TERMS,
+        source=f"{_TORCHVISION}detection.maskrcnn_resnet50_fpn_v2.html",
+        recipe="400 epochs with large-scale jitter, norms in the heads: "
+        "https://github.com/pytorch/vision/pull/5773",
+        class_names=_by_coco_id(),
+        box_ap=47.4,
+        mask_ap=41.8,
+        preset="torchvision_v2",
+    ),
+    Pretrained(
+        name="imagenet-r50",
+        title="ResNet-50 backbone, torchvision's resnet50 IMAGENET1K_V1 (76.1 % top-1)",
+        address="https://download.pytorch.org/models/resnet50-0676ba61.pth",
+        size=102_530_333,
+        sha256="0676ba61b6795bbe1773cffd859882e5e297624d384b6993f7c9e683e722fb8a",
+        licence=_IMAGENET_TERMS,
+        source=f"{_TORCHVISION}resnet50.html",
+        recipe="the paper's: https://github.com/pytorch/vision/tree/main/references/classification"
+        "#resnet",
+        preset="torchvision_v1",
+    ),
+    Pretrained(
+        name="imagenet-r50-v2",
+        title="ResNet-50 backbone, torchvision's resnet50 IMAGENET1K_V2 (80.9 % top-1)",
+        address="https://download.pytorch.org/models/resnet50-11ad3fa6.pth",
+        size=102_540_417,
+        sha256="11ad3fa62ca79e40addfd354a8ec4b7c75143b3038b8d2a807fbc68deab379ca",
+        licence=_IMAGENET_TERMS,
+        source=f"{_TORCHVISION}resnet50.html",
+        recipe="torchvision's newer one: "
+        "https://github.com/pytorch/vision/issues/3995#issuecomment-1013906621",
+        preset="torchvision_v1",
+    ),
+    Pretrained(
+        name="matterport-coco",
+        title="Mask R-CNN, ResNet-101-FPN, Matterport's for Keras 2, release 2.0",
+        address="https://github.com/matterport/Mask_RCNN/releases/download/v2.0/mask_rcnn_coco.h5",
+        size=257_557_808,
+        sha256=None,
+        licence="MIT, as Matterport's code; trained on COCO, whose annotations are CC BY 4.0 and "
+        "whose pictures are under Flickr's terms",
+        source="https://github.com/matterport/Mask_RCNN/releases",
+        recipe="https://github.com/matterport/Mask_RCNN/blob/master/samples/coco/coco.py "
+        "(its AP is on minival, 5000 pictures of COCO 2014)",
+        class_names=COCO_NAMES,
+        box_ap=34.7,
+    ),
+)
+
+#: The weights by name.
+PRETRAINED: dict[str, Pretrained] = {entry.name: entry for entry in _ENTRIES}
+
+
+def find(name: str) -> Pretrained:
+    """The weights of that name. Raises LabkitError, with the names there are, for another."""
+    if name in PRETRAINED:
+        return PRETRAINED[name]
+    near = difflib.get_close_matches(name, PRETRAINED, n=1)
+    hint = f"did you mean {near[0]}? There are" if near else "choose from"
+    raise LabkitError(f"there are no pretrained weights '{name}'; {hint} {', '.join(PRETRAINED)}.")
+
+
+def path_of(entry: Pretrained) -> Path:
+    """Where the file is, or will be: in `cache_folder()`, under the name its publisher gave it."""
+    return cache_folder() / "weights" / entry.file_name
+
+
+def obtain(entry: Pretrained, progress: bool = True) -> Path:
+    """The path of the file, which is downloaded and checked if it is not there yet.
+
+    Raises LabkitError, which says what to put where by hand, if it cannot be had.
+    """
+    path = path_of(entry)
+    return fetch(entry.address, path, sha256=entry.sha256, size=entry.size, progress=progress)
+
+
+def describe() -> dict[str, dict[str, Any]]:
+    """What `labkit info --pretrained` shows, ready for JSON: by name, what there is to know."""
+    return {name: _facts(entry) for name, entry in PRETRAINED.items()}
+
+
+def _facts(entry: Pretrained) -> dict[str, Any]:
+    path = path_of(entry)
+    facts = {
+        "what": entry.title,
+        "box AP": entry.box_ap,
+        "mask AP": entry.mask_ap,
+        "classes": len([name for name in entry.class_names if name != "N/A"]) or None,
+        "preset": entry.preset,
+        "batch norm epsilon": entry.batch_norm_epsilon,
+        "recipe": entry.recipe,
+        "licence": entry.licence,
+        "source": entry.source,
+        "address": entry.address,
+        "megabytes": round(entry.size / 1e6, 1),
+        "file": str(path),
+        "downloaded": path.exists(),
+    }
+    return {name: value for name, value in facts.items() if value is not None}

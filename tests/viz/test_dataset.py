@@ -1,0 +1,104 @@
+"""Pictures of a data set: every class readable, whatever the names, nothing drawn for nothing."""
+
+import numpy as np
+import pytest
+
+from labkit.data.dataset import Dataset, make_sample
+from labkit.data.shaping import pruning_table
+from labkit.errors import LabkitError
+from labkit.viz import box_sizes, class_bars, contact_sheet, pruning_curve, show
+from labkit.viz.dataset import words_of_classes, words_of_sizes
+
+
+class Strips(Dataset):
+    """Picture i holds an instance of each of the first i + 1 classes; picture 2 cannot be read."""
+
+    category_ids = ()
+    problems = ()
+
+    def __init__(self, names, count=4):
+        self.class_names, self.count = tuple(names), count
+        self.category_ids = tuple(range(1, len(names) + 1))
+
+    def __len__(self):
+        return self.count
+
+    def image_info(self, index):
+        return {"id": index + 1, "file_name": f"$pic_{index}.png", "height": 40, "width": 60}
+
+    def read(self, index):
+        if index == 2 and self.broken:
+            raise LabkitError("$pic_2.png is damaged.")
+        n = min(index + 1, len(self.class_names), 10)
+        masks = np.zeros((n, 40, 60), bool)
+        for i in range(n):
+            masks[i, 4 * i : 4 * i + 3, 2 : 10 + 5 * i] = True
+        return make_sample(
+            np.full((40, 60, 3), 120, np.uint8), masks, range(1, n + 1), image_id=index + 1,
+            name="x", crowd=[i == 3 for i in range(n)],
+        )  # fmt: skip
+
+    broken = False
+
+
+def drawn(figure):
+    return show(figure, alt="test", dpi=50).png
+
+
+@pytest.mark.parametrize("count", [1, 4, 46, 47, 91, 273])
+def test_every_class_has_a_row_that_can_be_read(count):
+    found = Strips([f"$class_{i} with a name" for i in range(count)]).describe()
+    figure = class_bars(found)
+    assert drawn(figure)
+    labels = [t for ax in figure.axes for t in ax.get_yticklabels()]
+    assert len(labels) == count and all(t.get_text().strip() for t in labels)
+    high, rows = figure.get_size_inches()[1], max(len(ax.get_yticks()) for ax in figure.axes)
+    assert high / (rows + 4) * 72 > 8  # points a row, for names of 8
+    assert f"{count} classes" in words_of_classes(found)
+
+
+def test_box_sizes_show_boxes_and_both_kinds_of_anchors():
+    found = Strips(["a", "b", "c", "d"]).describe()
+    figure = box_sizes(found)
+    assert drawn(figure)
+    ax = figure.axes[0]
+    offsets = [c.get_offsets() for c in ax.collections]
+    np.testing.assert_allclose(offsets[0], found.resized_sides[:, ::-1])
+    assert len(offsets[1]) == 15 and ax.get_xscale() == ax.get_yscale() == "log"
+    assert len(offsets) == 2 + (found.suggested != found.anchors)
+    np.testing.assert_allclose(np.prod(offsets[1][:3], axis=1), 12**2, rtol=1e-5)
+    assert "no anchor of tiny" in words_of_sizes(found)
+
+
+def test_a_sheet_of_samples_survives_a_broken_picture():
+    ds = Strips(["a", "b", "c", "d"])
+    ds.broken = True
+    figure = contact_sheet(ds, columns=3)
+    assert drawn(figure)
+    titles = [ax.get_title(loc="left") for ax in figure.axes]
+    assert titles[1].endswith(": 2") and len([t for t in titles if t]) == 4
+    assert "damaged" in figure.axes[2].texts[0].get_text()
+    crowd = figure.axes[3].patches[-1]
+    assert crowd.get_linestyle() != "solid"
+    assert len(contact_sheet(ds, [3]).axes) == 1
+    with pytest.raises(LabkitError, match="no pictures"):
+        contact_sheet(ds, [])
+
+
+def test_the_same_seed_chooses_the_same_pictures():
+    ds = Strips(["a"], count=40)
+    first, again, other = (
+        [ax.get_title(loc="left") for ax in contact_sheet(ds, count=3, seed=s).axes]
+        for s in (1, 1, 2)
+    )
+    assert first == again != other and len(first) == 3
+
+
+def test_pruning_curves_start_with_everything():
+    rows = pruning_table(Strips(["a", "b", "c", "d"]))
+    figure = pruning_curve(rows)
+    assert drawn(figure)
+    for line in figure.axes[0].lines:
+        assert line.get_ydata()[0] == 1 and (np.diff(line.get_ydata()) <= 0).all()
+    with pytest.raises(LabkitError, match="no rows"):
+        pruning_curve([])

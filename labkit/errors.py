@@ -6,6 +6,14 @@ labkit itself is never a `LabkitError`.
 """
 
 
+def printable(text: object) -> str:
+    """A path or name for a sentence, on one line: line feeds and half characters are escaped."""
+    return "".join(
+        c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode()
+        for c in str(text)
+    )
+
+
 class LabkitError(ValueError):
     """Something given to labkit cannot be used: a file, a field, a setting."""
 

@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from labkit.errors import LabkitError, MissingFileError
+from labkit.errors import LabkitError, MissingFileError, printable
 
 #: The largest picture read by default, in pixels. A few kilobytes of a crafted PNG can unpack to
 #: gigabytes; 80 million pixels is beyond any camera in common use and stays below Pillow's own
@@ -63,7 +63,7 @@ def read_image(
     """
     if isinstance(source, (str, os.PathLike)):
         path = Path(source)
-        return _read_file(_open_path(path), name or str(path), max_pixels, upright)
+        return _read_file(_open_path(path), name or printable(path), max_pixels, upright)
     if isinstance(source, (bytes, bytearray, memoryview)):
         return _read_file(io.BytesIO(bytes(source)), name or "the given bytes", max_pixels, upright)
     if isinstance(source, Image.Image):
@@ -97,7 +97,7 @@ def read_samples(source: str | os.PathLike | bytes, name: str | None = None) -> 
     if isinstance(source, bytes):
         stream, label = io.BytesIO(source), name or "the given bytes"
     else:
-        stream, label = _open_path(Path(source)), name or str(source)
+        stream, label = _open_path(Path(source)), name or printable(source)
     with stream, _open_pillow(stream, label) as picture:
         _load_pixels(picture, label, MAX_PIXELS)
         if getattr(picture, "n_frames", 1) > 1:
@@ -115,7 +115,7 @@ def image_size(
     Raises:
         MissingFileError, LabkitError: as `read_image`, for what the header can tell.
     """
-    label = name or str(path)
+    label = name or printable(path)
     with _open_path(Path(path)) as stream, _open_pillow(stream, label) as picture:
         width, height = picture.size
         turned = upright and _orientation(picture) in _QUARTER_TURNS
@@ -130,15 +130,16 @@ def _orientation(picture: Image.Image) -> int | None:
 
 
 def _open_path(path: Path) -> io.BufferedReader:
+    name = printable(path)
     try:
         return path.open("rb")
     except FileNotFoundError:
-        raise MissingFileError(f"{path}: there is no such file; check the path.") from None
+        raise MissingFileError(f"{name}: there is no such file; check the path.") from None
     except IsADirectoryError:
-        raise LabkitError(f"{path} is a folder; give the path of one image file.") from None
+        raise LabkitError(f"{name} is a folder; give the path of one image file.") from None
     except (OSError, ValueError) as error:  # no permission, a name with a NUL byte, …
         reason = getattr(error, "strerror", None) or error
-        raise LabkitError(f"{path} cannot be opened ({reason}).") from None
+        raise LabkitError(f"{name} cannot be opened ({reason}).") from None
 
 
 def _open_pillow(stream: Any, label: str) -> Image.Image:

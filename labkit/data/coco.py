@@ -17,7 +17,16 @@ from typing import Any
 import numpy as np
 
 from labkit.data.dataset import Dataset, Sample, make_sample
-from labkit.data.files import Unusable, is_number, path_inside, quote, read_json, shown, whole
+from labkit.data.files import (
+    Unusable,
+    is_number,
+    path_inside,
+    quote,
+    read_json,
+    refuse_links_out,
+    shown,
+    whole,
+)
 from labkit.data.outlines import check_segmentation
 from labkit.data.pictures import check_size, read_sized
 from labkit.errors import LabkitError, MissingFileError
@@ -251,6 +260,7 @@ class CocoDataset(Dataset):
         path = path_inside(self.folder, info["file_name"])
         wanted = (info["height"], info["width"])
         try:
+            refuse_links_out(self.folder, path)
             if wanted in (image_size(path), image_size(path, upright=False)):
                 return []
             self._read_picture(info)

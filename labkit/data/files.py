@@ -13,7 +13,7 @@ import reprlib
 from pathlib import Path
 from typing import Any
 
-from labkit.errors import LabkitError, MissingFileError
+from labkit.errors import LabkitError, MissingFileError, printable
 
 #: The endings of pictures, in lower case. Only folders are listed by them; a file that is named
 #: may be called anything, Pillow looks at its content.
@@ -110,15 +110,17 @@ def path_inside(folder: str | os.PathLike, name: str) -> Path:
     on Linux, and what is refused on one is refused on the other.
 
     Raises:
-        Unusable: the name is absolute, or leads out of the folder by `..`.
+        Unusable: the name is absolute, leads out of the folder by `..`, or is no name at all.
     """
     base = os.path.abspath(folder)
     plain = name
     if "\\" in name and not os.path.exists(os.path.join(base, name)):
         plain = name.replace("\\", "/")
     path = os.path.normpath(os.path.join(base, plain))
+    if "\0" in name or any("\ud800" <= c <= "\udfff" for c in name):
+        raise Unusable(f"has the file_name {quote(name)}, which no file can have")
     outside = path == base or not path.startswith(base.rstrip(os.sep) + os.sep)
-    if outside or "\0" in name or re.match("/|[A-Za-z]:/", plain):
+    if outside or re.match("/|[A-Za-z]:/", plain):
         raise Unusable(f"has the file_name {quote(name)}, which is not inside {folder}")
     return Path(path)
 
@@ -131,8 +133,8 @@ def refuse_links_out(folder: str | os.PathLike, path: Path) -> None:
     base = os.path.realpath(folder)
     if not os.path.realpath(path).startswith(base.rstrip(os.sep) + os.sep):
         raise LabkitError(
-            f"{path} is a link that leads out of {folder}; put the file itself there, or give the "
-            "folder that it is in."
+            f"{printable(path)} is a link that leads out of {folder}; put the file itself there, "
+            "or give the folder that it is in."
         )
 
 

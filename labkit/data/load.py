@@ -90,7 +90,7 @@ def _find(start: Path, format: str | None) -> list[Found]:
             fitting = ", ".join(str(one) for one in found)
             raise LabkitError(
                 f'{start}: several formats fit: {fitting}; choose with format="{found[0].format}", '
-                "or name the file or folder with annotations=…"
+                "or name the file or folder with annotations=PATH."
             )
         if found:
             return found
@@ -134,7 +134,7 @@ def _file(path: Path, format: str | None) -> Found:
         read_json(path)  # says what is wrong with a file that is no json at all
         raise LabkitError(
             f"{path} is json, but neither COCO's, panoptic, VIA's nor LabelMe's; give a folder, or "
-            "name the format with format=…"
+            "name the format with format=NAME."
         )
     return Found(name, path, split_of(path))
 
@@ -153,7 +153,7 @@ def _last_resort(start: Path, format: str | None) -> list[Found]:
         return [Found(format, start)]
     raise LabkitError(
         f"{start}: no data set was recognised there; labkit looked for {', '.join(READERS)}. Give "
-        "the annotations' file or folder, or name the format with format=…"
+        "the annotations' file or folder, or name the format with format=NAME."
     )
 
 
@@ -182,7 +182,7 @@ def _choose(found: list[Found], split: str | None, start: Path) -> Found:
     if split is None and len(names) > 1 and _rank(first.split) == len(_SPLITS):
         warnings.warn(
             f"{start} holds several data sets: {', '.join(map(quote, names))}. "
-            f"{quote(first.split)} was taken; choose with split=…",
+            f"{quote(first.split)} was taken; choose with split=NAME.",
             stacklevel=3,
         )
     return first
@@ -198,7 +198,7 @@ def _open(found: Found, images: Path | None, strict: bool, options: dict[str, An
     if found.format in ("coco", "panoptic", "via"):
         content = read_json(found.path)
         folder = images or _pictures(found, content)
-        if found.format == "coco":  # the json may be large: it is not read twice
+        if found.format == "coco" and isinstance(content, dict):  # large ones are not read twice
             return reader(content, folder, label=str(found.path), **options)
         return reader(found.path, folder, **options)
     if found.format == "labelme":
@@ -266,29 +266,33 @@ def _labelme_pictures(found: Found) -> Path | None:
 
 
 def folder_with(names: list[str], near: Path, split: str) -> Path | None:
-    """The folder at, below or beside `near` that has most of the pictures of these names.
+    """The folder that has the pictures of these names: `near`, one below it, or one beside it.
 
-    Of equals: one called like the split, then `near` itself, then one called "images".
+    The nearest that has half of them or more, since other data sets may lie beside; if there is
+    none, the one that has most. Of equals: one called like the split, then one called "images".
     """
     near = near.resolve()
     above = near.parent
-    places = [near, *subfolders(near), above]
-    places += [folder for folder in subfolders(above) if folder not in places]
-    for outer in (near / "images", above / "images"):
-        places += subfolders(outer) if outer.is_dir() else []
-    step = max(1, len(names) // _MOST_NAMES)
-    some = names[::step]
+    beside = [folder for folder in subfolders(above) if folder != near]
+    below_images = [folder for outer in (near / "images", above / "images") if outer.is_dir()
+                    for folder in subfolders(outer)]  # fmt: skip
+    some = names[:: max(1, len(names) // _MOST_NAMES)]
 
-    def has(folder: Path, name: str) -> bool:
-        try:
-            return path_inside(folder, name).is_file()
-        except (Unusable, OSError, ValueError):
-            return False
-
-    def worth(folder: Path) -> tuple[int, bool, bool, bool]:
+    def worth(folder: Path) -> tuple[int, bool, bool]:
         called = folder.name.lower()
         like = bool(split) and called in (split, split.rstrip("0123456789"))
-        return (sum(has(folder, name) for name in some), like, folder == near, called == "images")
+        return sum(_has(folder, name) for name in some), like, called == "images"
 
-    best = max(places, key=worth)
-    return best if worth(best)[0] else None
+    best = [max(places, key=worth)
+            for places in ([near], subfolders(near), [above, *beside, *below_images])
+            if places]  # fmt: skip
+    half = [folder for folder in best if worth(folder)[0] * 2 >= max(len(some), 1)]
+    chosen = half[0] if half else max(best, key=worth)
+    return chosen if worth(chosen)[0] else None
+
+
+def _has(folder: Path, name: str) -> bool:
+    try:
+        return path_inside(folder, name).is_file()
+    except (Unusable, OSError):
+        return False

@@ -106,7 +106,7 @@ class PanopticDataset(PictureDataset):
         """Read the segments of one image, and take it from `images`: each has one annotation."""
         if not isinstance(entry, dict):
             raise Unusable("is not an object {…}")
-        image = images.get(whole(entry, "image_id"))
+        image = images.pop(whole(entry, "image_id"), None)
         if image is None:
             raise Unusable(f"has the image_id {entry['image_id']}, which no image has any more")
         if not isinstance(entry.get("file_name"), str) or not entry["file_name"]:
@@ -118,7 +118,6 @@ class PanopticDataset(PictureDataset):
             fitting = self._find_fitting(image["file_name"], png)
         except LabkitError as error:
             raise Unusable(f"cannot be used: {str(error).rstrip('.')}") from None
-        images.pop(image["id"])
         self._segments.append(self._read_segments(entry["segments_info"], place))
         self._pngs.append(png)
         self._pictures.append(replace(fitting, number=image["id"]))

@@ -20,7 +20,7 @@ import numpy as np
 from labkit import images
 from labkit.data.dataset import Dataset, Labels, Sample, make_sample
 from labkit.data.files import Unusable, path_inside, quote, refuse_links_out
-from labkit.errors import LabkitError, MissingFileError
+from labkit.errors import LabkitError, MissingFileError, printable
 from labkit.masks import boxes_from_masks
 
 
@@ -159,6 +159,7 @@ class PictureDataset(Dataset):
 
     def _problem(self, sentence: str) -> None:
         """Note a problem, once, however often the picture is read."""
+        sentence = printable(sentence)
         if self.strict:
             raise LabkitError(sentence)
         if sentence not in self._said:
@@ -236,8 +237,8 @@ def read_sized(folder: Path, path: Path, wanted: tuple[int, int], label: str) ->
     if image.shape[:2] != wanted:
         found = images.image_size(path)
         raise LabkitError(
-            f"{path} has {found[0]} x {found[1]} pixels (height x width) but {label} says "
-            f"{wanted[0]} x {wanted[1]}; correct the annotations, or use the pictures they were "
-            "made for."
+            f"{printable(path)} has {found[0]} x {found[1]} pixels (height x width) but {label} "
+            f"says {wanted[0]} x {wanted[1]}; correct the annotations, or use the pictures they "
+            "were made for."
         )
     return image

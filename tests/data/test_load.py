@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from pycocotools import mask as coco_mask
 
 from labkit.data import CocoDataset, LabelmeDataset, ViaDataset, load_dataset, save_via, shapes
 from labkit.data.load import folder_with
@@ -100,7 +101,8 @@ def test_the_folder_with_most_of_the_pictures(tmp_path):
     (tmp_path / "annotations").mkdir()
     assert folder_with(names, tmp_path / "annotations", "val2017") == tmp_path / "val"
     assert folder_with(names, tmp_path / "annotations", "") in (tmp_path / "y", tmp_path / "val")
-    assert folder_with(names, tmp_path / "y", "val") == tmp_path / "val"
+    assert folder_with(names, tmp_path / "y", "val") == tmp_path / "y"  # the nearest with half
+    assert folder_with(names, tmp_path, "") == folder_with(names, tmp_path / "z", "")
     assert folder_with(["none.png"], tmp_path, "") is None
     assert folder_with([], tmp_path, "") is None
 
@@ -164,7 +166,7 @@ def test_nothing_is_there(tmp_path):
     ):
         with pytest.raises(LabkitError, match=words) as error:
             load_dataset(path)
-        assert str(path) in str(error.value) and "format=" in str(error.value)
+        assert str(path) in str(error.value) and "format=NAME." in str(error.value)
     (tmp_path / "notes.json").write_text("{")
     with pytest.raises(LabkitError, match="not json"):
         load_dataset(tmp_path / "notes.json")
@@ -256,6 +258,10 @@ def test_real_folders_load_by_their_path_alone(name):
     assert ds.problems == [] and len(ds[0].masks) > 0
 
 
+def _rles(masks):
+    return coco_mask.encode(np.asfortranarray(masks.transpose(1, 2, 0), np.uint8))
+
+
 def best_ious(a, b, stem=lambda name: Path(name).stem):
     """For every instance of `a` the IoU with its best match in `b`; both have the same pictures."""
     where = {stem(b.image_info(i)["file_name"]): i for i in range(len(b))}
@@ -263,11 +269,8 @@ def best_ious(a, b, stem=lambda name: Path(name).stem):
     for sample in a:
         other = b[where[stem(sample.name)]]
         assert len(sample) == len(other) and sample.masks.shape == other.masks.shape
-        ours, theirs = (masks.reshape(len(masks), -1).astype(np.float32)
-                        for masks in (sample.masks, other.masks))  # fmt: skip
-        shared_pixels = ours @ theirs.T
-        union = ours.sum(1)[:, None] + theirs.sum(1) - shared_pixels
-        for each, class_id in zip(shared_pixels / union, sample.class_ids, strict=True):
+        each_iou = coco_mask.iou(_rles(sample.masks), _rles(other.masks), [0] * len(other))
+        for each, class_id in zip(each_iou, sample.class_ids, strict=True):
             ious.append(each.max())
             name = b.class_names[other.class_ids[each.argmax()] - 1]
             same_class &= len(a.class_names) == 1 or a.class_names[class_id - 1] == name

@@ -29,7 +29,10 @@ _WHERE = {
     "training": ("History", "TrainSettings", "fit_to_data", "load_model", "train"),
 }
 _MODULE_OF = {name: module for module, names in _WHERE.items() for name in names}
-_MODULES = ("backbones", "fpn", "heads", "images", "inference", "masks", "rpn", "viz", "weights")
+_MODULES = (
+    *("backbones", "datasets", "fpn", "heads", "images"),
+    *("inference", "masks", "rpn", "viz", "weights"),
+)
 
 __all__ = sorted(_MODULE_OF)
 __version__ = "0.1.0"

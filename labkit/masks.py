@@ -202,13 +202,13 @@ def _runs_from_text(text: str | bytes) -> np.ndarray:
     if not len(bits):
         return bits
     more = bits >= 32  # of this number, more bits follow
-    last = np.flatnonzero(~more | (np.arange(1, len(bits) + 1) == len(bits)))
-    lengths = np.diff(last, prepend=-1)
+    first = np.concatenate([[0], np.flatnonzero(~more[:-1]) + 1])
+    last = np.append(first[1:] - 1, len(bits) - 1)
+    lengths = last - first + 1
     if lengths.max() > 8 or bits.min() < 0 or bits.max() >= 64:
         raise LabkitError("segmentation has counts that are not COCO's compressed run lengths.")
     if more[-1]:
         raise LabkitError("segmentation has counts that end in the middle of a number.")
-    first = last + 1 - lengths
     shifts = 5 * (np.arange(len(bits)) - np.repeat(first, lengths))
     runs = np.add.reduceat((bits & 31) << shifts, first)
     runs -= np.where(bits[last] & 16, 1 << 5 * lengths, 0)  # the sign, extended to the left

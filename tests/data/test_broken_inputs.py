@@ -386,13 +386,13 @@ def with_junk(content, draw):
     for _ in range(draw(st.integers(1, 3))):
         path = draw(st.sampled_from(list(spots(content))))
         if not path:
-            return draw(JUNK)
+            return copy.deepcopy(draw(JUNK))
         place = content
         for key in path[:-1]:
             place = place[key]
         action = draw(st.sampled_from(["exchange", "exchange", "remove", "double"]))
         if action == "exchange":
-            place[path[-1]] = draw(JUNK)
+            place[path[-1]] = copy.deepcopy(draw(JUNK))  # hypothesis gives the same [] again
         elif action == "remove":
             del place[path[-1]]
         elif isinstance(place, list):
@@ -446,18 +446,3 @@ def test_bytes_with_junk_in_them(tmp_path, format, data):
         content[start:end] = data.draw(st.binary(max_size=8))
     file.write_bytes(bytes(content))
     survives(root, format)
-
-
-@pytest.mark.filterwarnings("ignore")
-@FUZZ
-@given(name=st.text(st.characters(codec=None), max_size=20))
-def test_no_file_name_opens_anything_outside(tmp_path, name):
-    root = tmp_path / "data"
-    if not root.exists():
-        write_coco(root)
-        put(tmp_path / "secret.png", PHOTO)
-    for changed in (name, f"../secret.png{name}", f"..\\secret.png/{name}"):
-        data = copy.deepcopy(COCO)
-        data["images"][1]["file_name"] = changed
-        put(root / "x.json", data)
-        survives(root, "coco")

@@ -44,6 +44,14 @@ lab: $(STAMP) ## JupyterLab on the course
 	@echo "labkit: opening notebooks/ in JupyterLab; Ctrl-C here ends it"
 	@$(VENV)/bin/jupyter lab notebooks/ $(ARGS)
 
+.PHONY: notebooks
+notebooks: $(STAMP) ## runs every notebook from a clean kernel and saves it with its outputs
+	@$(VENV)/bin/python -m labkit.course.notebooks $(or $(ARGS),notebooks/*.ipynb)
+
+.PHONY: student
+student: $(STAMP) ## copies of the notebooks without solutions and outputs, in runs/student/
+	@$(VENV)/bin/python -m labkit.course.notebooks --student runs/student notebooks/*.ipynb
+
 .PHONY: lint
 lint: $(STAMP) ## the style check
 	@$(VENV)/bin/ruff check . $(ARGS)

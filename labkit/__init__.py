@@ -20,14 +20,16 @@ _WHERE = {
     "data": ("CocoDataset", "Dataset", "Sample", "digits", "load_dataset", "shapes"),
     "detections": ("Detections",),
     "errors": ("LabkitError",),
-    "evaluation": ("Evaluation", "confusion_matrix", "evaluate", "evaluate_results"),
+    "evaluation": ("Evaluation", "compare", "confusion_matrix", "evaluate", "evaluate_results"),
+    "evaluation_page": ("write_evaluation_page",),
     "losses": ("LOSS_NAMES", "smooth_l1"),
     "matching": ("match", "sample"),
     "model": ("MaskRCNN",),
     "nms": ("batched_nms",),
     "roi": ("pyramid_roi_align", "roi_align", "roi_crop_and_resize", "roi_level", "roi_pool"),
-    "training": ("History", "TrainSettings", "fit_to_data", "load_model", "train"),
-}
+    "training": ("History", "Stage", "TrainSettings", "diagnose", "fit_to_data", "load_model",
+                 "recipe", "train"),
+}  # fmt: skip
 _MODULE_OF = {name: module for module, names in _WHERE.items() for name in names}
 _MODULES = (
     *("backbones", "datasets", "fpn", "heads", "images"),

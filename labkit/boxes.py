@@ -40,6 +40,22 @@ def iou(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
     return tf.math.divide_no_nan(shared, union)
 
 
+def giou(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
+    """Generalised IoU of each pair of boxes a [..., N, 4] and b [..., M, 4]: [..., N, M].
+
+    IoU minus the share of the smallest box around both that neither covers: from -1 to 1, and
+    below 0 for boxes apart, so that it still says how far. 0 where that box around is empty.
+    Source: Rezatofighi et al. 2019.
+    """
+    around = area(tf.concat([
+        tf.minimum(a[..., :, None, :2], b[..., None, :, :2]),
+        tf.maximum(a[..., :, None, 2:], b[..., None, :, 2:]),
+    ], axis=-1))  # fmt: skip
+    shared = intersection(a, b)
+    union = area(a)[..., :, None] + area(b)[..., None, :] - shared
+    return tf.math.divide_no_nan(shared, union) - tf.math.divide_no_nan(around - union, around)
+
+
 def _centres_and_sizes(boxes: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """(cy, cx) and (h, w) of boxes [..., 4], each [..., 2]."""
     size = boxes[..., 2:] - boxes[..., :2]

@@ -9,7 +9,8 @@ import argparse
 import os
 import sys
 
-from labkit.commands import detect, evaluate, info, inspect, parity, sources, train
+from labkit.commands import detect, doctor, evaluate, info, inspect, parity, report, train
+from labkit.commands.numbers import share, size_or_native, whole
 from labkit.config import PRESETS
 from labkit.errors import LabkitError
 from labkit.quiet import import_tensorflow
@@ -26,9 +27,11 @@ start here:
 TRAIN_EPILOG = """\
 examples:
   labkit train --data digits --run runs/digits --steps 800
+  labkit train --data my-photos/ --run runs/mine
   labkit train --annotations train.json --images train/ \\
                --val-annotations val.json --val-images val/ --run runs/nuclei
   labkit train --run runs/nuclei --resume    goes on after an interruption, with the same data
+  labkit train --data shapes --run runs/staged --stage heads:300 --stage all:600@0.0003
 
 --set changes any field of the model's Config or of TrainSettings; lists are written with commas:
   --set detections=300 --set anchor_sizes=8,16,32,64,128 --set augment.quarter_turns=true
@@ -47,6 +50,7 @@ detections.json: all objects as a COCO data set (images, annotations with scores
 EVALUATE_EPILOG = """\
 examples:
   labkit evaluate --weights runs/demo --data shapes
+  labkit evaluate --weights runs/mine --data my-photos/
   labkit evaluate --weights runs/nuclei --annotations val.json --images val/ --max-dets 500
   labkit evaluate --annotations val.json --results results.json --json
 
@@ -77,6 +81,16 @@ examples:
   labkit info              versions, devices, presets
   labkit info runs/demo    what a run was trained on, how far it came, how good it is
   labkit info --pretrained published weights: what they are, their terms, where they are kept
+"""
+
+
+DOCTOR_EPILOG = """\
+examples:
+  labkit doctor runs/mine
+  labkit doctor runs/mine --json
+
+Reads what the run wrote down of itself, also while it goes on, and names what is wrong, the numbers
+that say so, and what to do. The exit status is 0 if nothing is found, 1 if something is.
 """
 
 
@@ -135,7 +149,9 @@ def build_parser() -> argparse.ArgumentParser:
     add_train(subparsers)
     add_detect(subparsers)
     add_evaluate(subparsers)
+    report.add_options(add_command(subparsers, "report", report.run, report.HELP, report.EPILOG))
     add_inspect(subparsers)
+    add_doctor(subparsers)
     add_parity(subparsers)
     add_info(subparsers)
     subparsers.add_parser("demo", help="train a small model, evaluate it, show the result")
@@ -152,20 +168,28 @@ def add_command(subparsers, name: str, run, help: str, epilog: str):
 
 def add_train(subparsers) -> None:
     parser = add_command(subparsers, "train", train.run, "train a model", TRAIN_EPILOG)
-    data = parser.add_argument_group("data: one of the built-in ones, or yours")
+    data = parser.add_argument_group("data: yours, or one of the catalogue")
     data.add_argument(
         "--data",
-        choices=sources.DATA_NAMES,
-        help="built in: shapes are drawn, digits are handwritten",
+        metavar="PATH",
+        help="a folder or file of annotated pictures, in any format that `labkit inspect` knows; "
+        "its validation split is measured. Or a name: shapes (drawn), digits (handwritten), "
+        "nuclei, balloon, penn-fudan, coco, ... (downloaded to $LABKIT_DATA)",
     )
-    data.add_argument("--annotations", metavar="FILE", help="yours: a COCO json ...")
-    data.add_argument("--images", metavar="DIR", help="... and the folder of its pictures")
+    data.add_argument("--annotations", metavar="FILE", help="or the annotations ...")
+    data.add_argument("--images", metavar="DIR", help="... and the folder of their pictures")
     data.add_argument(
         "--val-annotations",
         metavar="FILE",
-        help="pictures to measure AP on while training: a COCO json ...",
+        help="pictures to measure AP on while training: their annotations ...",
     )
     data.add_argument("--val-images", metavar="DIR", help="... and their folder")
+    data.add_argument(
+        "--cache",
+        metavar="DIR",
+        help="keep decoded pictures there, uncompressed, where they are slow to read and do not "
+        "fit into memory, of which they may take 2 GiB",
+    )
     run = parser.add_argument_group("the run")
     run.add_argument(
         "--run",
@@ -179,6 +203,27 @@ def add_train(subparsers) -> None:
         help="go on from the run's last checkpoint, with the run's own settings",
     )
     run.add_argument("--steps", type=whole, metavar="N", help="training steps (batches) in all")
+    run.add_argument(
+        "--recipe",
+        metavar="NAME",
+        help="train in stages as others did: paper, food, cityscapes, coco-stuff, trash or "
+        "alternating (see labkit.training.recipes)",
+    )
+    run.add_argument(
+        "--stage",
+        action="append",
+        default=[],
+        metavar="WHAT:STEPS",
+        help="a stage of your own, e.g. heads:300 or all:10epochs@0.0003; may be repeated. WHAT is "
+        "heads, 5+, 4+, 3+, all, rpn, roi_heads or a regular expression over paths of weights",
+    )
+    run.add_argument(
+        "--log",
+        action="append",
+        default=[],
+        choices=("tensorboard", "wandb"),
+        help="tell another program about every step; may be repeated",
+    )
     run.add_argument("--batch-size", type=whole, metavar="N", help="pictures in a step")
     run.add_argument("--learning-rate", type=float, metavar="X", help="its highest value")
     run.add_argument(
@@ -274,9 +319,11 @@ def add_evaluate(subparsers) -> None:
     data.add_argument("--images", metavar="DIR", help="... and the folder of its pictures")
     data.add_argument(
         "--data",
-        choices=sources.DATA_NAMES,
-        help="or a built-in data set: 100 pictures that `labkit train` never shows",
+        metavar="PATH",
+        help="or a folder or file in any format (its validation split), or a name of the "
+        "catalogue: of shapes and digits, 100 pictures that `labkit train` never shows",
     )
+    data.add_argument("--split", metavar="NAME", help="another split of --data, e.g. test")
     data.add_argument(
         "--image-size",
         type=whole,
@@ -298,6 +345,7 @@ def add_evaluate(subparsers) -> None:
         help="leave out detections below this score (default: the model's, 0.05; "
         "a higher one lowers AP)",
     )
+    evaluate.add_measures(parser)
     parser.add_argument(
         "--save-results", metavar="FILE", help="keep the detections as a COCO json of results"
     )
@@ -313,8 +361,9 @@ def add_inspect(subparsers) -> None:
         INSPECT_EPILOG,
     )
     parser.add_argument(
-        "path", metavar="PATH", help="a COCO json, a folder of annotations, or shapes or digits"
+        "path", metavar="PATH", help="annotations or their folder, or a name of the catalogue"
     )
+    parser.add_argument("--split", metavar="NAME", help="which split (default: train)")
     parser.add_argument("--images", metavar="DIR", help="the folder of the pictures of a json")
     parser.add_argument(
         "--preset",
@@ -326,6 +375,14 @@ def add_inspect(subparsers) -> None:
         "--check", action="store_true", help="read every picture too, to find broken ones"
     )
     parser.add_argument("--out", metavar="DIR", help="folder for the pictures and description.json")
+    parser.add_argument("--json", action="store_true", help="print JSON and nothing else on stdout")
+
+
+def add_doctor(subparsers) -> None:
+    parser = add_command(
+        subparsers, "doctor", doctor.run, "say what is wrong with a run", DOCTOR_EPILOG
+    )
+    parser.add_argument("run", metavar="RUN", help="a run's folder")
     parser.add_argument("--json", action="store_true", help="print JSON and nothing else on stdout")
 
 
@@ -348,31 +405,6 @@ def add_info(subparsers) -> None:
         "--pretrained", action="store_true", help="list the published weights that can be had"
     )
     parser.add_argument("--json", action="store_true", help="print JSON and nothing else on stdout")
-
-
-def whole(text: str) -> int:
-    """A whole number of at least 1, for argparse."""
-    try:
-        if (number := int(text)) >= 1:
-            return number
-    except ValueError:
-        pass
-    raise argparse.ArgumentTypeError(f"'{text}' is not a whole number of at least 1")
-
-
-def size_or_native(text: str) -> int | str:
-    """A whole number, or the word native, for argparse."""
-    return text if text == "native" else whole(text)
-
-
-def share(text: str) -> float:
-    """A number between 0 and 1, for argparse."""
-    try:
-        if 0 <= (number := float(text)) <= 1:
-            return number
-    except ValueError:
-        pass
-    raise argparse.ArgumentTypeError(f"'{text}' is not a number between 0 and 1")
 
 
 if __name__ == "__main__":

@@ -23,17 +23,18 @@ class Config:
     # --- image: what the network sees ----------------------------------------------------
     image_min_side: int = 800  # the shorter side is resized to this ...
     image_max_side: int = 1333  # ... unless the longer one would pass this
-    resize: str = "shortest_edge"  # or "none": the network sees the image's own pixels
-    resize_filter: str = "antialias"  # or "bilinear": torchvision's, which skips pixels
+    resize: str = "shortest_edge"  # or "none", or "square": see labkit/resize.py
+    resize_filter: str = "antialias"  # or "bilinear", "black_border": see labkit/resize.py
     pad_multiple: int = 32  # the coarsest feature map's stride: images are padded to it
     image_mean: tuple[float, ...] = (123.68, 116.779, 103.939)  # RGB, 0..255
     image_std: tuple[float, ...] = (1.0, 1.0, 1.0)
 
     # --- backbone and pyramid ------------------------------------------------------------
-    backbone: str = "resnet50"  # or "tiny"
+    backbone: str = "resnet50"  # or "tiny"; with blocks (3, 4, 23, 3) it is ResNet-101
     backbone_channels: tuple[int, ...] = (256, 512, 1024, 2048)  # of C2..C5
     backbone_blocks: tuple[int, ...] = (3, 4, 6, 3)
     stem_channels: int = 64
+    stem_pool_padding: str = "both_sides"  # of the 3x3 max-pool; "far_side": TensorFlow's 'same'
     stride_in_1x1: bool = True  # where a bottleneck halves the map: its 1x1 (Keras) or its 3x3
     freeze_batch_norm: bool = True  # batches of two are too small for statistics
     batch_norm_momentum: float = 0.99
@@ -49,6 +50,7 @@ class Config:
 
     # --- region proposal network ---------------------------------------------------------
     rpn_convs: int = 1
+    rpn_channels: int = 0  # of these convolutions; 0: as many as the pyramid has
     rpn_positive_iou: float = 0.7
     rpn_negative_iou: float = 0.3
     rpn_samples: int = 256
@@ -56,7 +58,8 @@ class Config:
     rpn_box_std: tuple[float, ...] = (1.0, 1.0, 1.0, 1.0)
     rpn_nms_iou: float = 0.7
     rpn_min_size: float = 1e-3
-    proposals_before_nms_train: int = 2000  # a level
+    proposals_joint: bool = False  # all levels compete; False: each level has its own NMS
+    proposals_before_nms_train: int = 2000  # a level, or all levels together where joint
     proposals_train: int = 2000  # an image
     proposals_before_nms: int = 1000
     proposals: int = 1000
@@ -66,10 +69,13 @@ class Config:
     roi_samples: int = 512
     roi_positive_fraction: float = 0.25
     roi_box_std: tuple[float, ...] = (0.1, 0.1, 0.2, 0.2)
+    roi_op: str = "align"  # or what came before, "pool", or an approximation, "crop_and_resize"
+    # The next two are of "align" alone.
     roi_sampling_ratio: int = 2  # samples a bin along each axis; 0: as many as the bin has cells
     roi_aligned: bool = False  # True shifts by half a cell (Detectron2); False is torchvision's
     roi_canonical_size: float = 224.0  # a RoI of this size belongs to ...
     roi_canonical_level: int = 4  # ... this level
+    roi_level_rounding: str = "down"  # or "nearest": between two levels
     box_pool: int = 7
     mask_pool: int = 14
 
@@ -85,13 +91,18 @@ class Config:
     # --- losses --------------------------------------------------------------------------
     smooth_l1_beta: float = 1 / 9
     loss_weights: tuple[float, ...] = (1.0, 1.0, 1.0, 1.0, 1.0)  # in the order of LOSS_NAMES
+    class_weights: tuple[float, ...] = ()  # of background and each class in the class loss
+    class_focal: float = 0.0  # gamma of the focal class loss (Lin et al. 2017); 0: cross-entropy
 
     # --- detection -----------------------------------------------------------------------
+    inclusive_boxes: bool = False  # True: deltas and IoU of boxes that end *at* their last pixel
+    detection_rule: str = "every_class"  # or "top_class": a RoI is only what it most likely is
     box_passes: int = 1  # how often the box head refines a box, looking again at what it made
     score_threshold: float = 0.05
     nms_iou: float = 0.5
     detections: int = 100
-    mask_paste: str = "exact"  # or "integer": torchvision's, whose boxes are rounded to pixels
+    whole_pixel_boxes: bool = False  # True rounds boxes and drops those with nothing left
+    mask_paste: str = "exact"  # or "integer", "in_box": see `labkit.detections.Detections`
 
     # --- training batches ----------------------------------------------------------------
     max_instances: int = 100  # an image; what exceeds it is counted and reported
@@ -198,6 +209,10 @@ def _problems(c: Config):
         yield "'anchor_ratios' must have at least one value"
     if any(w < 0 for w in c.loss_weights):
         yield f"'loss_weights' must not be negative, got {c.loss_weights}"
+    if c.class_weights and (min(c.class_weights) < 0 or max(c.class_weights) == 0):
+        yield f"'class_weights' must not be negative, nor all of them 0, got {c.class_weights}"
+    if c.class_focal < 0:
+        yield f"'class_focal' must not be negative, got {c.class_focal}"
     if c.box_passes < 1:
         yield f"'box_passes' must be at least 1, got {c.box_passes}"
     if c.box_passes > 1 and not c.class_agnostic:
@@ -206,20 +221,29 @@ def _problems(c: Config):
         yield "'rpn_negative_iou' must not be above 'rpn_positive_iou'"
     if c.image_max_side < c.image_min_side:
         yield "'image_max_side' must not be below 'image_min_side'"
+    if c.resize == "square" and c.image_max_side % c.pad_multiple:
+        yield (
+            "'image_max_side' must be a multiple of 'pad_multiple' where 'resize' is square, got "
+            f"{c.image_max_side} and {c.pad_multiple}"
+        )
     if c.pad_multiple % 32:
         yield f"'pad_multiple' must be a multiple of 32, the stride of C5, got {c.pad_multiple}"
-    if c.mini_mask < 0 or c.roi_sampling_ratio < 0 or c.seed < 0:
-        yield "'mini_mask', 'roi_sampling_ratio' and 'seed' must not be negative"
+    if min(c.mini_mask, c.roi_sampling_ratio, c.seed, c.rpn_channels) < 0:
+        yield "'mini_mask', 'roi_sampling_ratio', 'seed', 'rpn_channels' must not be negative"
     for name in ("smooth_l1_beta", "rpn_min_size", "batch_norm_epsilon"):
         if getattr(c, name) < 0:  # a norm's 0: torchvision's COCO weights want that
             yield f"'{name}' must not be negative, got {getattr(c, name)}"
 
 
 CHOICES = {
-    "resize": ("shortest_edge", "none"),
-    "resize_filter": ("antialias", "bilinear"),
+    "resize": ("shortest_edge", "square", "none"),
+    "resize_filter": ("antialias", "bilinear", "black_border"),
     "backbone": ("resnet50", "tiny"),
-    "mask_paste": ("exact", "integer"),
+    "stem_pool_padding": ("both_sides", "far_side"),
+    "roi_op": ("align", "pool", "crop_and_resize"),
+    "roi_level_rounding": ("down", "nearest"),
+    "detection_rule": ("every_class", "top_class"),
+    "mask_paste": ("exact", "integer", "in_box"),
 }
 
 # Mask R-CNN (He et al. 2017) on a feature pyramid (Lin et al. 2017), with the paper's numbers.
@@ -237,6 +261,38 @@ _TORCHVISION_V1 = _R50_FPN.replace(
     mask_paste="integer",
 )
 
+# Matterport's (2017-2019, TensorFlow 1), so that its weights give its detections. The norms of its
+# heads are folded into the layers before them when a file is read: they were never trained.
+_MATTERPORT = _R50_FPN.replace(
+    image_max_side=1024,
+    resize="square",
+    resize_filter="black_border",
+    pad_multiple=64,
+    image_mean=(123.7, 116.8, 103.9),
+    backbone_blocks=(3, 4, 23, 3),
+    stem_pool_padding="far_side",
+    batch_norm_epsilon=1e-3,
+    anchor_ratios=(2.0, 1.0, 0.5),  # it counts width / height
+    anchor_rounding=False,
+    rpn_channels=512,
+    rpn_box_std=(0.1, 0.1, 0.2, 0.2),
+    rpn_min_size=0.0,
+    proposals_joint=True,
+    proposals_before_nms_train=6000,
+    proposals_before_nms=6000,
+    roi_samples=200,
+    roi_positive_fraction=0.33,
+    roi_op="crop_and_resize",
+    roi_level_rounding="nearest",
+    smooth_l1_beta=1.0,
+    inclusive_boxes=True,
+    detection_rule="top_class",
+    score_threshold=0.7,
+    nms_iou=0.3,
+    whole_pixel_boxes=True,
+    mask_paste="in_box",
+)
+
 PRESETS = {
     "r50_fpn": _R50_FPN,
     "torchvision_v1": _TORCHVISION_V1,
@@ -249,6 +305,7 @@ PRESETS = {
         box_dense=(1024,),
         heads_batch_norm=True,
     ),
+    "matterport": _MATTERPORT,
     # Made for two CPU cores: images of 128 to 256 px and a network of some two million parameters.
     # What differs from the paper, and why, is told in notebook 05's table of choices.
     "tiny": Config(

@@ -180,6 +180,13 @@ _ENTRIES = (
 #: All data sets by name.
 CATALOGUE = {entry.name: entry for entry in _ENTRIES}
 
+#: Those that are drawn, not fetched.
+GENERATED_NAMES = tuple(entry.name for entry in _ENTRIES if not entry.splits)
+# Pictures and seed for training, and others that training never shows. They are those of `labkit
+# demo`, so that a demo's model can be measured on its own unseen pictures again.
+GENERATED = {"train": {"count": 4000, "seed": 0}, "val": {"count": 100, "seed": 1_000_003}}
+GENERATED_SIZE = 128  # pixels
+
 
 def data_folder() -> Path:
     """Where data sets are kept: $LABKIT_DATA, or "data" in labkit's folder in the user's caches.
@@ -199,24 +206,27 @@ def find(name: str) -> Entry:
     """The entry of that name. Raises LabkitError, with names that resemble it, if there is none."""
     if name in CATALOGUE:
         return CATALOGUE[name]
+    raise LabkitError(f"datasets: there is no data set {name!r}; {hint(name)}")
+
+
+def hint(name: str) -> str:
+    """The end of a sentence about a name that is not in the catalogue."""
     near = difflib.get_close_matches(name, CATALOGUE, n=2, cutoff=0.4)
-    hint = f"did you mean {' or '.join(near)}?" if near else f"there are: {', '.join(CATALOGUE)}."
-    raise LabkitError(f"datasets: there is no data set {name!r}; {hint}")
+    return f"did you mean {' or '.join(near)}?" if near else f"there are: {', '.join(CATALOGUE)}."
 
 
-def load(name: str, split: str | None = None) -> Dataset:
+def load(name: str, split: str | None = None, *, size: int = GENERATED_SIZE) -> Dataset:
     """A data set by its name, fetched where it is not there yet.
 
-    split: "train" or "val"; by default the first that it has.
+    split: "train" or "val"; by default the first that it has. size: height and width in pixels of
+    the pictures that are drawn.
 
     Raises LabkitError: no such name or split, no network, or files that cannot be used; the
     sentence says what to put where by hand.
     """
     entry = find(name)
     if not entry.splits:  # drawn, not fetched
-        from labkit.commands.sources import GENERATED, GENERATED_SIZE, generated
-
-        return generated(name, _known_split(entry, split, list(GENERATED)), GENERATED_SIZE)
+        return _drawn(name, _known_split(entry, split, list(GENERATED)), size)
     split = _known_split(entry, split, list(entry.splits))
     folder, part = obtain(name), entry.splits[split]
     from labkit.data.load import load_dataset
@@ -226,6 +236,15 @@ def load(name: str, split: str | None = None) -> Dataset:
     if entry.pictures is not None:
         annotations = images / "annotations.json"
     return load_dataset(annotations, images=images, **part.options)
+
+
+def _drawn(name: str, split: str, size: int) -> Dataset:
+    """Those of "train" and "val" have no picture in common."""
+    from labkit import data
+
+    if name == "digits":  # its handwritten originals are split too, not only the seeds
+        return data.digits(size=size, split=split, **GENERATED[split])
+    return data.shapes(size=size, **GENERATED[split])
 
 
 def _known_split(entry: Entry, split: str | None, there: list[str]) -> str:

@@ -19,6 +19,7 @@ from labkit.evaluation import evaluate
 from labkit.model import MaskRCNN
 from labkit.report import write_report
 from labkit.training import TrainSettings, train
+from labkit.training.history import TABLES
 
 SHAPES_AUGMENT = Augment(quarter_turns=True)  # shapes have no up
 UNSEEN_SEED = 1_000_003  # of the pictures it is measured on
@@ -76,4 +77,5 @@ def _clear(out: Path) -> None:
     shutil.rmtree(out)
 
 
-OURS = {"run.json", "history.csv", "checkpoints", "model.weights.h5", "metrics.json", "figures"}
+OURS = {"run.json", *TABLES.values(), "checkpoints", "model.weights.h5", "metrics.json", "figures",
+        "broken.json", "seen.json"}  # fmt: skip

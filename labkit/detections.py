@@ -7,14 +7,26 @@ because 500 masks of a 12-megapixel photo would need 6 GB and most callers want 
 Nothing here imports matplotlib: a server that only writes results does without it.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
 from labkit.errors import LabkitError
-from labkit.masks import encode_rle, paste_masks
+from labkit.masks import encode_rle, paste_mask, paste_masks
 
 ROWS_PRINTED = 12  # the repr of a crowded picture stays on one screen
+
+UNUSED = "N/A"  # what the name of a class begins with that no picture ever showed
+
+
+def unused_slots(class_names: Sequence[str]) -> list[int]:
+    """Class ids of outputs that a network has and nothing was taught: "N/A 12", "N/A 26", ...
+
+    COCO's ids have ten gaps, and networks with an output for every id have ten without a meaning.
+    `MaskRCNN.detect` leaves out what they say.
+    """
+    return [i for i, name in enumerate(class_names, 1) if re.fullmatch(rf"{UNUSED} \d+", name)]
 
 
 class Detections:
@@ -28,8 +40,8 @@ class Detections:
         image_size: (height, width) of the picture in pixels.
         masks: bool [N, height, width], if they are pasted already; or
         mask_probs: float32 [N, m, m], the mask head's grid inside each box, pasted when needed.
-        paste: "exact" (samples at pixel centres) or "integer" (torchvision's way); see
-            `labkit.masks.paste_masks`.
+        paste: "exact" (samples at pixel centres) or "integer" (torchvision's way), see
+            `labkit.masks.paste_masks`; or "in_box" (Matterport's), for boxes of whole pixels.
         mask_threshold: a pixel belongs to the object from this probability on.
         image: uint8 [height, width, 3], only for the picture shown in a notebook.
         image_id: the data set's id of the picture, for `to_coco`.
@@ -187,12 +199,11 @@ class Detections:
             yield from self.masks
 
     def _pasted(self, which: slice) -> np.ndarray:
+        probs, boxes = self._probs[which], self.boxes[which]
+        if self.paste == "in_box":
+            return _paste_in_boxes(probs, boxes, *self.image_size, self.mask_threshold)
         return paste_masks(
-            self._probs[which],
-            self.boxes[which],
-            *self.image_size,
-            threshold=self.mask_threshold,
-            method=self.paste,
+            probs, boxes, *self.image_size, threshold=self.mask_threshold, method=self.paste
         )
 
     @property
@@ -378,6 +389,21 @@ class Detections:
         except ImportError:  # no matplotlib on this machine: the table is better than a traceback
             return plain
         return {**show(self.plot(), alt=self.describe()).mimebundle(), **plain}
+
+
+def _paste_in_boxes(probs, boxes, height: int, width: int, threshold: float) -> np.ndarray:
+    """Masks bool [N, height, width]; a mask all of whose cells are above the threshold is its box.
+
+    Source: skimage's resize, as Matterport calls it: zeros around the grid pull the pixels at the
+    border down, but no pixel below the least of the grid's cells.
+    """
+    masks = np.zeros((len(probs), height, width), bool)
+    for mask, prob, box in zip(masks, probs, boxes, strict=True):
+        window, top, left = paste_mask(prob, box, height, width)
+        y1, x1, y2, x2 = (int(v) for v in np.clip(box, 0, [height, width] * 2))
+        inside = window[y1 - top : y2 - top, x1 - left : x2 - left]
+        mask[y1:y2, x1:x2] = np.maximum(inside, prob.min()) >= threshold
+    return masks
 
 
 def _optional(array, shape: tuple[int, ...]) -> np.ndarray | None:

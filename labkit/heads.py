@@ -9,6 +9,7 @@ import tensorflow as tf
 from keras import layers
 
 from labkit import boxes as box_ops
+from labkit.inclusive import to_inclusive
 from labkit.layers import batch_norm, conv, small_normal
 from labkit.matching import match, pick, sample
 from labkit.roi import roi_align
@@ -91,6 +92,8 @@ def roi_targets(
     classes = tf.where(positive, pick(gt["classes"], matched), 0)
     start = _not_empty(rois)
     target = tf.where(positive[..., None], pick(gt["boxes"], matched), start)
+    # Nothing has no logarithm: a hundredth of a pixel is left of a box that ends where it begins.
+    target, start = (to_inclusive(boxes, config, thinnest=0.01) for boxes in (target, start))
     deltas = box_ops.encode(target, start, config.roi_box_std)
     return {"rois": rois, "classes": classes, "matches": matched, "deltas": deltas,
             "positive": positive, "sampled": rank > 0}  # fmt: skip

@@ -3,9 +3,9 @@
 import numpy as np
 import tensorflow as tf
 
-from labkit.detections import Detections
+from labkit.detections import Detections, unused_slots
 from labkit.images import read_image
-from labkit.resize import resize_image, resized_shape
+from labkit.resize import origins, resize_image, resized_shape
 
 
 def detect_images(model, images, score_threshold, nms_iou, max_detections, batch_size):
@@ -33,7 +33,6 @@ def _detect(model, pictures, score_threshold, nms_iou, max_detections) -> list[D
     c = model.config
     height, width = pictures[0].shape[:2]
     batch, sizes = batch_of(pictures, c)
-    rows, columns = sizes[0]
     result = _compiled(model)(
         tf.constant(batch), tf.constant(sizes),
         tf.constant(c.score_threshold if score_threshold is None else score_threshold, tf.float32),
@@ -41,36 +40,61 @@ def _detect(model, pictures, score_threshold, nms_iou, max_detections) -> list[D
         tf.constant(max_detections or c.detections, tf.int32),
     )  # fmt: skip
     result = {name: value.numpy() for name, value in result.items()}
-    back = np.float32([height / rows, width / columns] * 2)
-    return [
-        Detections(
-            boxes=result["boxes"][i, :n] * back,
-            scores=result["scores"][i, :n],
-            class_ids=result["classes"][i, :n],
-            mask_probs=result["masks"][i, :n],
+    place = (origins(batch.shape[1:3], sizes[0], c), sizes[0])
+    unused, found = unused_slots(model.class_names), []
+    for i, (n, p) in enumerate(zip(result["count"], result["rpn_count"], strict=True)):
+        boxes = in_picture(result["boxes"][i, :n], *place, (height, width), c)
+        classes = result["classes"][i, :n]
+        keep = ~np.isin(classes, unused)
+        if c.whole_pixel_boxes:
+            boxes = np.round(boxes)
+            keep &= (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
+        found.append(Detections(
+            boxes=boxes[keep],
+            scores=result["scores"][i, :n][keep],
+            class_ids=classes[keep],
+            mask_probs=result["masks"][i, :n][keep],
             paste=c.mask_paste,
             class_names=model.class_names,
             image_size=(height, width),
             image=pictures[i],
-            rpn_boxes=result["rpn_boxes"][i, :p] * back,
+            rpn_boxes=in_picture(result["rpn_boxes"][i, :p], *place, (height, width), c),
             rpn_scores=result["rpn_scores"][i, :p],
-        )
-        for i, (n, p) in enumerate(zip(result["count"], result["rpn_count"], strict=True))
-    ]
+        ))  # fmt: skip
+    return found
+
+
+def in_picture(boxes: np.ndarray, origin, size, shape, config) -> np.ndarray:
+    """Boxes [N, 4] of the padded batch in pixels of the picture, float32 [N, 4].
+
+    origin, size: where the resized picture lies in the batch, and its rows and columns there;
+    shape: those of the picture itself.
+    """
+    if not config.inclusive_boxes:
+        return (boxes - np.tile(origin, 2)) * np.tile(np.float32(shape) / size, 2)
+    # From the first pixel to the last here, to the first and the last there.
+    last = np.float32([0, 0, 1, 1])
+    factor = (np.float32(shape) - 1) / np.maximum(size - 1, 1)
+    return (boxes - last - np.tile(origin, 2)) * np.tile(factor, 2) + last
 
 
 def batch_of(pictures: list[np.ndarray], config) -> tuple[np.ndarray, np.ndarray]:
     """What the network is given: float32 [B, H, W, 3] and each picture's own size there, [B, 2].
 
     pictures: [h, w, 3] in 0..255, of any sizes. Each is resized by the config's rule; then all are
-    padded, at the bottom and on the right, to the largest and to a multiple of pad_multiple.
+    padded, at the bottom and on the right, to the largest and to a multiple of pad_multiple, or,
+    where the rule is "square", on all sides to a square of image_max_side.
     """
     shapes = [resized_shape(*p.shape[:2], config) for p in pictures]
-    height, width = (-(-max(sides) // config.pad_multiple) * config.pad_multiple
-                     for sides in zip(*shapes, strict=True))  # fmt: skip
-    batch = np.zeros((len(pictures), height, width, 3), np.float32)
+    canvas = [-(-max(sides) // config.pad_multiple) * config.pad_multiple
+              for sides in zip(*shapes, strict=True)]  # fmt: skip
+    if config.resize == "square":
+        canvas = [config.image_max_side] * 2
+    batch = np.zeros((len(pictures), *canvas, 3), np.float32)
     for place, picture, shape in zip(batch, pictures, shapes, strict=True):
-        place[: shape[0], : shape[1]] = resize_image(picture, *shape, config.resize_filter)
+        top, left = (int(n) for n in origins(canvas, np.array(shape), config))
+        seen = resize_image(picture, *shape, config.resize_filter)
+        place[top : top + shape[0], left : left + shape[1]] = seen
     return batch, np.float32(shapes)
 
 

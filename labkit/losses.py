@@ -51,10 +51,27 @@ def box_loss(
     return tf.math.divide_no_nan(total, tf.cast(samples, deltas.dtype))
 
 
-def class_loss(logits: tf.Tensor, labels: tf.Tensor, sampled: tf.Tensor) -> tf.Tensor:
-    """Mean cross-entropy of logits [B, K, 1 + N] against int labels [B, K] over sampled RoIs."""
+def class_loss(
+    logits: tf.Tensor, labels: tf.Tensor, sampled: tf.Tensor,
+    class_weights: tuple[float, ...] = (), focal: float = 0.0,
+) -> tf.Tensor:  # fmt: skip
+    """Mean cross-entropy of logits [B, K, 1 + N] against int labels [B, K] over sampled RoIs.
+
+    For long tails, where a few classes have nearly all the examples:
+    class_weights: w of background and of every class, 1 + N numbers. The mean becomes
+        sum(w_y CE) / sum(w_y), with y the label, as torch's CrossEntropyLoss(weight) has it.
+    focal: gamma of (1 - p_y)^gamma CE, where p_y is the probability of the label: what is known
+        already teaches little (Lin et al. 2017, eq. 4; there of every anchor). 0 is plain.
+    """
     entropy = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits)
-    return _masked_mean(entropy, tf.cast(sampled, logits.dtype))
+    if focal:
+        # 1 - p of p = 1 has an infinite slope where gamma is below 1: stay a hair above 0.
+        missing = tf.maximum(-tf.math.expm1(-entropy), 1e-6)
+        entropy = missing**focal * entropy
+    weights = tf.cast(sampled, logits.dtype)
+    if class_weights:
+        weights *= tf.gather(tf.constant(class_weights, logits.dtype), labels)
+    return _masked_mean(entropy, weights)
 
 
 def mask_loss(logits: tf.Tensor, targets: tf.Tensor, positive: tf.Tensor) -> tf.Tensor:

@@ -17,9 +17,13 @@ from labkit.config import Config
 from labkit.detections import Detections
 from labkit.errors import LabkitError
 from labkit.fpn import feature_pyramid
+from labkit.inclusive import from_inclusive, limit, to_inclusive
 from labkit.inference import detect_images
-from labkit.nms import grouped_nms_padded
-from labkit.roi import pyramid_roi_align
+from labkit.pooling import pool_rois
+from labkit.resize import origins
+from labkit.selection import select
+from labkit.trace import Trace, trace_image
+from labkit.vitals import VITALS, vital_signs
 
 LOSS_NAMES = losses.LOSS_NAMES
 
@@ -40,6 +44,11 @@ class MaskRCNN(keras.Model):
             raise LabkitError("labkit runs on TensorFlow: set KERAS_BACKEND=tensorflow.")
         self.config = config
         self.class_names = _checked_names(class_names)
+        if len(config.class_weights) not in (0, 1 + len(self.class_names)):
+            raise LabkitError(
+                f"Config: 'class_weights' has {len(config.class_weights)} values; give one for "
+                f"background and one for each of the {len(self.class_names)} classes."
+            )
         # Keras draws the seeds of its initialisers from Python's generator: seed it, then put it
         # back, so that the same config gives the same weights and nobody else's numbers change.
         state = random.getstate()
@@ -50,9 +59,12 @@ class MaskRCNN(keras.Model):
         self.box_head = heads.box_head(config, len(self.class_names))
         self.mask_head = heads.mask_head(config, len(self.class_names))
         random.setstate(state)
+        self.loss_weights = config.loss_weights  # a stage of training may have its own
+        self.steps_done = tf.Variable(0, trainable=False)  # numbers the random samples
         self.loss_trackers = [keras.metrics.Mean(name=n) for n in ("loss", *LOSS_NAMES)]
         # The last batch, kept so that a loss that breaks can be traced to its images.
         self.last_losses = tf.Variable(tf.zeros([len(LOSS_NAMES)]), trainable=False)
+        self.last_vitals = tf.Variable(tf.zeros([len(VITALS)]), trainable=False)
         self.last_image_ids = tf.Variable(tf.zeros([1], tf.int64), shape=[None], trainable=False)
         self.built = True
 
@@ -62,6 +74,8 @@ class MaskRCNN(keras.Model):
         """Images [B, H, W, 3] (0..255), whose padding lies beyond image_sizes [B, 2], as float32
         with the mean colour at 0 and its deviation at 1."""
         x = (tf.cast(images, tf.float32) - self.config.image_mean) / self.config.image_std
+        if self.config.resize == "square":  # black before normalisation, as in Matterport's
+            return x
         rows = tf.sequence_mask(tf.cast(image_sizes[:, 0], tf.int32), tf.shape(x)[1])
         columns = tf.sequence_mask(tf.cast(image_sizes[:, 1], tf.int32), tf.shape(x)[2])
         # Padding is zero *after* normalisation, as in torchvision: it looks like the mean colour.
@@ -70,7 +84,8 @@ class MaskRCNN(keras.Model):
     def features(self, images: tf.Tensor, image_sizes: tf.Tensor, training: bool = False):
         """P2..P6 of images [B, H, W, 3] (0..255), whose padding lies beyond image_sizes [B, 2]."""
         x = self.normalise(images, image_sizes)
-        return self.fpn(self.backbone(x, training=training), training=training)
+        maps = self.fpn(self.backbone(x, training=training), training=training)
+        return [_float32(m) for m in maps]
 
     def anchors(self, images: tf.Tensor, maps: list[tf.Tensor]) -> list[tf.Tensor]:
         """The anchors of each level, [A, 4] in pixels of the padded image."""
@@ -79,9 +94,20 @@ class MaskRCNN(keras.Model):
                                c.anchor_sizes, c.anchor_ratios, c.anchor_rounding,
                                c.anchor_offset)  # fmt: skip
 
+    def extents(self, images: tf.Tensor, image_sizes: tf.Tensor) -> tf.Tensor:
+        """float32 [B, 2]: the rows and columns within which proposals may lie.
+
+        The images' own, or all of the square in whose middle they are: Matterport cuts only
+        detections to the image.
+        """
+        if self.config.resize != "square":
+            return image_sizes
+        return tf.zeros_like(image_sizes) + tf.cast(tf.shape(images)[1:3], tf.float32)
+
     def rpn(self, maps: list[tf.Tensor], training: bool = False):
         """Objectness logits and deltas of each level, lists of [B, A] and [B, A, 4]."""
-        outputs = [rpn.flatten_level(*self.rpn_head(m, training=training)) for m in maps]
+        outputs = [rpn.flatten_level(*map(_float32, self.rpn_head(m, training=training)))
+                   for m in maps]  # fmt: skip
         return [o for o, _ in outputs], [d for _, d in outputs]
 
     def classify(self, maps: list[tf.Tensor], rois: tf.Tensor, real=None, training: bool = False):
@@ -92,6 +118,14 @@ class MaskRCNN(keras.Model):
         pooled = _merge(self.pool(maps, rois, self.config.box_pool))
         logits, deltas = self._apply_head(self.box_head, pooled, real, training)
         return _split(logits, rois), _split(deltas, rois)
+
+    def clip(self, boxes: tf.Tensor, images, image_sizes) -> tf.Tensor:
+        """Boxes [B, K, N, 4], inclusive where the config's are, cut to the images in the batch."""
+        c = self.config
+        canvas = tf.cast(tf.shape(images)[1:3], tf.float32)
+        origin = tf.tile(origins(canvas, image_sizes, c), [1, 2])[:, None, None]
+        height, width = tf.split(limit(image_sizes, c)[:, None, None], 2, axis=-1)
+        return box_ops.clip(boxes - origin, height[..., 0], width[..., 0]) + origin
 
     def segment(
         self, maps: list[tf.Tensor], rois: tf.Tensor, classes, real=None, training: bool = False
@@ -126,30 +160,29 @@ class MaskRCNN(keras.Model):
         maps = self.features(images, image_sizes)
         anchors = self.anchors(images, maps)
         objectness, deltas = self.rpn(maps)
-        proposals = rpn.propose(objectness, deltas, anchors, image_sizes, c, training=False)
-        height, width = image_sizes[:, 0, None, None], image_sizes[:, 1, None, None]
-        refined = proposals["boxes"][:, :, None]
+        extents = self.extents(images, image_sizes)
+        proposals = rpn.propose(objectness, deltas, anchors, extents, c, training=False)
+        refined = to_inclusive(proposals["boxes"], c)[:, :, None]
         for _ in range(c.box_passes):
             rois = refined[:, :, 0]
-            logits, box_deltas = self.classify(maps[:4], rois)
+            logits, box_deltas = self.classify(maps[:4], from_inclusive(rois, c))
             refined = box_ops.decode(box_deltas, rois[:, :, None], c.roi_box_std)
-            refined = box_ops.clip(refined, height, width)
+            refined = self.clip(refined, images, image_sizes)
         probabilities = tf.nn.softmax(logits)
-        scores = probabilities[..., 1:]
-        real = tf.sequence_mask(proposals["count"], tf.shape(scores)[1])[..., None]
-        scores = tf.where(real & box_ops.large_enough(refined, 1e-2), scores, -1.0)
-        boxes, scores, classes, count = grouped_nms_padded(
-            refined, scores, nms_iou, detections, score_threshold
+        real = tf.sequence_mask(proposals["count"], tf.shape(probabilities)[1])
+        boxes, scores, classes, count = select(
+            refined, probabilities, real, c, score_threshold, nms_iou, detections
         )
         # The mask head is the dearest part: let it see the detections, not their padding.
         # One at least: TensorFlow's CPU convolution gives no RoIs the wrong number of channels.
         most = tf.maximum(tf.reduce_max(count), 1)
-        boxes, scores, classes = boxes[:, :most], scores[:, :most], classes[:, :most] + 1
+        boxes, scores, classes = boxes[:, :most], scores[:, :most], classes[:, :most]
         masks = tf.sigmoid(self.segment(maps[:4], boxes, classes))
         return {
             "boxes": boxes, "scores": scores, "classes": classes, "masks": masks, "count": count,
             "maps": maps, "anchors": anchors, "objectness": objectness, "deltas": deltas,
-            "proposals": proposals, "class_probabilities": probabilities, "refined": refined,
+            "proposals": proposals, "class_probabilities": probabilities,
+            "refined": from_inclusive(refined, c),
         }  # fmt: skip
 
     def detect(self, images, *, score_threshold: float | None = None,
@@ -163,6 +196,14 @@ class MaskRCNN(keras.Model):
         a list gives a list. Raises LabkitError naming an image that cannot be read.
         """
         return detect_images(self, images, score_threshold, nms_iou, max_detections, batch_size)
+
+    def trace(self, image, targets=None, step: int = 0) -> Trace:
+        """Everything computed for one image, from features to masks: a `labkit.trace.Trace`.
+
+        targets: a `Sample` of the same image; then also what training would teach, with the
+        losses of every RoI (`trace.lesson`). step: numbers the random samples, as in training.
+        """
+        return trace_image(self, image, targets, step)
 
     @classmethod
     def from_pretrained(cls, source, class_names=None, config=None, verbose=True) -> "MaskRCNN":
@@ -198,14 +239,16 @@ class MaskRCNN(keras.Model):
 
         # Proposals are input to the heads, not a path for their gradient.
         fixed = [[tf.stop_gradient(x) for x in xs] for xs in (objectness, deltas)]
-        proposals = rpn.propose(*fixed, anchors, batch["sizes"], c, training=True)
+        extents = self.extents(batch["images"], batch["sizes"])
+        proposals = rpn.propose(*fixed, anchors, extents, c, training=True)
         shape = [shape[0], tf.shape(boxes)[1] + tf.shape(proposals["boxes"])[1]]
         rois = heads.roi_targets(proposals["boxes"], proposals["count"], batch,
                                  self.priority(shape, step, 1), c)  # fmt: skip
         logits, roi_deltas = self.classify(maps[:4], rois["rois"], rois["sampled"], training)
         own_deltas = tf.gather(roi_deltas, self._output_of(rois["classes"]), axis=2, batch_dims=2)
         samples = tf.reduce_sum(tf.cast(rois["sampled"], tf.int32))
-        result["class"] = losses.class_loss(logits, rois["classes"], rois["sampled"])
+        result["class"] = losses.class_loss(logits, rois["classes"], rois["sampled"],
+                                            c.class_weights, c.class_focal)  # fmt: skip
         result["box"] = losses.box_loss(own_deltas, rois["deltas"], rois["positive"], samples,
                                         c.smooth_l1_beta)  # fmt: skip
 
@@ -227,8 +270,12 @@ class MaskRCNN(keras.Model):
 
     def losses_of(self, batch, step=0, training: bool = True) -> tf.Tensor:
         """The five losses of a batch, float32 [5] in the order of LOSS_NAMES, not yet weighted."""
-        result = self.trace_losses(batch, step, training)["losses"]
-        return tf.stack([result[name] for name in LOSS_NAMES])
+        return self._stacked(self.trace_losses(batch, step, training)["losses"])
+
+    def _stacked(self, result: dict[str, tf.Tensor]) -> tf.Tensor:
+        """The losses in their order; one of weight 0 is a number, and costs no gradient."""
+        weighted = zip(LOSS_NAMES, self.loss_weights, strict=True)
+        return tf.stack([result[n] if w else tf.stop_gradient(result[n]) for n, w in weighted])
 
     def priority(self, shape, step, use: int) -> tf.Tensor:
         """The random numbers that decide which anchors and RoIs are sampled at a training step.
@@ -252,17 +299,24 @@ class MaskRCNN(keras.Model):
         return self.loss_trackers
 
     def train_step(self, batch):
-        with tf.GradientTape() as tape:
-            values = self.losses_of(batch, self.optimizer.iterations)
-            total = tf.reduce_sum(values * self.config.loss_weights)
-            scaled = self.optimizer.scale_loss(total)
         variables = self.trainable_variables
-        self.optimizer.apply(tape.gradient(scaled, variables), variables)
+        # A tape that watches all it meets would also record what is frozen.
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch([variable.value for variable in variables])
+            trace = self.trace_losses(batch, self.steps_done)
+            values = self._stacked(trace["losses"])
+            total = tf.reduce_sum(values * self.loss_weights)
+            scaled = self.optimizer.scale_loss(total)
+        gradients = tape.gradient(scaled, variables)
+        scale = self.optimizer.scale_loss(tf.ones([]))
+        self.optimizer.apply(gradients, variables)
+        self.steps_done.assign_add(1)
+        self.last_vitals.assign(vital_signs(trace, batch, gradients, scale))
         return self._record(batch, values, total)
 
     def test_step(self, batch):
         values = self.losses_of(batch, training=False)
-        return self._record(batch, values, tf.reduce_sum(values * self.config.loss_weights))
+        return self._record(batch, values, tf.reduce_sum(values * self.loss_weights))
 
     def _record(self, batch, values, total):
         self.last_losses.assign(values)
@@ -299,25 +353,27 @@ class MaskRCNN(keras.Model):
         object would shift them. Without a batch norm it is simpler to compute them all.
         """
         if not (training and self.config.heads_batch_norm and real is not None):
-            return tf.nest.flatten(head(pooled, training=training))
+            return [_float32(x) for x in tf.nest.flatten(head(pooled, training=training))]
         places = tf.where(tf.reshape(real, [-1]))
         outputs = tf.nest.flatten(head(tf.gather_nd(pooled, places), training=True))
+        outputs = [_float32(x) for x in outputs]
         rows = tf.shape(pooled, tf.int64)[:1]
         return [tf.scatter_nd(places, x, tf.concat([rows, tf.shape(x, tf.int64)[1:]], 0))
                 for x in outputs]  # fmt: skip
 
     def pool(self, maps, rois, size: int) -> tf.Tensor:
-        c = self.config
-        return pyramid_roi_align(
-            maps[:4], rois, size, c.strides[:4], c.roi_sampling_ratio, c.roi_aligned,
-            c.roi_canonical_size, c.roi_canonical_level,
-        )  # fmt: skip
+        return pool_rois(maps[:4], rois, size, self.config)
 
 
 def _height_width(x: tf.Tensor):
     """(H, W) of [B, H, W, C]: numbers where they are known, so that anchors become constants."""
     dynamic = tf.shape(x)
     return tuple(x.shape[i] if x.shape[i] is not None else dynamic[i] for i in (1, 2))
+
+
+def _float32(x: tf.Tensor) -> tf.Tensor:
+    """Out of mixed precision: boxes, softmax and losses want all their digits."""
+    return tf.cast(x, tf.float32)
 
 
 def _merge(x: tf.Tensor) -> tf.Tensor:

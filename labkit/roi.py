@@ -2,7 +2,7 @@
 
 `roi_align` is exact: equal to torchvision's and Detectron2's operator in value and gradient.
 `roi_pool` is its coarse ancestor (Fast R-CNN), `roi_crop_and_resize` the popular approximation
-(one bilinear sample a bin); the course compares the three. `pyramid_roi_align` sends every RoI to
+(one bilinear sample a bin); the course compares the three. Those named `pyramid_` send every RoI to
 the pyramid level that fits its size.
 """
 
@@ -35,15 +35,18 @@ def roi_align(
 def pyramid_roi_align(
     features: list[tf.Tensor], boxes: tf.Tensor, output: int, strides,
     sampling_ratio: int = 2, aligned: bool = False,
-    canonical_size: float = 224.0, canonical_level: int = 4,
+    canonical_size: float = 224.0, canonical_level: int = 4, level: tf.Tensor | None = None,
 ) -> tf.Tensor:  # fmt: skip
     """RoIAlign of each RoI on the level of its size: float32 [B, K, output, output, C].
 
     features: P2, P3, ... [B, H, W, C] each, with `strides` pixels a cell. boxes: [B, K, 4].
+    level: int32 [B, K], the map that each RoI is cut from; by default `roi_level`'s.
     """
     batch, number = tf.shape(boxes)[0], tf.shape(boxes)[1]
     flat = tf.reshape(boxes, [-1, 4])
-    level = roi_level(flat, len(features), canonical_size, canonical_level)
+    if level is None:
+        level = roi_level(flat, len(features), canonical_size, canonical_level)
+    level = tf.reshape(level, [-1])
     image_index = tf.repeat(tf.range(batch), number)
     scales = [1.0 / s for s in strides]
     pooled = _align_on_levels(features, flat, image_index, level, output, scales,
@@ -52,18 +55,23 @@ def pyramid_roi_align(
 
 
 def roi_level(
-    boxes: tf.Tensor, levels: int, canonical_size: float = 224.0, canonical_level: int = 4
-) -> tf.Tensor:
+    boxes: tf.Tensor, levels: int, canonical_size: float = 224.0, canonical_level: int = 4,
+    rounding: str = "down",
+) -> tf.Tensor:  # fmt: skip
     """The pyramid level of boxes [..., 4], int32 [...]; 0 is P2, levels - 1 the last.
 
     level = floor(k0 + log2(sqrt(w h) / 224)): half the size, one level finer. The 1e-6 keeps a box
-    of exactly 112 px from falling a level lower by rounding.
+    of exactly 112 px from falling a level lower by rounding. rounding: "nearest" takes the level
+    that is nearer, so that 160 px already belong where 224 do (Matterport).
     Source: FPN (Lin et al. 2017), eq. 1; the epsilon is torchvision's.
     """
     height, width = boxes[..., 2] - boxes[..., 0], boxes[..., 3] - boxes[..., 1]
     size = tf.sqrt(tf.maximum(height * width, 0.0))
     octave = tf.math.log(size / canonical_size) / tf.math.log(2.0)  # -inf for an empty box
-    level = tf.floor(canonical_level + octave + 1e-6)
+    if rounding == "nearest":
+        level = canonical_level + tf.round(octave)
+    else:
+        level = tf.floor(canonical_level + octave + 1e-6)
     return tf.cast(tf.clip_by_value(level, 2.0, levels + 1.0), tf.int32) - 2
 
 
@@ -190,7 +198,7 @@ def roi_pool(
     to whole cells once more, which moves features by up to a cell: the misalignment that RoIAlign
     removes. An empty bin is 0. Source: Fast R-CNN (Girshick 2015); torchvision.
     """
-    height, width = tf.shape(features)[1], tf.shape(features)[2]
+    height, width, channels = (tf.shape(features)[i] for i in (1, 2, 3))
     scaled = boxes * scale
     rounded = tf.sign(scaled) * tf.floor(tf.abs(scaled) + 0.5)
     start, end = rounded[:, :2], rounded[:, 2:]
@@ -203,18 +211,33 @@ def roi_pool(
         cell = tf.range(length, dtype=tf.float32)
         return (cell >= low[..., None]) & (cell < high[..., None])
 
-    def one_roi(arguments):
-        rows, columns, image = arguments
-        x = tf.where(rows[:, :, None, None], features[image][None], x_min)  # [P, H, W, C]
-        x = tf.reduce_max(x, axis=1)  # [P, W, C]
-        x = tf.where(columns[None, :, :, None], x[:, None], x_min)  # [P, P, W, C]
-        return tf.reduce_max(x, axis=2)
-
-    x_min = features.dtype.min
     rows, columns = members(0, height), members(1, width)
+    # Of a RoI's cells only the winners are looked up in the end: a gather, whose gradient goes to
+    # them alone, and which remembers K maps of indices and not K times all the cells compared.
+    extent = tf.stack([height, width])
+    first = tf.clip_by_value(tf.cast(start, tf.int32), 0, extent - 1)
+    last = tf.clip_by_value(tf.cast(start + size, tf.int32), first + 1, extent)
+
+    def winners(arguments):
+        rows, columns, first, last, image = arguments
+        (top, left), (bottom, right) = tf.unstack(first), tf.unstack(last)
+        x = features[image, top:bottom, left:right]
+        x = tf.where(rows[:, top:bottom, None, None], x[None], x.dtype.min)  # [P, h, w, C]
+        row = tf.argmax(x, axis=1, output_type=tf.int32)  # [P, w, C]
+        x = tf.reduce_max(x, axis=1)
+        x = tf.where(columns[None, :, left:right, None], x[:, None], x.dtype.min)  # [P, P, w, C]
+        column = tf.argmax(x, axis=2, output_type=tf.int32)  # [P, P, C]
+        row = tf.gather(tf.transpose(row, [0, 2, 1]), tf.transpose(column, [0, 2, 1]), axis=2,
+                        batch_dims=2)  # fmt: skip
+        cell = ((image * height + top + tf.transpose(row, [0, 2, 1])) * width) + left + column
+        return cell * channels + tf.range(channels)
+
     # Said beforehand, the shape is known even if there is no RoI.
-    one_pooled = tf.TensorSpec([output, output, features.shape[-1]], features.dtype)
-    pooled = tf.map_fn(one_roi, (rows, columns, image_index), fn_output_signature=one_pooled)
+    indices = tf.TensorSpec([output, output, features.shape[-1]], tf.int32)
+    image_index = tf.cast(image_index, tf.int32)
+    index = tf.map_fn(winners, (rows, columns, first, last, image_index),
+                      fn_output_signature=indices)  # fmt: skip
+    pooled = tf.gather(tf.reshape(features, [-1]), index)
     empty = ~tf.reduce_any(rows, 2)[:, :, None] | ~tf.reduce_any(columns, 2)[:, None, :]
     return tf.where(empty[..., None], 0.0, pooled)
 
@@ -230,3 +253,41 @@ def roi_crop_and_resize(
     extent = tf.cast(tf.stack([image_shape[0], image_shape[1]] * 2), tf.float32) - 1.0
     normal = (boxes - tf.constant([0.0, 0.0, 1.0, 1.0])) / extent
     return tf.image.crop_and_resize(features, normal, image_index, [output, output])
+
+
+# --- these two on a pyramid -------------------------------------------------------------
+
+
+def pyramid_roi_pool(
+    features: list[tf.Tensor], boxes: tf.Tensor, output: int, strides, level: tf.Tensor
+) -> tf.Tensor:
+    """RoIPool of boxes [B, K, 4] on features[level], level int32 [B, K]: [B, K, output, output, C].
+
+    features and strides as in `pyramid_roi_align`.
+    """
+    def on_level(i, boxes, image):
+        return roi_pool(features[i], boxes, image, output, 1.0 / strides[i])
+
+    return _level_by_level(on_level, features, boxes, output, level)
+
+
+def pyramid_crop_and_resize(
+    features: list[tf.Tensor], boxes: tf.Tensor, output: int, image_shape, level: tf.Tensor
+) -> tf.Tensor:
+    """The approximation on a pyramid; arguments as `pyramid_roi_pool` and `roi_crop_and_resize`."""
+    def on_level(i, boxes, image):
+        return roi_crop_and_resize(features[i], boxes, image, output, image_shape)
+
+    return _level_by_level(on_level, features, boxes, output, level)
+
+
+def _level_by_level(pool, features, boxes, output: int, level: tf.Tensor) -> tf.Tensor:
+    """Each level's RoIs pooled together by pool(level, boxes, image_index), then put in order."""
+    batch, number = tf.shape(boxes)[0], tf.shape(boxes)[1]
+    flat, level = tf.reshape(boxes, [-1, 4]), tf.reshape(level, [-1])
+    image_index = tf.repeat(tf.range(batch), number)
+    members = [tf.where(level == i)[:, 0] for i in range(len(features))]
+    pooled = [pool(i, tf.gather(flat, m), tf.gather(image_index, m)) for i, m in enumerate(members)]
+    order = tf.math.invert_permutation(tf.concat(members, axis=0))
+    pooled = tf.gather(tf.concat(pooled, axis=0), order)
+    return tf.reshape(pooled, [batch, number, output, output, features[0].shape[-1]])

@@ -8,6 +8,7 @@ import tensorflow as tf
 from keras import layers
 
 from labkit import boxes as box_ops
+from labkit.inclusive import from_inclusive, limit, to_inclusive
 from labkit.layers import conv, small_normal
 from labkit.losses import box_loss, objectness_loss
 from labkit.matching import BACKGROUND, match, pick, sample
@@ -18,7 +19,8 @@ def rpn_head(config) -> keras.Model:
     """One small network for all levels: a map to objectness [H, W, A] and deltas [H, W, 4 A]."""
     x = features = keras.Input((None, None, config.fpn_channels))
     for i in range(config.rpn_convs):
-        x = conv(config.fpn_channels, 3, init=small_normal(), name=f"conv{i}")(x)
+        channels = config.rpn_channels or config.fpn_channels
+        x = conv(channels, 3, init=small_normal(), name=f"conv{i}")(x)
         x = layers.ReLU()(x)
     anchors = config.anchors_per_cell
     objectness = conv(anchors, 1, init=small_normal(), name="objectness")(x)
@@ -38,22 +40,31 @@ def propose(
 ) -> dict[str, tf.Tensor]:  # fmt: skip
     """The boxes worth a second look: top-k a level, decode, clip, drop tiny, NMS a level, top-n.
 
+    Where config.proposals_joint, all levels are as one: large and small objects then compete.
+
     logits, deltas: of each level, [B, A] and [B, A, 4]; anchors: of each level, [A, 4].
     image_sizes: [B, 2], the part of the padded image that is image.
-    Returns boxes [B, P, 4], scores [B, P] (probabilities), level int32 [B, P], count int32 [B], and
-    what NMS was given, `candidates` [B, K, 4] and `candidate_scores` [B, K], for those who watch.
+    Returns boxes [B, P, 4], scores [B, P] (probabilities), level int32 [B, P] (0 where joint),
+    count int32 [B]; and for those who watch, of the K boxes that were near: `candidate_anchors`,
+    `decoded` and, clipped, `candidates` [B, K, 4], `candidate_scores` [B, K] (-1 for tiny ones),
+    `candidate_level` [K].
     """
     before = config.proposals_before_nms_train if training else config.proposals_before_nms
     most = config.proposals_train if training else config.proposals
-    boxes, scores, level_of = [], [], []
+    if config.proposals_joint:
+        logits, deltas = [tf.concat(logits, 1)], [tf.concat(deltas, 1)]
+        anchors = [tf.concat(anchors, 0)]
+    starts, boxes, scores, level_of = [], [], [], []
     for level, (logit, delta, anchor) in enumerate(zip(logits, deltas, anchors, strict=True)):
         top, index = tf.math.top_k(logit, tf.minimum(before, tf.shape(logit)[1]))
         delta = tf.gather(delta, index, batch_dims=1)
-        boxes.append(box_ops.decode(delta, tf.gather(anchor, index), config.rpn_box_std))
+        starts.append(tf.gather(anchor, index))
+        start = to_inclusive(starts[-1], config)
+        boxes.append(box_ops.decode(delta, start, config.rpn_box_std))
         scores.append(tf.sigmoid(top))
         level_of.append(tf.fill([tf.shape(top)[1]], level))
-    boxes, scores, level_of = tf.concat(boxes, 1), tf.concat(scores, 1), tf.concat(level_of, 0)
-    boxes = box_ops.clip(boxes, image_sizes[:, :1], image_sizes[:, 1:])
+    decoded, scores, level_of = tf.concat(boxes, 1), tf.concat(scores, 1), tf.concat(level_of, 0)
+    boxes = box_ops.clip(decoded, *tf.split(limit(image_sizes, config), 2, axis=1))
     scores = tf.where(box_ops.large_enough(boxes, config.rpn_min_size), scores, -1.0)
     # A level is a group of its own: an anchor of P2 does not suppress one of P5.
     own_level = tf.one_hot(level_of, len(logits), on_value=True, off_value=False)
@@ -61,8 +72,10 @@ def propose(
     kept, kept_scores, level, count = grouped_nms_padded(
         boxes[:, :, None], grouped, config.rpn_nms_iou, most, score_threshold=-0.5
     )
-    return {"boxes": kept, "scores": kept_scores, "level": level, "count": count,
-            "candidates": boxes, "candidate_scores": scores}  # fmt: skip
+    return {"boxes": from_inclusive(kept, config), "scores": kept_scores, "level": level,
+            "count": count, "candidate_anchors": tf.concat(starts, 1),
+            "decoded": from_inclusive(decoded, config), "candidates": from_inclusive(boxes, config),
+            "candidate_scores": scores, "candidate_level": level_of}  # fmt: skip
 
 
 def rpn_targets(

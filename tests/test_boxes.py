@@ -81,6 +81,58 @@ def test_iou_of_boxes_without_area_is_zero():
     assert not np.any(box_ops.iou(boxes, tf.constant([[0.0, 0, 10, 10]])))
 
 
+@pytest.mark.parametrize("b, want", [
+    ([0, 0, 4, 4], 1.0),  # the same box
+    ([0, 2, 4, 6], 8 / 24),  # half shared: around both is nothing that neither covers
+    ([0, 4, 4, 8], 0.0),  # side by side: no overlap, no gap
+    ([0, 8, 4, 12], -16 / 48),  # a gap as large as each of them
+    ([4, 4, 8, 8], -32 / 64),  # corner to corner: half of the square around both is empty
+    ([1, 1, 3, 3], 4 / 16),  # inside: the box around both is the larger of them
+])  # fmt: skip
+def test_giou_by_hand(b, want):
+    a, b = tf.constant([[0.0, 0, 4, 4]]), tf.constant([b], tf.float32)
+    np.testing.assert_allclose(box_ops.giou(a, b), [[want]], rtol=1e-6)
+
+
+@given(lattice_boxes(6), lattice_boxes(5))
+def test_giou_is_symmetric_bounded_and_never_above_iou(a, b):
+    got = box_ops.giou(tf.constant(a), tf.constant(b)).numpy()
+    assert got.shape == (len(a), len(b))
+    assert np.all((got >= -1) & (got <= 1))
+    np.testing.assert_array_equal(got.T, box_ops.giou(tf.constant(b), tf.constant(a)))
+    assert np.all(got <= box_ops.iou(tf.constant(a), tf.constant(b)).numpy())
+    own = np.diagonal(box_ops.giou(tf.constant(a), tf.constant(a)))
+    np.testing.assert_array_equal(own, (box_ops.area(tf.constant(a)).numpy() > 0).astype("f4"))
+
+
+@given(lattice_boxes(1, min_count=1, min_size=1), st.integers(50, 500), st.integers(1, 500))
+def test_giou_falls_with_the_distance_where_iou_is_silent(box, gap, further):
+    near, far = (tf.constant(box + np.float32([0, d, 0, d])) for d in (gap, gap + further))
+    a = tf.constant(box)
+    assert box_ops.iou(a, near) == box_ops.iou(a, far) == 0
+    assert box_ops.giou(a, far) < box_ops.giou(a, near) < 0
+
+
+def test_giou_broadcasts_over_a_batch_and_over_nothing():
+    rng = np.random.default_rng(1)
+    corner = rng.uniform(0, 40, (3, 9, 2))
+    boxes = np.concatenate([corner, corner + rng.uniform(1, 30, (3, 9, 2))], -1).astype("f4")
+    batch = box_ops.giou(tf.constant(boxes[0, :4]), tf.constant(boxes)).numpy()
+    assert batch.shape == (3, 4, 9)
+    for i in range(3):
+        one = box_ops.giou(tf.constant(boxes[0, :4]), tf.constant(boxes[i]))
+        np.testing.assert_array_equal(batch[i], one)
+    assert box_ops.giou(tf.zeros([0, 4]), tf.constant(boxes[0])).shape == (0, 9)
+
+
+def test_giou_of_boxes_without_area():
+    point, line = [[5.0, 5, 5, 5]], [[5.0, 0, 5, 10]]
+    assert box_ops.giou(tf.constant(point), tf.constant(point)) == 0
+    assert box_ops.giou(tf.constant(line), tf.constant(line)) == 0
+    # two points apart: nothing is covered of the box around them
+    assert box_ops.giou(tf.constant(point), tf.constant([[7.0, 8, 7, 8]])) == -1
+
+
 @given(lattice_boxes(8, min_size=1), lattice_boxes(8, min_size=1), st.sampled_from(STD))
 def test_decode_inverts_encode(boxes, anchors, std):
     count = min(len(boxes), len(anchors))

@@ -76,7 +76,8 @@ FRACTIONS = (
     "roi_positive_fraction score_threshold nms_iou anchor_offset batch_norm_momentum"
 ).split()
 NOT_NEGATIVE = (
-    "mini_mask roi_sampling_ratio seed smooth_l1_beta rpn_min_size batch_norm_epsilon"
+    "mini_mask roi_sampling_ratio seed rpn_channels smooth_l1_beta rpn_min_size "
+    "batch_norm_epsilon"
 ).split()
 ITEMS_ABOVE_ZERO = (
     "image_std anchor_sizes anchor_ratios rpn_box_std roi_box_std backbone_channels "
@@ -109,6 +110,8 @@ def test_values_that_contradict_each_other_are_refused():
         Config().replace(rpn_negative_iou=0.8, rpn_positive_iou=0.7)
     with pytest.raises(LabkitError, match="image_max_side"):
         Config().replace(image_min_side=800, image_max_side=600)
+    with pytest.raises(LabkitError, match="multiple of 'pad_multiple' where 'resize' is square"):
+        Config.preset("matterport", image_max_side=1000)
 
 
 def test_whole_numbers_serve_as_floats():

@@ -117,6 +117,25 @@ def test_one_at_a_time_gives_the_same_masks():
         assert three(masks=None, mask_probs=probs, paste=name).masks.any()
 
 
+def test_a_mask_in_its_box_never_leaves_it_and_may_fill_it():
+    """Zeros around a grid pull the outermost pixels down, but not below the least of its cells."""
+    half = np.tile(np.linspace(0, 1, 28), (28, 1))
+    probs = np.stack([np.full((28, 28), 0.6), half, np.zeros((28, 28))])
+    boxes = [[2, 3, 38, 59], [20, 30, 40, 50], [0, 0, 5, 5]]
+    found = {name: three(boxes=boxes, masks=None, mask_probs=probs, paste=name, scores=[3, 2, 1])
+             for name in ("exact", "in_box")}  # fmt: skip
+    filled, ramp, nothing = found["in_box"].masks
+    assert filled.sum() == 36 * 56 == filled[2:38, 3:59].sum()
+    assert found["exact"].masks[0].sum() < 36 * 56
+    np.testing.assert_array_equal(ramp, found["exact"].masks[1])  # elsewhere the two are one
+    assert not nothing.any()
+
+
+def test_slots_without_a_meaning_are_known_by_their_names():
+    names = ["person", "N/A 2", "N/A", "the N/A 4", "N/A 26"]
+    assert module.unused_slots(names) == [2, 5]
+
+
 def test_coco_entries():
     found = three()
     first = found.to_coco()[0]

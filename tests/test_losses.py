@@ -84,3 +84,58 @@ def test_only_what_is_sampled_counts():
 
 def test_the_names_are_in_the_agreed_order():
     assert LOSS_NAMES == ("objectness", "rpn_box", "class", "box", "mask")
+
+
+# --- long tails -------------------------------------------------------------------------
+
+# p of the label: 1/2, 3/4 and 1/4.
+TWO_CLASSES = tf.math.log(tf.constant([[[0.5, 0.5], [0.75, 0.25], [0.75, 0.25]]]))
+LABELS = tf.constant([[0, 0, 1]])
+ALL = tf.ones([1, 3], tf.bool)
+
+
+def test_class_weights_weigh_the_mean():
+    entropy = -np.log([0.5, 0.75, 0.25])
+    got = class_loss(TWO_CLASSES, LABELS, ALL, class_weights=(1.0, 4.0))
+    np.testing.assert_allclose(got, (entropy[0] + entropy[1] + 4 * entropy[2]) / 6, rtol=1e-6)
+    alike = class_loss(TWO_CLASSES, LABELS, ALL, class_weights=(3.0, 3.0))
+    np.testing.assert_allclose(alike, entropy.mean(), rtol=1e-6)
+
+
+def test_a_class_of_weight_0_teaches_nothing():
+    got = class_loss(TWO_CLASSES, LABELS, ALL, class_weights=(0.0, 1.0))
+    np.testing.assert_allclose(got, -np.log(0.25), rtol=1e-6)
+    assert class_loss(TWO_CLASSES, 0 * LABELS, ALL, class_weights=(0.0, 1.0)) == 0.0
+
+
+@pytest.mark.parametrize("gamma", [0.5, 1.0, 2.0])
+def test_focal_loss_by_its_formula(gamma):
+    p = np.array([0.5, 0.75, 0.25])
+    got = class_loss(TWO_CLASSES, LABELS, ALL, focal=gamma)
+    np.testing.assert_allclose(got, np.mean((1 - p) ** gamma * -np.log(p)), rtol=1e-5)
+
+
+def test_focal_loss_of_gamma_0_is_cross_entropy():
+    plain, focal = (class_loss(TWO_CLASSES, LABELS, ALL, focal=g) for g in (0.0, 1e-7))
+    np.testing.assert_allclose(focal, plain, rtol=1e-5)
+
+
+@pytest.mark.parametrize("options", [{"class_weights": (1.0, 0.5, 3.0)}, {"focal": 2.0},
+                                     {"focal": 0.5, "class_weights": (0.2, 1.0, 1.0)}])  # fmt: skip
+def test_gradients_for_long_tails_equal_finite_differences(options):
+    logits = tf.constant(np.random.default_rng(0).normal(size=(1, 4, 3)), tf.float64)
+    labels, sampled = tf.constant([[0, 1, 2, 2]]), tf.constant([[True, True, True, False]])
+    exact, numeric = tf.test.compute_gradient(
+        lambda x: class_loss(x, labels, sampled, **options), [logits], delta=1e-5
+    )
+    np.testing.assert_allclose(exact[0], numeric[0], atol=1e-8)  # delta squared is 1e-10
+
+
+def test_focal_loss_of_what_is_certain_is_finite():
+    """p = 1 to the last digit, and p so small that its logarithm is -1e4."""
+    logits = tf.constant([[[1e4, 0.0], [0.0, 1e4]]])
+    with tf.GradientTape() as tape:
+        tape.watch(logits)
+        loss = class_loss(logits, tf.constant([[0, 0]]), tf.ones([1, 2], tf.bool), focal=0.5)
+    assert np.isfinite(loss) and np.all(np.isfinite(tape.gradient(loss, logits)))
+    np.testing.assert_allclose(loss, 1e4 / 2, rtol=1e-5)

@@ -1,4 +1,4 @@
-"""ResNet-50 (He et al. 2015) to C2..C5, in the two variants whose weights are published.
+"""ResNet (He et al. 2015), of 50 layers or more, to C2..C5, in all variants that have weights.
 
 `stride_in_1x1=True` halves a map in a bottleneck's first 1x1 convolution, as the paper, Caffe and
 `keras.applications` do; False in its 3x3, as torchvision does. Names follow torchvision's
@@ -14,14 +14,19 @@ from labkit.layers import batch_norm, conv, downsample
 
 
 def resnet50(config) -> keras.Model:
-    """Images [B, H, W, 3] to C2..C5, of 256, 512, 1024 and 2048 channels."""
+    """Images [B, H, W, 3] to C2..C5, of 256, 512, 1024 and 2048 channels.
+
+    config.backbone_blocks (3, 4, 6, 3) is ResNet-50, (3, 4, 23, 3) ResNet-101.
+    """
     frozen = config.freeze_batch_norm
     x = images = keras.Input((None, None, 3))
     x = downsample(x, config.stem_channels, 7, bias=False, name="conv1")
     x = layers.ReLU()(batch_norm(config, "bn1", frozen=frozen)(x))
-    # After a ReLU nothing is negative, so padding with zeros cannot change a maximum.
-    x = layers.ZeroPadding2D(1, name="pool1_pad")(x)
-    x = layers.MaxPooling2D(3, 2, name="pool1")(x)
+    if config.stem_pool_padding == "far_side":
+        x = layers.MaxPooling2D(3, 2, "same", name="pool1")(x)
+    else:  # after a ReLU nothing is negative, so padding with zeros cannot change a maximum
+        x = layers.ZeroPadding2D(1, name="pool1_pad")(x)
+        x = layers.MaxPooling2D(3, 2, name="pool1")(x)
     maps = []
     stages = zip(config.backbone_channels, config.backbone_blocks, strict=True)
     for stage, (channels, blocks) in enumerate(stages, start=1):

@@ -3,8 +3,9 @@
 import json
 from pathlib import Path
 
-from labkit.commands.sources import DATA_NAMES, GENERATED_SIZE, generated
+from labkit.commands.sources import is_drawn, named
 from labkit.config import Config
+from labkit.datasets import CATALOGUE
 from labkit.errors import LabkitError
 from labkit.quiet import import_tensorflow, only_json_on_stdout
 
@@ -25,14 +26,14 @@ def run(args) -> int:
 
 
 def opened(args):
-    """The data set that PATH names: a built-in one, or what lies there, in any known format."""
-    if args.path in DATA_NAMES and not Path(args.path).exists():
-        if args.images:
-            raise LabkitError(f"--images goes with your own annotations; {args.path} is built in.")
-        return generated(args.path, "val", GENERATED_SIZE)
+    """The data set that PATH names: what lies there, in any known format, or the catalogue's."""
+    if not args.images:
+        return named(args.path, "val" if is_drawn(args.path) else "train", split=args.split)
+    if not Path(args.path).exists() and args.path in CATALOGUE:
+        raise LabkitError(f"--images goes with your own annotations; {args.path} has its own.")
     from labkit.data.load import load_dataset
 
-    return load_dataset(args.path, images=args.images)
+    return load_dataset(args.path, images=args.images, split=args.split)
 
 
 def write_report(dataset, description, out: Path) -> list[Path]:

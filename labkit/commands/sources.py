@@ -1,64 +1,110 @@
-"""Where a command's pictures come from: a built-in data set, a COCO json, or files and folders."""
+"""Where a command's pictures come from: the catalogue, anything on disk, or a json and a folder."""
 
 from pathlib import Path
 
-from labkit.errors import LabkitError
-
-DATA_NAMES = ("shapes", "digits")
-# The generated data: pictures and seed for training, and others that training never shows. They are
-# those of `labkit demo`, so that a demo's model can be measured on its own unseen pictures again.
-GENERATED = {"train": {"count": 4000, "seed": 0}, "val": {"count": 100, "seed": 1_000_003}}
-GENERATED_SIZE = 128  # pixels
-IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".gif"}
+from labkit import datasets
+from labkit.errors import LabkitError, MissingFileError
 
 
 def chosen_data(choice: dict, part: str):
-    """The data set that options name: built in by "data", or a COCO json with its pictures.
+    """The data set that options name: by "data", or by "annotations" and "images".
 
     part: "train" or "val". Raises LabkitError unless exactly one is named, and whole.
     """
     name, annotations, images = (choice.get(k) for k in ("data", "annotations", "images"))
     if name and (annotations or images):
-        raise LabkitError("give either --data NAME or --annotations FILE --images DIR, not both.")
+        raise LabkitError(
+            "give either --data PATH or --annotations FILE --images DIR, not both."
+        )
+    if choice.get("split") and not name:
+        raise LabkitError("--split goes with --data: annotations that are named have no choice.")
     if name:
-        return generated(name, part, choice.get("image_size") or GENERATED_SIZE)
+        return named(name, part, size=choice.get("image_size"), split=choice.get("split"))
     if not annotations and not images:
         raise LabkitError(
-            "say on which data: --data shapes, --data digits, or --annotations FILE --images DIR."
+            "say on which data: --data PATH, --data shapes (or another name of the catalogue), or "
+            "--annotations FILE --images DIR."
         )
-    return coco(annotations, images, "--annotations", "--images")
+    return pair(annotations, images, "--annotations", "--images")
 
 
-def generated(name: str, part: str, size: int):
-    """A built-in data set; those of "train" and "val" have no picture in common."""
-    from labkit import data
+def validation_data(choice: dict):
+    """What --data has to measure a model on while it trains; None where it is all of one piece."""
+    name = choice["data"]
+    if Path(name).exists():
+        from labkit.data.load import validation_split
 
-    if name == "digits":  # its handwritten originals are split too, not only the seeds
-        return data.digits(size=size, split=part, **GENERATED[part])
-    return data.shapes(size=size, **GENERATED[part])
+        split = validation_split(name)
+        return None if split is None else named(name, "val", split=split)
+    entry = _in_catalogue(name)
+    return None if entry.splits and "val" not in entry.splits else chosen_data(choice, "val")
 
 
-def coco(annotations: str | None, images: str | None, *options: str):
-    """A CocoDataset; options are what the two are called, for the error when one is missing."""
+def is_drawn(name: str | None) -> bool:
+    """Whether --data names one of the data sets that labkit draws: what lies there goes first."""
+    return name in datasets.GENERATED_NAMES and not Path(name).exists()
+
+
+def named(name: str, part: str, *, size: int | None = None, split: str | None = None):
+    """The data set at a path, or else the catalogue's of that name.
+
+    part: "train" or "val", where there is a choice; split: which, by its own name. size: of drawn
+    pictures.
+
+    Raises LabkitError if there is neither such a path nor such a name, or no such part.
+    """
+    if not Path(name).exists():
+        entry = _in_catalogue(name)
+        if split is None and (not entry.splits or part in entry.splits):
+            split = part
+        return datasets.load(name, split, size=size or datasets.GENERATED_SIZE)
+    from labkit.data.load import load_dataset, splits, validation_split
+
+    if part == "val" and split is None and (there := splits(name)):
+        split = validation_split(name)
+        if split is None:  # measuring on the training pictures would flatter
+            raise LabkitError(
+                f"{name} has the splits {', '.join(there)}, of which none is for validation; "
+                "choose with --split."
+            )
+    return load_dataset(name, split=split)
+
+
+def _in_catalogue(name: str) -> datasets.Entry:
+    if name not in datasets.CATALOGUE:
+        raise MissingFileError(
+            f"{name}: there is no such file or folder, and no data set of that name; "
+            f"{datasets.hint(name)}"
+        )
+    return datasets.CATALOGUE[name]
+
+
+def pair(annotations: str | None, images: str | None, *options: str):
+    """Annotations with the folder of their pictures, in any format.
+
+    options: what the two are called, for the error when one is missing.
+    """
     if not annotations or not images:
         missing, given = options if not annotations else options[::-1]
         raise LabkitError(f"{given} needs {missing} beside it: the json and its pictures.")
-    from labkit.data import CocoDataset
+    from labkit.data import load_dataset
 
-    return CocoDataset(annotations, images)
+    return load_dataset(annotations, images=images)
 
 
 def image_files(sources: list[str]) -> list[Path]:
     """The pictures named, and those in the folders named, in order. Raises LabkitError if none."""
-    files = []
+    from labkit.data import files
+
+    found = []
     for source in map(Path, sources):
         if source.is_dir():
-            files += sorted(p for p in source.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
+            found += files.image_files(source)
         elif source.exists():
-            files.append(source)
+            found.append(source)
         else:
             raise LabkitError(f"{source}: there is no such file or folder.")
-    if not files:
-        kinds = " ".join(sorted(IMAGE_SUFFIXES))
+    if not found:
+        kinds = " ".join(sorted(files.IMAGE_SUFFIXES))
         raise LabkitError(f"{', '.join(sources)}: no pictures there; these count: {kinds}.")
-    return files
+    return found

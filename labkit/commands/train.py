@@ -7,7 +7,7 @@ import os
 import time
 from pathlib import Path
 
-from labkit.commands.sources import chosen_data, coco
+from labkit.commands.sources import chosen_data, is_drawn, pair, validation_data
 from labkit.config import Config
 from labkit.errors import LabkitError
 from labkit.quiet import import_tensorflow
@@ -29,6 +29,7 @@ def run(args) -> int:
     from labkit.model import MaskRCNN
 
     config, settings = chosen_settings(args, dataset, run_dir if going_on else None)
+    settings = settings.planned(len(dataset))
     if validation is not None and not settings.validate_every:
         # three times on the way; the fourth is at the end
         settings = settings.replace(validate_every=settings.steps // 4 + 1)
@@ -43,8 +44,9 @@ def run(args) -> int:
 
     begin = time.monotonic()
     history = training.train(
-        model, dataset, run_dir, settings, validation=validation, resume=args.resume,
+        model, dataset, run_dir, settings, validation=validation, resume=args.resume, log=args.log,
         callbacks=[keras.callbacks.LambdaCallback(on_train_begin=remember_data)],
+        cache=choice.get("cache"),
     )  # fmt: skip
     report_run(model, history, validation, run_dir, time.monotonic() - begin)
     return 0
@@ -65,11 +67,15 @@ def data_options(args, run_dir: Path, going_on: bool) -> dict:
     """The options that say which data; a resumed run remembers its own."""
     remembered = run_dir / DATA_FILE
     files = ("annotations", "images", "val_annotations", "val_images")
+    cache = {"cache": os.path.abspath(args.cache)} if args.cache else {}
     if going_on and remembered.exists() and not (args.data or any(getattr(args, f) for f in files)):
-        return json.loads(remembered.read_text(encoding="utf-8"))
-    choice = {f: os.path.abspath(path) for f in files if (path := getattr(args, f))}
+        return json.loads(remembered.read_text(encoding="utf-8")) | cache
+    choice = {f: os.path.abspath(path) for f in files if (path := getattr(args, f))} | cache
     size = args.image_size if isinstance(args.image_size, int) else None
-    return choice | {"data": args.data, "image_size": size}
+    data = args.data
+    if data and os.path.exists(data):  # resumed from another folder, it is still the same
+        data = os.path.abspath(data)
+    return choice | {"data": data, "image_size": size}
 
 
 def training_data(choice: dict):
@@ -82,10 +88,10 @@ def training_data(choice: dict):
                 "--val-annotations and --val-images go with --annotations; --data brings its own "
                 "validation pictures."
             )
-        return dataset, chosen_data(choice, "val")
+        return dataset, validation_data(choice)
     if not annotations and not images:
         return dataset, None
-    return dataset, coco(annotations, images, "--val-annotations", "--val-images")
+    return dataset, pair(annotations, images, "--val-annotations", "--val-images")
 
 
 def chosen_settings(args, dataset, stored: Path | None):
@@ -96,13 +102,13 @@ def chosen_settings(args, dataset, stored: Path | None):
     if stored:
         record = read_run(stored)
         config = Config.from_dict(record["config"])
-        return changed_settings(config, TrainSettings.from_dict(record["settings"]), args)
+        return asked_for(config, TrainSettings.from_dict(record["settings"]), args)
     preset = args.preset or DEFAULT_PRESET
     config, settings = Config.preset(preset), TrainSettings.preset(preset)
     if args.backbone_weights == "none":  # a frozen norm needs statistics that somebody has taken
         config = config.replace(freeze_batch_norm=False)
     config, settings = changed_settings(config, settings, args)  # the image size decides on the fit
-    if args.data:  # the presets were made on these
+    if is_drawn(args.data):  # the presets were made on these
         config = config.replace(max_instances=dataset.max_instances)
         # A mirrored 2 is no 2; a shape has no up and no left.
         symmetric = args.data == "shapes"
@@ -112,7 +118,29 @@ def chosen_settings(args, dataset, stored: Path | None):
         config, settings, notes = fit_to_data(config, settings, dataset)
         for note in notes:
             print(note)
-    return changed_settings(config, settings, args)  # and what was asked for has the last word
+    return asked_for(config, settings, args)
+
+
+def asked_for(config: Config, settings, args):
+    """Both with what the options say; a recipe comes between, and options have the last word."""
+    config, settings = changed_settings(config, settings, args)
+    return changed_settings(config, staged(settings, args), args)
+
+
+def staged(settings, args):
+    """Settings with the stages that --recipe or --stage ask for."""
+    from labkit.training import recipe
+    from labkit.training.stages import parse_stage
+
+    if args.recipe and args.stage:
+        raise LabkitError("--recipe and --stage: give one of them; a recipe is a list of stages.")
+    if args.recipe:
+        return recipe(args.recipe, settings, args.steps)
+    if args.stage:
+        settings = settings.replace(stages=tuple(map(parse_stage, args.stage)))
+    if settings.stages and args.steps:
+        raise LabkitError("--steps: the stages say how many; leave it out.")
+    return settings
 
 
 def changed_settings(config: Config, settings, args):
@@ -128,7 +156,7 @@ def changed_settings(config: Config, settings, args):
     elif args.image_size:
         longest = config.image_max_side * args.image_size // config.image_min_side
         for_config |= {"image_min_side": args.image_size, "image_max_side": longest}
-        if args.data:  # square pictures; for others the data decide
+        if is_drawn(args.data):  # square pictures; for others the data decide
             for_settings["canvas"] = (-(-args.image_size // 32) * 32,) * 2
     if args.crop:
         for_settings["canvas"] = (args.crop, args.crop)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from labkit.data.colour import recolour
-from labkit.data.dataset import Sample
+from labkit.data.dataset import Cutouts, Sample
 from labkit.errors import LabkitError
 from labkit.masks import mini_mask
 from labkit.resize import resize_image
@@ -74,12 +74,13 @@ class Example:
 
     @classmethod
     def of(cls, sample: Sample) -> "Example":
-        keep = np.flatnonzero(~sample.crowd)
-        boxes = np.round(sample.boxes[keep]).astype(int)
-        patches = [sample.masks[i, y1:y2, x1:x2].copy()
-                   for i, (y1, x1, y2, x2) in zip(keep, boxes, strict=True)]  # fmt: skip
-        return cls(sample.image, boxes, sample.class_ids[keep], patches, sample.image_id,
-                   int(sample.crowd.sum()))  # fmt: skip
+        return cls.of_cutouts(Cutouts.of(sample))
+
+    @classmethod
+    def of_cutouts(cls, cut: Cutouts) -> "Example":
+        keep = np.flatnonzero(~cut.crowd)
+        return cls(cut.image, cut.boxes[keep], cut.class_ids[keep], [cut.patches[i] for i in keep],
+                   cut.image_id, int(cut.crowd.sum()))  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -137,15 +138,18 @@ def choose_view(shape, resized, canvas, augment: Augment, rng: np.random.Generat
                 contrast, saturation, hue)  # fmt: skip
 
 
-def render(example: Example, view: View, mini: int):
+def render(example: Example, view: View, mini: int, resize_filter: str = "antialias"):
     """What the network gets through a view, before padding.
 
     Returns image uint8 [h, w, 3], boxes float32 [n, 4], class_ids int32 [n], masks uint8 (0, 255),
     and how many instances of the window vanished because less than a pixel of them is left.
-    masks: [n, mini, mini], or [n, h, w] where mini is 0.
+    masks: [n, mini, mini], or [n, h, w] where mini is 0. resize_filter: as in `resize_image`, and
+    as detection will resize its images.
     """
     image = example.image[view.top : view.bottom, view.left : view.right]
-    image = resize_image(image, view.height, view.width)
+    image = resize_image(image, view.height, view.width, resize_filter)
+    if image.dtype != np.uint8:  # "bilinear" has parts of a value, a batch has not
+        image = np.rint(image).astype(np.uint8)
     if view.gain != 1.0 or view.shift != 0.0:
         image = np.clip(image * view.gain + view.shift, 0, 255).astype(np.uint8)
     image = recolour(image, view.contrast, view.saturation, view.hue)

@@ -27,7 +27,7 @@ from labkit.errors import LabkitError
 
 FORMAT = "examples 1"  # part of the fingerprint: another layout of the files is another cache
 # What a data set notes while it is read; it does not decide what a sample is.
-_NOTES = {"problems", "_said", "_left_out_late"}
+_NOTES = {"problems", "_said", "_known_labels", "_left_out_late"}
 
 
 class ExampleCache:

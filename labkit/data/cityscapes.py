@@ -26,8 +26,8 @@ from labkit.data.files import (
     subfolders,
     whole,
 )
-from labkit.data.label_maps import read_label_map, separate
-from labkit.data.pictures import Instances, PictureDataset
+from labkit.data.label_maps import MapInstances, read_label_map, values_in
+from labkit.data.pictures import PictureDataset
 from labkit.errors import LabkitError, MissingFileError
 
 #: The classes that the benchmark evaluates as instances, and their official ids.
@@ -107,17 +107,17 @@ class CityscapesDataset(PictureDataset):
         self._pictures.append(found)
         self._sources.append(source)
 
-    def instances(self, index: int) -> Instances:
+    def instances(self, index: int) -> MapInstances:
         source = self._sources[index]
         ids = read_label_map(source) if source.suffix == ".png" else self._drawn(index)
         values, class_ids, crowd = [], [], []
-        for value in np.unique(ids).tolist():
+        for value in values_in(ids):
             number = value if value < 1000 else value // 1000
             if number in self.category_ids:
                 values.append(value)
                 class_ids.append(self.category_ids.index(number) + 1)
                 crowd.append(value < 1000)  # a class id alone: nobody told the instances apart
-        return Instances(separate(ids, values), class_ids, [f"id {v}" for v in values], crowd)
+        return MapInstances(ids, values, class_ids, [f"id {v}" for v in values], crowd)
 
     # ---- polygons --------------------------------------------------------------------------------
 

@@ -10,13 +10,13 @@ from __future__ import annotations
 import os
 import warnings
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from labkit.data.dataset import Dataset, Sample, make_sample
+from labkit.data.dataset import Cutouts, Dataset, Labels, Sample, make_sample
 from labkit.data.files import (
     Unusable,
     is_number,
@@ -165,15 +165,15 @@ class CocoDataset(Dataset):
     def instance_limit(self, index: int) -> int:
         return len(self._annotations[index])
 
-    def box_sizes(self, index: int) -> np.ndarray:
-        info = self._images[index]
-        boxes = [
-            segmentation_box(annotation["segmentation"], info["height"], info["width"])
-            for annotation in self._annotations[index]
-            if not annotation.get("iscrowd", 0)
-        ]
-        boxes = np.array(boxes, np.float32).reshape(-1, 4)
-        return boxes[:, 2:] - boxes[:, :2]
+    def labels(self, index: int) -> Labels:
+        info, annotations = self._images[index], self._annotations[index]
+        boxes = [segmentation_box(a["segmentation"], info["height"], info["width"])
+                 for a in annotations]  # fmt: skip
+        return Labels(
+            np.array([self._class_of[a["category_id"]] for a in annotations], np.int32),
+            np.array([a.get("iscrowd", 0) for a in annotations], bool),
+            np.array(boxes, np.float32).reshape(-1, 4),
+        )
 
     def read(self, index: int) -> Sample:
         """The sample at `index`.
@@ -184,25 +184,38 @@ class CocoDataset(Dataset):
         """
         info = self._images[index]
         image = self._read_picture(info)
-        size = (info["height"], info["width"])
-        annotations = self._annotations[index]
-        masks = np.zeros((len(annotations), *size), bool)
+        masks = np.zeros((len(self._annotations[index]), info["height"], info["width"]), bool)
         kept = []
-        for position, annotation in enumerate(annotations):
-            mask = decode_segmentation(annotation["segmentation"], *size)
+        for annotation, mask in self._painted(index):
+            masks[len(kept)] = mask
+            kept.append(annotation)
+        return make_sample(image, masks[: len(kept)], self._class_ids(kept), crowd=_crowd(kept),
+                           image_id=info["id"], name=info["file_name"])  # fmt: skip
+
+    def cutouts(self, index: int) -> Cutouts:
+        info = self._images[index]
+        boxes, patches, kept = [], [], []
+        for annotation, mask in self._painted(index):
+            y1, x1, y2, x2 = box = boxes_from_masks(mask[None])[0].astype(int)
+            boxes.append(box)
+            patches.append(mask[y1:y2, x1:x2].copy())  # a view would keep all of the mask
+            kept.append(annotation)
+        return Cutouts(self._read_picture(info), np.array(boxes, int).reshape(-1, 4), patches,
+                       np.array(self._class_ids(kept), np.int32), np.array(_crowd(kept), bool),
+                       info["id"])  # fmt: skip
+
+    def _painted(self, index: int) -> Iterator[tuple[dict[str, Any], np.ndarray]]:
+        """Each annotation of a picture with its mask, one at a time; those without a pixel not."""
+        info = self._images[index]
+        for position, annotation in enumerate(self._annotations[index]):
+            mask = decode_segmentation(annotation["segmentation"], info["height"], info["width"])
             if mask.any():
-                masks[len(kept)] = mask
-                kept.append(annotation)
+                yield annotation, mask
             else:
                 self._leave_out_late(index, position)
-        return make_sample(
-            image,
-            masks[: len(kept)],
-            [self._class_of[annotation["category_id"]] for annotation in kept],
-            crowd=[bool(annotation.get("iscrowd", 0)) for annotation in kept],
-            image_id=info["id"],
-            name=info["file_name"],
-        )
+
+    def _class_ids(self, annotations: Iterable[dict[str, Any]]) -> list[int]:
+        return [self._class_of[annotation["category_id"]] for annotation in annotations]
 
     def _read_picture(self, info: dict[str, Any]) -> np.ndarray:
         path = path_inside(self.folder, info["file_name"])
@@ -344,6 +357,10 @@ def read_categories(entries: list[Any], label: str) -> tuple[tuple[int, ...], tu
         raise LabkitError(f'{label}: "categories" is empty; name at least one class.')
     ordered = tuple(sorted(names))
     return ordered, tuple(names[category_id] for category_id in ordered)
+
+
+def _crowd(annotations: Iterable[dict[str, Any]]) -> list[bool]:
+    return [bool(annotation.get("iscrowd", 0)) for annotation in annotations]
 
 
 def _check_bbox(bbox: Any, height: int, width: int) -> None:

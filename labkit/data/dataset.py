@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from PIL import Image
 
-from labkit.errors import LabkitError
-from labkit.masks import boxes_from_masks, encode_rle, segmentation_box
+from labkit.errors import LabkitError, printable
+from labkit.masks import boxes_from_masks, encode_rle
 
 if TYPE_CHECKING:
     from labkit.config import Config
@@ -54,6 +54,30 @@ class Sample:
     def __repr__(self) -> str:
         height, width = self.image.shape[:2]
         return f"Sample({self.name!r}, {height} x {width}, {len(self)} instances)"
+
+
+class Cutouts(NamedTuple):
+    """A sample whose masks are cut to their boxes: what training keeps of one.
+
+    200 whole masks of 1024 x 1024 pixels are 200 MB; cut out, they are a few.
+
+    image uint8 `[H, W, 3]`; boxes int `[N, 4]`, whole pixels; patches: N arrays bool `[h, w]`, the
+    mask inside each box; class_ids int32 `[N]`; crowd bool `[N]`; image_id.
+    """
+
+    image: np.ndarray
+    boxes: np.ndarray
+    patches: list[np.ndarray]
+    class_ids: np.ndarray
+    crowd: np.ndarray
+    image_id: int
+
+    @classmethod
+    def of(cls, sample: Sample) -> Cutouts:
+        boxes = np.round(sample.boxes).astype(int)
+        patches = [m[y1:y2, x1:x2].copy()
+                   for m, (y1, x1, y2, x2) in zip(sample.masks, boxes, strict=True)]  # fmt: skip
+        return cls(sample.image, boxes, patches, sample.class_ids, sample.crowd, sample.image_id)
 
 
 class Labels(NamedTuple):
@@ -121,6 +145,13 @@ class Dataset(ABC):
     def image_info(self, index: int) -> dict[str, Any]:
         """`{"id", "file_name", "height", "width"}` of a picture, without reading its pixels."""
 
+    def cutouts(self, index: int) -> Cutouts:
+        """The sample at `index` with its masks cut to their boxes.
+
+        Overridden where the data can be read so without painting all masks whole first.
+        """
+        return Cutouts.of(self.read(index))
+
     # ---- a sequence --------------------------------------------------------------------------
 
     def __getitem__(self, index: int | slice) -> Any:
@@ -133,7 +164,8 @@ class Dataset(ABC):
         return (self.read(index) for index in range(len(self)))
 
     def __repr__(self) -> str:
-        names = ", ".join(self.class_names[:6]) + (", …" if len(self.class_names) > 6 else "")
+        names = ", ".join(map(printable, self.class_names[:6]))
+        names += ", …" if len(self.class_names) > 6 else ""
         return (
             f"{type(self).__name__}({len(self)} images, {len(self.class_names)} classes: {names})"
         )
@@ -155,15 +187,8 @@ class Dataset(ABC):
 
     def labels(self, index: int) -> Labels:
         """Classes, crowds and boxes of one picture, in the order of `coco_annotations`."""
-        info, annotations = self.image_info(index), self.coco_annotations(index)
-        class_of = {number: i for i, number in enumerate(self.category_ids, 1)}
-        boxes = [segmentation_box(a["segmentation"], info["height"], info["width"])
-                 for a in annotations]  # fmt: skip
-        return Labels(
-            np.array([class_of[a["category_id"]] for a in annotations], np.int32),
-            np.array([a["iscrowd"] for a in annotations], bool),
-            np.array(boxes, np.float32).reshape(-1, 4),
-        )
+        sample = self.read(index)
+        return Labels(sample.class_ids, sample.crowd, sample.boxes)
 
     def check(self) -> list[str]:
         """Read every picture: `problems`, and a sentence for each that cannot be read."""
@@ -192,8 +217,8 @@ class Dataset(ABC):
 
     def box_sizes(self, index: int) -> np.ndarray:
         """float32 `[n, 2]`, height and width of one picture's boxes that are not crowds."""
-        sample = self.read(index)
-        boxes = sample.boxes[~sample.crowd]
+        labels = self.labels(index)
+        boxes = labels.boxes[~labels.crowd]
         return boxes[:, 2:] - boxes[:, :2]
 
     def instance_sizes(self) -> tuple[np.ndarray, np.ndarray]:
@@ -321,6 +346,9 @@ class Subset(Dataset):
     def read(self, index: int) -> Sample:
         return self.parent.read(self.indices[index])
 
+    def cutouts(self, index: int) -> Cutouts:
+        return self.parent.cutouts(self.indices[index])
+
     def image_info(self, index: int) -> dict[str, Any]:
         return self.parent.image_info(self.indices[index])
 
@@ -329,9 +357,6 @@ class Subset(Dataset):
 
     def instance_limit(self, index: int) -> int:
         return self.parent.instance_limit(self.indices[index])
-
-    def box_sizes(self, index: int) -> np.ndarray:
-        return self.parent.box_sizes(self.indices[index])
 
     def coco_annotations(self, index: int) -> list[dict[str, Any]]:
         return self.parent.coco_annotations(self.indices[index])

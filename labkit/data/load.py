@@ -23,6 +23,7 @@ _SPLITS = (
     {"val", "valid", "validation", "dev"},
     {"test", "testing"},
 )
+_VALIDATION = 2  # the place of "val" among them
 
 _MOST_JSON = 5  # json files of LabelMe's opened to find the folder of the pictures
 _MOST_NAMES = 50  # pictures looked for in every folder that may be theirs
@@ -70,6 +71,23 @@ def load_dataset(
         raise MissingFileError(f"{start}: there is no such file or folder; check the path.")
     found = _choose(_find(start, format), split, start)
     return _open(found, None if images is None else _given(images, root), strict, options)
+
+
+def splits(path: str | os.PathLike) -> tuple[str, ...]:
+    """The names that `load_dataset(path, split=…)` knows; none where there is nothing to choose.
+
+    Raises as `load_dataset`.
+    """
+    start = Path(path)
+    if not start.exists():
+        raise MissingFileError(f"{start}: there is no such file or folder; check the path.")
+    names = {one.split for one in _find(start, None)}
+    return tuple(sorted(names, key=lambda name: (_rank(name), name))) if len(names) > 1 else ()
+
+
+def validation_split(path: str | os.PathLike) -> str | None:
+    """The name of the split to measure a model on while it trains, "val2017" say, or None."""
+    return next((name for name in splits(path) if _rank(name) == _VALIDATION), None)
 
 
 def _given(name: str | os.PathLike, root: Path) -> Path:

@@ -6,9 +6,7 @@ import dataclasses
 from collections.abc import Iterable
 from typing import Any
 
-import numpy as np
-
-from labkit.data.dataset import Dataset, Labels, Sample
+from labkit.data.dataset import Cutouts, Dataset, Labels, Sample
 from labkit.data.shaping import ClassView
 from labkit.errors import LabkitError
 
@@ -86,6 +84,10 @@ class Merged(Dataset):
         view, inner = self._part(index)
         return dataclasses.replace(view.read(inner), image_id=self._ids[index])
 
+    def cutouts(self, index: int) -> Cutouts:
+        view, inner = self._part(index)
+        return view.cutouts(inner)._replace(image_id=self._ids[index])
+
     def instance_limit(self, index: int) -> int:
         view, inner = self._part(index)
         return view.instance_limit(inner)
@@ -93,10 +95,6 @@ class Merged(Dataset):
     def labels(self, index: int) -> Labels:
         view, inner = self._part(index)
         return view.labels(inner)
-
-    def box_sizes(self, index: int) -> np.ndarray:
-        view, inner = self._part(index)
-        return view.box_sizes(inner)
 
     def coco_annotations(self, index: int) -> list[dict[str, Any]]:
         view, inner = self._part(index)

@@ -74,7 +74,7 @@ def mini_mask_error(
         raise LabkitError(f"mini_mask_error: sides must be at least 1, got {tuple(sides)}.")
     lengths, ious = [], []
     for index in range(len(dataset)) if indices is None else indices:
-        for patch in Example.of(dataset[index]).patches:
+        for patch in Example.of_cutouts(dataset.cutouts(index)).patches:
             patch = _scaled(patch, scale)
             lengths.append(max(patch.shape))
             ious.append([round_trip_iou(patch, side) for side in sides])

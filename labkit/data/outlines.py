@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from labkit.data.files import Unusable, is_number, quote, shown
-from labkit.data.pictures import Instances, Picture, PictureDataset
+from labkit.data.pictures import Picture, PictureDataset
 from labkit.errors import LabkitError
 from labkit.masks import decode_segmentation, segmentation_box
 
@@ -67,13 +67,11 @@ class OutlineDataset(PictureDataset):
     def names_in_use(self) -> list[str]:
         return sorted({outline.name for outlines in self._outlines for outline in outlines})
 
-    def instances(self, index: int) -> Instances:
-        outlines, size = self._outlines[index], self._pictures[index].size
-        masks = np.zeros((len(outlines), *size), bool)
-        for mask, outline in zip(masks, outlines, strict=True):
-            mask[:] = decode_segmentation(outline.segmentation, *size)
-        return Instances(
-            masks,
+    def instances(self, index: int) -> OutlineInstances:
+        outlines = self._outlines[index]
+        return OutlineInstances(
+            [outline.segmentation for outline in outlines],
+            self._pictures[index].size,
             [self._class_of[outline.name] for outline in outlines],
             [outline.place for outline in outlines],
             [outline.crowd for outline in outlines],
@@ -81,6 +79,32 @@ class OutlineDataset(PictureDataset):
 
     def instance_limit(self, index: int) -> int:
         return len(self._outlines[index])
+
+
+@dataclass(eq=False)
+class OutlineInstances:
+    """The instances of one picture, as `Instances`, by their COCO segmentations.
+
+    size: (H, W) of the picture. boxes are those of the outlines as they are written.
+    """
+
+    segmentations: Sequence[Any]
+    size: tuple[int, int]
+    class_ids: Sequence[int]
+    places: Sequence[str]
+    crowd: Sequence[bool]
+
+    @property
+    def masks(self) -> np.ndarray:
+        masks = np.zeros((len(self.segmentations), *self.size), bool)
+        for mask, segmentation in zip(masks, self.segmentations, strict=True):
+            mask[:] = decode_segmentation(segmentation, *self.size)
+        return masks
+
+    @property
+    def boxes(self) -> np.ndarray:
+        boxes = [segmentation_box(segmentation, *self.size) for segmentation in self.segmentations]
+        return np.array(boxes, np.float32).reshape(-1, 4)
 
 
 def check_segmentation(segmentation: Any, height: int, width: int) -> None:

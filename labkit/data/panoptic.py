@@ -15,8 +15,8 @@ import numpy as np
 
 from labkit.data.coco import checked_image, read_categories
 from labkit.data.files import Unusable, path_inside, quote, read_json, shown, whole
-from labkit.data.label_maps import separate
-from labkit.data.pictures import Instances, PictureDataset
+from labkit.data.label_maps import MapInstances, values_in
+from labkit.data.pictures import PictureDataset
 from labkit.errors import LabkitError, MissingFileError
 from labkit.images import read_samples
 
@@ -156,19 +156,20 @@ class PanopticDataset(PictureDataset):
 
     # ---- instances -------------------------------------------------------------------------------
 
-    def instances(self, index: int) -> Instances:
+    def instances(self, index: int) -> MapInstances:
         numbers = read_segment_numbers(self._pngs[index])
         segments = self._segments[index]
         listed = {segment.number for segment in segments}
-        unlisted = sorted(set(np.unique(numbers).tolist()) - listed - {0})
+        unlisted = sorted(set(values_in(numbers)) - listed)
         if unlisted:
             self._problem(
                 f"{self._named(index)}: {self._pngs[index].name} has the segments "
                 f"{shown(unlisted)}, which are not in segments_info; they are left out."
             )
         kept = [segment for segment in segments if segment.class_id]
-        return Instances(
-            separate(numbers, [segment.number for segment in kept]),
+        return MapInstances(
+            numbers,
+            [segment.number for segment in kept],
             [segment.class_id for segment in kept],
             [f"segment {segment.number}" for segment in kept],
             [segment.crowd for segment in kept],

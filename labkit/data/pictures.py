@@ -48,12 +48,20 @@ class Instances:
 
     masks: bool `[N, H, W]`. class_ids: N numbers, 1 for the first class. places: what to call each
     in a sentence, e.g. "regions[3]". crowd: N truth values, or none for "no crowds".
+
+    Formats that know the boxes without painting the masks give a class of their own with the same
+    attributes, whose `masks` are made when they are asked for.
     """
 
     masks: np.ndarray
     class_ids: Sequence[int]
     places: Sequence[str]
     crowd: Sequence[bool] = ()
+
+    @property
+    def boxes(self) -> np.ndarray:
+        """float32 `[N, 4]`; without area for an instance without a pixel."""
+        return boxes_from_masks(self.masks)
 
 
 class PictureDataset(Dataset):
@@ -77,6 +85,7 @@ class PictureDataset(Dataset):
         self.problems: list[str] = []
         self._said: set[str] = set()
         self._pictures: list[Picture] = []
+        self._known_labels: dict[int, Labels] = {}
         if not self.folder.is_dir():
             raise MissingFileError(f"{self.folder}: there is no such folder of images.")
 
@@ -105,13 +114,14 @@ class PictureDataset(Dataset):
             MissingFileError, LabkitError: the picture or its mask file is missing or broken, or has
                 another size than its annotations.
         """
-        picture = self._pictures[index]
-        found = self._with_pixels(index)
+        picture, found = self._pictures[index], self.instances(index)
+        masks = found.masks
+        kept = self._kept(index, found.places, masks.any(axis=(1, 2)))
         return make_sample(
             self.read_pixels(index),
-            found.masks,
-            found.class_ids,
-            crowd=found.crowd,
+            masks if len(kept) == len(masks) else masks[kept],
+            np.asarray(found.class_ids)[kept],
+            crowd=np.asarray(_crowd(found))[kept],
             image_id=picture.number,
             name=picture.name,
         )
@@ -122,36 +132,26 @@ class PictureDataset(Dataset):
         return read_sized(self.folder, picture.path, picture.size, self.label)
 
     def instance_limit(self, index: int) -> int:
-        return len(self.instances(index).class_ids)
+        return len(self.labels(index).class_ids)
 
     def labels(self, index: int) -> Labels:
-        found = self._with_pixels(index)
-        boxes = boxes_from_masks(found.masks)
-        return Labels(np.array(found.class_ids, np.int32), np.array(found.crowd, bool), boxes)
-
-    def box_sizes(self, index: int) -> np.ndarray:
-        labels = self.labels(index)
-        boxes = labels.boxes[~labels.crowd]
-        return boxes[:, 2:] - boxes[:, :2]
+        # A report, a threshold and a split each ask for all of them, and a map takes long to open.
+        known = self._known_labels.get(index)
+        if known is None:
+            found = self.instances(index)
+            boxes = found.boxes
+            kept = self._kept(index, found.places, (boxes[:, 2:] > boxes[:, :2]).all(axis=1))
+            class_ids, crowd = np.array(found.class_ids, np.int32), np.array(_crowd(found), bool)
+            known = self._known_labels[index] = Labels(class_ids[kept], crowd[kept], boxes[kept])
+        return Labels(*(values.copy() for values in known))
 
     # ---- for subclasses --------------------------------------------------------------------------
 
-    def _with_pixels(self, index: int) -> Instances:
-        """The instances that have a pixel; those that have none are problems."""
-        found = self.instances(index)
-        crowd = list(found.crowd) or [False] * len(found.class_ids)
-        kept = found.masks.any(axis=(1, 2))
-        for place in [place for place, keep in zip(found.places, kept, strict=True) if not keep]:
+    def _kept(self, index: int, places: Sequence[str], visible: np.ndarray) -> np.ndarray:
+        """The numbers of the instances that have a pixel; those that have none are problems."""
+        for place in [place for place, keep in zip(places, visible, strict=True) if not keep]:
             self._problem(f"{self._named(index)}: {place} covers no pixel; it is left out.")
-        if kept.all():
-            return Instances(found.masks, found.class_ids, found.places, crowd)
-        some = np.flatnonzero(kept)
-        return Instances(
-            found.masks[some],
-            [found.class_ids[i] for i in some],
-            [found.places[i] for i in some],
-            [crowd[i] for i in some],
-        )
+        return np.flatnonzero(visible)
 
     def _named(self, index: int) -> str:
         """How a sentence about one picture's annotations begins."""
@@ -208,6 +208,10 @@ class PictureDataset(Dataset):
                 "All are in the data set's .problems.",
                 stacklevel=3,
             )
+
+
+def _crowd(found: Instances) -> Sequence[bool]:
+    return found.crowd or [False] * len(found.class_ids)
 
 
 def check_size(height: int, width: int) -> None:

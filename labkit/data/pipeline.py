@@ -71,8 +71,8 @@ class Batches:
 
     def _read(self, index: int) -> Example:
         if self._cache is None:
-            return Example.of(self.dataset[index])
-        return self._cache.get(index, lambda: Example.of(self.dataset[index]))
+            return Example.of_cutouts(self.dataset.cutouts(index))
+        return self._cache.get(index, lambda: Example.of_cutouts(self.dataset.cutouts(index)))
 
     def _item(self, epoch: int, index: int, canvas: tuple[int, int]) -> dict[str, np.ndarray]:
         """One image of a batch, as it is seen in an epoch."""
@@ -84,7 +84,9 @@ class Batches:
         covered = 0
         if augment.copy_paste and rng.random() < augment.copy_paste:
             example, covered = self._pasted(example, rng)
-        image, boxes, classes, masks, vanished = render(example, view, self.config.mini_mask)
+        image, boxes, classes, masks, vanished = render(
+            example, view, self.config.mini_mask, self.config.resize_filter
+        )
         over = max(0, len(boxes) - self.config.max_instances)
         if over:  # a random choice, so that over the epochs every instance has its turn
             chosen = np.sort(rng.permutation(len(boxes))[: self.config.max_instances])

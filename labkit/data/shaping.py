@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from labkit.data.dataset import Dataset, Labels, Sample
+from labkit.data.dataset import Cutouts, Dataset, Labels, Sample
 from labkit.errors import LabkitError
 
 # ---- classes -------------------------------------------------------------------------------------
@@ -64,6 +64,14 @@ class ClassView(Dataset):
             crowd=sample.crowd[keep],
         )  # fmt: skip
 
+    def cutouts(self, index: int) -> Cutouts:
+        cut = self.parent.cutouts(index)
+        class_ids = self._class_of[cut.class_ids]
+        keep = class_ids > 0
+        patches = [patch for patch, kept in zip(cut.patches, keep, strict=True) if kept]
+        return cut._replace(boxes=cut.boxes[keep], patches=patches, class_ids=class_ids[keep],
+                            crowd=cut.crowd[keep])  # fmt: skip
+
     def instance_limit(self, index: int) -> int:
         if self._class_of[1:].all():  # nothing is left out, so the parent's cheap answer holds
             return self.parent.instance_limit(index)
@@ -74,11 +82,6 @@ class ClassView(Dataset):
         class_ids = self._class_of[labels.class_ids]
         keep = class_ids > 0
         return Labels(class_ids[keep], labels.crowd[keep], labels.boxes[keep])
-
-    def box_sizes(self, index: int) -> np.ndarray:
-        boxes = self.labels(index)
-        boxes = boxes.boxes[~boxes.crowd]
-        return boxes[:, 2:] - boxes[:, :2]
 
     def coco_annotations(self, index: int) -> list[dict[str, Any]]:
         return [

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from labkit.data.files import Unusable, image_files, path_inside, quote, read_text
-from labkit.data.label_maps import read_label_map, separate
+from labkit.data.label_maps import MapInstances, read_label_map, values_in
 from labkit.data.labelme import read_labels
-from labkit.data.pictures import Instances, PictureDataset
+from labkit.data.pictures import PictureDataset
 from labkit.errors import LabkitError, MissingFileError
 
 VOC_CLASSES = (
@@ -95,19 +95,19 @@ class VocDataset(PictureDataset):
         return tuple(self.root / part / f"{name}.png"
                      for part in ("SegmentationObject", "SegmentationClass"))  # fmt: skip
 
-    def instances(self, index: int) -> Instances:
+    def instances(self, index: int) -> MapInstances:
         picture = self._pictures[index]
         objects, classes = map(read_label_map, self._maps(picture.path.stem))
         known = np.where((classes > 0) & (classes <= len(self.class_names)), classes, 0)
         values, class_ids = [], []
-        for value in np.setdiff1d(objects, [0, VOID]):
+        for value in (value for value in values_in(objects) if value != VOID):
             counts = np.bincount(known[objects == value], minlength=2)
             if counts[1:].any():
-                values.append(int(value))
+                values.append(value)
                 class_ids.append(int(counts[1:].argmax()) + 1)
             else:
                 self._problem(
                     f"{self._named(index)}: object {value} of SegmentationObject has no class in "
                     f"1..{len(self.class_names)} in SegmentationClass; it is left out."
                 )
-        return Instances(separate(objects, values), class_ids, [f"object {v}" for v in values])
+        return MapInstances(objects, values, class_ids, [f"object {v}" for v in values])

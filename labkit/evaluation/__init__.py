@@ -5,7 +5,16 @@ what it found.
 """
 
 from labkit.evaluation.coco import evaluate, evaluate_results
+from labkit.evaluation.comparison import Comparison, compare
 from labkit.evaluation.confusion import confusion_matrix
 from labkit.evaluation.result import Evaluation, PrecisionRecall
 
-__all__ = ["Evaluation", "PrecisionRecall", "confusion_matrix", "evaluate", "evaluate_results"]
+__all__ = [
+    "Comparison",
+    "Evaluation",
+    "PrecisionRecall",
+    "compare",
+    "confusion_matrix",
+    "evaluate",
+    "evaluate_results",
+]

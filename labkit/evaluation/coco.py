@@ -1,30 +1,24 @@
 """COCO average precision, by pycocotools.
 
 `evaluate` runs a model over a data set; `evaluate_results` compares two files. Both end in
-`COCOeval`, whose arrays are turned into an `Evaluation`.
-
-COCOeval's own `summarize` looks up the number 100 among its limits, so with any other limit of
-detections (crowded microscopy needs 500) its AP becomes -1. The numbers are therefore averaged
-here, from COCOeval's arrays, the way `summarize` does it; a test holds the two together.
+`run_coco`, whose arrays are turned into an `Evaluation`.
 """
 
-import contextlib
-import io
+import math
 import os
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
-from pycocotools.coco import COCO
-from pycocotools.cocoeval import COCOeval
 
 from labkit.errors import LabkitError
+from labkit.evaluation.coco_run import run_coco
 from labkit.evaluation.inputs import GroundTruth, Results, read_ground_truth, read_results
-from labkit.evaluation.report import limits
-from labkit.evaluation.result import Evaluation, PrecisionRecall
+from labkit.evaluation.names import COCO_AREAS
+from labkit.evaluation.result import Evaluation
 
 IOU_TYPES = ("bbox", "segm")
-SIZES = {"s": 1, "m": 2, "l": 3}  # places in COCOeval's list of area ranges; 0 is any size
+AreaRanges = Mapping[str, tuple[float, float]]
 
 
 def evaluate(
@@ -33,6 +27,8 @@ def evaluate(
     *,
     max_dets: int = 100,
     iou_types: Sequence[str] | None = None,
+    iou_thresholds: Sequence[float] | None = None,
+    area_ranges: AreaRanges | None = None,
     score_threshold: float | None = None,
     images_at_a_time: int = 4,
     progress: bool | Callable[[int, int], None] = True,
@@ -47,14 +43,17 @@ def evaluate(
         max_dets: detections that count per image and class. Above 100 the model is asked for that
             many per image (`detect(…, max_detections=max_dets)`), or they could never be found.
         iou_types: "bbox", "segm" or both (the default).
+        iou_thresholds, area_ranges: as in `evaluate_results`.
         score_threshold: the model's own by default. AP wants it low (0.05 or less): a threshold
             cuts off the far end of the curve.
         images_at_a_time: how many images go to `detect` at once.
         progress: True writes a line to a terminal; or a function that gets (done, total).
 
     Raises:
-        LabkitError: the data set is empty, or has classes that the model does not know.
+        LabkitError: the data set is empty, or has classes that the model does not know, or an
+            option is out of its range.
     """
+    settings = _checked_settings(max_dets, iou_thresholds, area_ranges)
     if len(dataset) == 0:
         raise LabkitError("evaluate: the data set has no images.")
     truth = read_ground_truth(dataset.to_coco())
@@ -78,7 +77,7 @@ def evaluate(
         notes.append(
             f"{unknown} detections of classes that the data set does not have were left out."
         )
-    return _evaluate(truth, read_results(found, truth), max_dets, iou_types, notes)
+    return _evaluate(truth, read_results(found, truth), iou_types, settings, notes)
 
 
 def evaluate_results(
@@ -87,6 +86,8 @@ def evaluate_results(
     *,
     max_dets: int = 100,
     iou_types: Sequence[str] | None = None,
+    iou_thresholds: Sequence[float] | None = None,
+    area_ranges: AreaRanges | None = None,
 ) -> Evaluation:
     """COCO AP of a results file against an annotation file; neither needs the pictures.
 
@@ -95,6 +96,9 @@ def evaluate_results(
         results: path of a COCO results file, or the list it holds; it may be empty.
         max_dets: detections that count per image and class.
         iou_types: "bbox", "segm" or both; by default what both files have.
+        iou_thresholds: those that AP is the mean over; by default COCO's 0.50, 0.55, … 0.95.
+        area_ranges: {name: (from, to)} in px², the sizes of objects to measure apart; by default
+            COCO's small, medium and large, {"s": (0, 32²), "m": (32², 96²), "l": (96², 1e10)}.
 
     Masks are sorted into small, medium and large by their own area, not by that of a bbox that
     the entry may have beside its mask.
@@ -102,8 +106,9 @@ def evaluate_results(
     Raises:
         LabkitError: something in the files is wrong: which file and entry, and what to do.
     """
+    settings = _checked_settings(max_dets, iou_thresholds, area_ranges)
     truth = read_ground_truth(annotations)
-    return _evaluate(truth, read_results(results, truth), max_dets, iou_types, [])
+    return _evaluate(truth, read_results(results, truth), iou_types, settings, [])
 
 
 # -------------------------------------------------------------------------------- from a model
@@ -147,34 +152,59 @@ def _progress(progress: bool | Callable[[int, int], None]) -> Callable[[int, int
 # -------------------------------------------------------------------------------- the numbers
 
 
+def _checked_settings(
+    max_dets: int, iou_thresholds: Sequence[float] | None, area_ranges: AreaRanges | None
+) -> dict:
+    """What `run_coco` takes by these names."""
+    if not isinstance(max_dets, (int, np.integer)) or max_dets < 1:
+        raise LabkitError(f"max_dets is {max_dets!r}; it must be a whole number of at least 1.")
+    if iou_thresholds is not None:
+        iou_thresholds = [float(iou) for iou in iou_thresholds]
+        if not iou_thresholds or not all(0 < iou <= 1 for iou in iou_thresholds):
+            raise LabkitError(
+                f"iou_thresholds is {iou_thresholds}; give at least one, above 0 and up to 1."
+            )
+    ranges = {}
+    for name, (low, high) in (COCO_AREAS if area_ranges is None else area_ranges).items():
+        if not (0 <= low < high and math.isfinite(low)):
+            raise LabkitError(
+                f"area_ranges: {name!r} goes from {low} to {high}; give areas in pixels, the "
+                "smaller first."
+            )
+        if name[:1].isdigit():
+            raise LabkitError(f"area_ranges: {name!r} begins with a digit; AP50 is an IoU of 0.5.")
+        ranges[name] = (float(low), float(high))
+    return {"max_dets": int(max_dets), "iou_thresholds": iou_thresholds, "area_ranges": ranges}
+
+
 def _evaluate(
     truth: GroundTruth,
     results: Results,
-    max_dets: int,
     iou_types: Sequence[str] | None,
+    settings: dict,
     notes: list[str],
 ) -> Evaluation:
-    if not isinstance(max_dets, (int, np.integer)) or max_dets < 1:
-        raise LabkitError(f"max_dets is {max_dets!r}; it must be a whole number of at least 1.")
     kinds, skipped = _kinds(truth, results, iou_types)
-    numbers, curves = {}, {}
-    for kind in kinds:
-        numbers[kind], curves[kind] = _run(truth, results, kind, int(max_dets))
     objects = _objects(truth)
     per_class = {
         name: {"objects": objects[category["id"]]}
-        | {kind: _class_numbers(curves[kind], k) for kind in kinds}
-        for k, (name, category) in enumerate(zip(truth.names, truth.categories, strict=True))
+        for name, category in zip(truth.names, truth.categories, strict=True)
     }
+    numbers, curves = {}, {}
+    for kind in kinds:
+        numbers[kind], curves[kind], each = run_coco(truth, results, kind, **settings)
+        for row, of_class in zip(per_class.values(), each, strict=True):
+            row[kind] = of_class
     return Evaluation(
         class_names=tuple(truth.names),
-        max_dets=int(max_dets),
+        max_dets=settings["max_dets"],
         bbox=numbers.get("bbox"),
         segm=numbers.get("segm"),
         per_class=per_class,
         curves=curves,
         coco_gt={**truth.as_coco(), "annotations": [_printable(a) for a in truth.annotations]},
         results=[_printable(entry) for entry in results.entries],
+        area_ranges=settings["area_ranges"],
         notes=notes + results.notes + skipped,
     )
 
@@ -196,75 +226,6 @@ def _kinds(
             "iou_types=('bbox',)."
         )
     return [kind for kind in IOU_TYPES if kind in wanted], []
-
-
-def _run(
-    truth: GroundTruth, results: Results, kind: str, max_dets: int
-) -> tuple[dict[str, float], PrecisionRecall]:
-    """COCOeval for boxes ("bbox") or masks ("segm")."""
-    with contextlib.redirect_stdout(io.StringIO()):  # it reports every step in print
-        gt = COCO()
-        gt.dataset = truth.as_coco()
-        gt.createIndex()
-        run = COCOeval(gt, _load_results(gt, results, kind), kind)
-        run.params.maxDets = list(limits(max_dets))
-        run.evaluate()
-        run.accumulate()
-    precision, recall = run.eval["precision"], run.eval["recall"]  # [T,R,K,A,M] and [T,K,A,M]
-    numbers = _numbers(precision, recall, limits(max_dets))
-    # COCOeval goes through the categories by id; here they keep the order of the data set.
-    by_id = {category: k for k, category in enumerate(run.params.catIds)}
-    order = [by_id[category["id"]] for category in truth.categories]
-    curves = PrecisionRecall(
-        precision=precision[:, :, order, 0, -1],
-        scores=run.eval["scores"][:, :, order, 0, -1],
-        recall=recall[:, order, 0, -1],
-        iou_thresholds=run.params.iouThrs,
-        recall_thresholds=run.params.recThrs,
-    )
-    return numbers, curves
-
-
-def _load_results(gt: COCO, results: Results, kind: str) -> COCO:
-    """The results as pycocotools wants them: boxes only, or masks only.
-
-    With both present it would size masks by their boxes. And it cannot load an empty list.
-    """
-    drop = "segmentation" if kind == "bbox" else "bbox"
-    entries = [{k: v for k, v in entry.items() if k != drop} for entry in results.entries]
-    if entries:
-        return gt.loadRes(entries)
-    nothing = COCO()
-    nothing.dataset = {**gt.dataset, "annotations": []}
-    nothing.createIndex()
-    return nothing
-
-
-def _numbers(precision: np.ndarray, recall: np.ndarray, allowed: Sequence[int]) -> dict[str, float]:
-    """The COCO numbers: means over thresholds and over the classes that have ground truth."""
-    numbers = {
-        "AP": _mean(precision[..., 0, -1]),
-        "AP50": _mean(precision[0, ..., 0, -1]),
-        "AP75": _mean(precision[5, ..., 0, -1]),
-    }
-    numbers |= {f"AP{size}": _mean(precision[..., a, -1]) for size, a in SIZES.items()}
-    numbers |= {f"AR{n}": _mean(recall[..., 0, m]) for m, n in enumerate(allowed)}
-    numbers |= {f"AR{size}": _mean(recall[..., a, -1]) for size, a in SIZES.items()}
-    return numbers
-
-
-def _class_numbers(curves: PrecisionRecall, k: int) -> dict[str, float]:
-    return {
-        "AP": _mean(curves.precision[:, :, k]),
-        "AP50": _mean(curves.at(0.5)[:, k]),
-        "AP75": _mean(curves.at(0.75)[:, k]),
-    }
-
-
-def _mean(values: np.ndarray) -> float:
-    """The mean of what could be measured; -1 if nothing could."""
-    values = values[values > -1]
-    return float(values.mean()) if len(values) else -1.0
 
 
 def _objects(truth: GroundTruth) -> dict[int, int]:

@@ -1,25 +1,22 @@
-"""Which class is taken for which: the confusion matrix of detection."""
+"""Which class is taken for which: the confusion matrix of detection, and how well pairs overlap."""
 
-from collections import defaultdict
 from collections.abc import Sequence
 
 import numpy as np
-from pycocotools import mask as coco_mask
 
-from labkit.detections import Detections
 from labkit.errors import LabkitError
-from labkit.evaluation.inputs import read_ground_truth, read_results
+from labkit.evaluation.comparison import Comparison, ImagePairs, compare
 
 BACKGROUND = 0
 
 
 def confusion_matrix(
     truth,
-    results,
+    results=None,
     *,
     iou_threshold: float = 0.5,
     score_threshold: float = 0.5,
-    iou_type: str = "segm",
+    iou_type: str | None = "segm",
 ) -> np.ndarray:
     """Counts of (true class, predicted class), background included.
 
@@ -30,13 +27,13 @@ def confusion_matrix(
 
     Args:
         truth: a `labkit.data.Dataset`, a COCO annotation file or the dict it holds, such as
-            `Evaluation.coco_gt`.
+            `Evaluation.coco_gt`; or an Evaluation or a Comparison, and no results.
         results: a COCO results file or list, such as `Evaluation.results`; or Detections, one per
             image, that carry image ids.
         iou_threshold: from this overlap on, a detection means that object.
         score_threshold: detections below it are left out. The matrix depends on it: choose it as
             for use, where AP wants everything.
-        iou_type: overlap of "segm" masks or of "bbox" boxes.
+        iou_type: overlap of "segm" masks or of "bbox" boxes; of a Comparison, its own.
 
     Returns:
         int64 [N + 1, N + 1], row = true class, column = predicted class, in the data set's order
@@ -47,85 +44,73 @@ def confusion_matrix(
     Raises:
         LabkitError: something in the input is wrong: which entry, and what to do.
     """
-    if iou_type not in ("segm", "bbox"):
-        raise LabkitError(f"iou_type is {iou_type!r}; it must be 'segm' or 'bbox'.")
-    truth = read_ground_truth(truth.to_coco() if hasattr(truth, "to_coco") else truth)
-    found = read_results(_as_results(results, truth), truth)
-    if iou_type == "segm":
-        for file in (truth, found):
-            if not file.has_masks:
-                raise LabkitError(
-                    f"{file.source}: has no segmentations; compare boxes with iou_type='bbox'."
-                )
-    number = {category["id"]: i + 1 for i, category in enumerate(truth.categories)}
-    matrix = np.zeros((len(number) + 1, len(number) + 1), np.int64)
-    annotations, detections = defaultdict(list), defaultdict(list)
-    for annotation in truth.annotations:
-        annotations[annotation["image_id"]].append(annotation)
-    for entry in found.entries:
-        if entry["score"] >= score_threshold:
-            detections[entry["image_id"]].append(entry)
-    for image_id in truth.images:
-        pairs = _match(annotations[image_id], detections[image_id], iou_threshold, iou_type)
-        for true_id, found_id in pairs:
-            matrix[number.get(true_id, BACKGROUND), number.get(found_id, BACKGROUND)] += 1
+    comparison = compare(truth, results, iou_type=iou_type)
+    matrix = np.zeros((len(comparison.class_names) + 1,) * 2, np.int64)
+    for pairs in comparison.images:
+        for true_id, found_id, _ in image_pairs(pairs, iou_threshold, score_threshold):
+            matrix[true_id, found_id] += 1
     return matrix
 
 
-def _match(annotations: list, detections: list, iou_threshold: float, iou_type: str) -> list[tuple]:
-    """(true category or None, found category or None) of one image."""
-    objects = [a for a in annotations if not a["iscrowd"]]
-    crowds = [a for a in annotations if a["iscrowd"]]
-    detections = sorted(detections, key=lambda d: -d["score"])
-    overlaps = _overlaps(detections, objects, iou_type, crowd=False)
-    in_crowd = _overlaps(detections, crowds, iou_type, crowd=True).max(axis=1, initial=0)
+def mean_overlaps(
+    comparison: Comparison, *, iou_threshold: float = 0.5, score_threshold: float = 0.5
+) -> np.ndarray:
+    """How well the pairs that the confusion matrix counts overlap.
 
+    Returns:
+        float64 [N + 1, N + 1], the mean IoU of each cell's pairs; NaN where there are none, as in
+        the row and the column of the background, which overlaps nothing.
+    """
+    shape = (len(comparison.class_names) + 1,) * 2
+    total, count = np.zeros(shape), np.zeros(shape)
+    for pairs in comparison.images:
+        for true_id, found_id, iou in image_pairs(pairs, iou_threshold, score_threshold):
+            if BACKGROUND not in (true_id, found_id):
+                total[true_id, found_id] += iou
+                count[true_id, found_id] += 1
+    return np.divide(total, count, out=np.full(shape, np.nan), where=count > 0)
+
+
+def normalised(matrix: np.ndarray, by: str) -> np.ndarray:
+    """Counts as shares: by "truth" each row sums to 1, by "prediction" each column.
+
+    A row or column of nothing stays 0. By truth, the false alarms of row 0 have no true class to
+    be a share of: there the shares are among all false alarms.
+    """
+    if by not in ("truth", "prediction"):
+        raise LabkitError(f"normalised: by is {by!r}; it must be 'truth' or 'prediction'.")
+    sums = matrix.sum(axis=1 if by == "truth" else 0, keepdims=True)
+    return matrix / np.maximum(sums, 1)
+
+
+def compressed(matrix: np.ndarray, names: Sequence[str]) -> tuple[np.ndarray, list[str]]:
+    """The matrix without the classes that never occur, neither as truth nor as prediction.
+
+    matrix: [N + 1, N + 1], background first; counts, or of mean overlaps with NaN for nothing.
+    """
+    occurs = np.nan_to_num(matrix) != 0
+    keep = occurs.any(axis=0) | occurs.any(axis=1)
+    keep[BACKGROUND] = True
+    kept = [name for name, there in zip(names, keep[1:], strict=True) if there]
+    return matrix[np.ix_(keep, keep)], kept
+
+
+def image_pairs(
+    pairs: ImagePairs, iou_threshold: float, score_threshold: float
+) -> list[tuple[int, int, float]]:
+    """(true class, found class, IoU) of one image; 0 stands for background, of IoU 0."""
+    objects = np.flatnonzero(~pairs.crowd)
+    in_crowd = pairs.overlaps[:, pairs.crowd].max(axis=1, initial=0)
     free = np.ones(len(objects), bool)
-    pairs = []
-    for i, detection in enumerate(detections):
-        candidates = np.where(free, overlaps[i], -1.0)
+    found = []
+    for d in np.flatnonzero(pairs.scores >= score_threshold):
+        candidates = np.where(free, pairs.overlaps[d, objects], -1.0)
         best = int(candidates.argmax()) if len(objects) else -1
         if best >= 0 and candidates[best] >= iou_threshold:
             free[best] = False
-            pairs.append((objects[best]["category_id"], detection["category_id"]))
-        elif in_crowd[i] < iou_threshold:
-            pairs.append((None, detection["category_id"]))
-    return pairs + [(objects[j]["category_id"], None) for j in np.flatnonzero(free)]
-
-
-def _overlaps(detections: list, annotations: list, iou_type: str, *, crowd: bool) -> np.ndarray:
-    """IoU [D, A]; with a crowd, the share of the detection that lies inside it."""
-    if not detections or not annotations:
-        return np.zeros((len(detections), len(annotations)))
-    key = "segmentation" if iou_type == "segm" else "bbox"
-    shapes = [[entry[key] for entry in side] for side in (detections, annotations)]
-    return coco_mask.iou(*shapes, [int(crowd)] * len(annotations))
-
-
-def _as_results(results, truth):
-    """Detections become result entries; anything else is passed on."""
-    if isinstance(results, Detections):
-        results = [results]
-    if not (isinstance(results, Sequence) and results and isinstance(results[0], Detections)):
-        return results
-    entries, seen = [], set()
-    for detections in results:
-        if detections.image_id in seen:
-            raise LabkitError(
-                f"confusion_matrix: two Detections carry the image id {detections.image_id}; give "
-                "one per image, each with its own id."
-            )
-        seen.add(detections.image_id)
-        entries += detections.to_coco(category_ids=_ids_by_name(truth, detections))
-    return entries
-
-
-def _ids_by_name(truth, detections: Detections) -> dict[str, int]:
-    ids = dict(zip(truth.names, (c["id"] for c in truth.categories), strict=True))
-    unknown = [name for name in detections.class_names if name not in ids]
-    if len(unknown) == len(detections.class_names):
-        raise LabkitError(
-            f"confusion_matrix: no class of the detections ({', '.join(unknown[:8])}) is among "
-            f"those of the ground truth ({', '.join(list(ids)[:8])})."
-        )
-    return ids
+            true_id = int(pairs.object_classes[objects[best]])
+            found.append((true_id, int(pairs.classes[d]), float(candidates[best])))
+        elif in_crowd[d] < iou_threshold:
+            found.append((BACKGROUND, int(pairs.classes[d]), 0.0))
+    missed = pairs.object_classes[objects[free]]
+    return found + [(int(true_id), BACKGROUND, 0.0) for true_id in missed]

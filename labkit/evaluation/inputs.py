@@ -16,7 +16,7 @@ import numpy as np
 from pycocotools import mask as coco_mask
 
 from labkit.errors import LabkitError, MissingFileError
-from labkit.evaluation.rle import checked_rle
+from labkit.evaluation.rle import check_texts, checked_rle
 
 
 @dataclass
@@ -92,6 +92,7 @@ def read_ground_truth(annotations: str | os.PathLike | dict) -> GroundTruth:
         where = f"{source}: annotations[{i}]"
         _check_ids(entry, where, images, known, "the file's own images and categories")
         truth.annotations.append(_read_annotation(entry, i + 1, where, images, has_masks))
+    _check_masks(truth, "annotations[{}]")
     return truth
 
 
@@ -114,8 +115,16 @@ def read_results(results: str | os.PathLike | list, truth: GroundTruth) -> Resul
         where = f"{source}: entry {i}"
         _check_ids(entry, where, truth.images, known, truth.source)
         checked.entries.append(_read_result(entry, where, truth.images, has_masks))
+    _check_masks(checked, "entry {}")
     _note_repeats(checked)
     return checked
+
+
+def _check_masks(file: "GroundTruth | Results", name: str) -> None:
+    if file.has_masks:
+        entries = file.annotations if isinstance(file, GroundTruth) else file.entries
+        masks = [entry["segmentation"] for entry in entries]
+        check_texts(masks, lambda i: f"{file.source}: {name.format(i)}")
 
 
 # -------------------------------------------------------------------------------- the files

@@ -9,6 +9,13 @@ import numpy as np
 
 from labkit.errors import LabkitError
 from labkit.evaluation import report
+from labkit.evaluation.names import COCO_AREAS, ap_name
+
+
+def mean_measured(values: np.ndarray) -> float:
+    """The mean of what could be measured; -1, as COCO has it, if nothing could."""
+    values = values[values > -1]
+    return float(values.mean()) if len(values) else -1.0
 
 
 @dataclass
@@ -35,7 +42,7 @@ class PrecisionRecall:
         """
         if iou is None:
             return self.precision.mean(axis=0)
-        return self.precision[self._index(iou)]
+        return self.precision[self.index(iou)]
 
     def mean_at(self, iou: float | None) -> np.ndarray:
         """[R]: the same, averaged over the classes that have ground truth; its mean is the AP."""
@@ -43,12 +50,19 @@ class PrecisionRecall:
         present = self.precision[0, 0] > -1
         return curves[:, present].mean(axis=1) if present.any() else np.full(len(curves), -1.0)
 
-    def _index(self, iou: float) -> int:
+    def ap_by_iou(self) -> dict[str, float]:
+        """{"AP50": …, "AP55": …, … "AP95": …}: the AP at each threshold; -1 without any truth."""
+        return {
+            ap_name(iou): mean_measured(self.precision[t])
+            for t, iou in enumerate(self.iou_thresholds)
+        }
+
+    def index(self, iou: float) -> int:
+        """The place of an IoU threshold. Raises LabkitError for one that was not evaluated."""
         near = np.flatnonzero(np.isclose(self.iou_thresholds, iou))
         if not len(near):
-            raise LabkitError(
-                f"There is no curve at IoU {iou}; the thresholds are 0.5, 0.55, … 0.95."
-            )
+            known = ", ".join(f"{t:g}" for t in self.iou_thresholds)
+            raise LabkitError(f"There is no curve at IoU {iou}; the thresholds are {known}.")
         return int(near[0])
 
 
@@ -58,11 +72,14 @@ class Evaluation:
 
     bbox, segm: {"AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs", "ARm",
         "ARl"}, the twelve COCO numbers for boxes and for masks; None if not evaluated. -1 means
-        that there is no ground truth to measure it on. The name of the third AR follows max_dets.
-    per_class: {name: {"objects": ground-truth objects that are no crowds,
-        "bbox": {"AP", "AP50", "AP75"}, "segm": {…}}}, in the data set's order.
+        that there is no ground truth to measure it on. The name of the third AR follows max_dets;
+        AP50 and AP75 are there if those thresholds were evaluated, and the names of sizes follow
+        area_ranges.
+    per_class: {name: {"objects": ground-truth objects that are no crowds, "bbox": {the same
+        numbers of this class, and AP55, AP60, … AP95}, "segm": {…}}}, in the data set's order.
     curves: {"bbox": PrecisionRecall, "segm": PrecisionRecall}, at max_dets, objects of any size.
     coco_gt, results: what was compared, in COCO's form (masks as RLE), ready for `json.dump`.
+    area_ranges: {name: (from, to)} in px²; the same for boxes and masks.
     notes: what the reader of the numbers should know.
     """
 
@@ -74,6 +91,7 @@ class Evaluation:
     curves: dict[str, PrecisionRecall]
     coco_gt: dict
     results: list[dict]
+    area_ranges: dict[str, tuple[float, float]] = field(default_factory=lambda: dict(COCO_AREAS))
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -113,7 +131,7 @@ class Evaluation:
         f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-12)
         best = int(f1.argmax())
         return {
-            "score": float(curves.scores[curves._index(iou), best, k]),
+            "score": float(curves.scores[curves.index(iou), best, k]),
             "precision": float(precision[best]),
             "recall": float(recall[best]),
             "f1": float(f1[best]),
@@ -129,6 +147,7 @@ class Evaluation:
             "max_dets": self.max_dets,
             "bbox": self.bbox,
             "segm": self.segm,
+            "by_iou": {kind: curves.ap_by_iou() for kind, curves in self.curves.items()},
             "per_class": self.per_class,
             "notes": list(self.notes),
         }

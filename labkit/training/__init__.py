@@ -1,9 +1,14 @@
-"""Training: settings, schedules, the loop around `model.fit`, and what it leaves on disk."""
+"""Training: stages, schedules, the loop around `model.fit`, and what it leaves on disk."""
 
 from labkit.training.checkpoints import load_model
+from labkit.training.diagnosis import diagnose
+from labkit.training.film import read_film
 from labkit.training.fit_to_data import fit_to_data
 from labkit.training.history import History
+from labkit.training.recipes import recipe
 from labkit.training.settings import TrainSettings
+from labkit.training.stages import Stage
 from labkit.training.train import train
 
-__all__ = ["History", "TrainSettings", "fit_to_data", "load_model", "train"]
+__all__ = ["History", "Stage", "TrainSettings", "diagnose", "fit_to_data", "load_model",
+           "read_film", "recipe", "train"]  # fmt: skip

@@ -1,5 +1,6 @@
-"""What happens around the steps of a run: writing down, watching, saving, stopping."""
+"""What happens around the steps of a run: writing down, telling, saving, stopping if it breaks."""
 
+import json
 import math
 import sys
 import time
@@ -13,6 +14,11 @@ from labkit.errors import LabkitError
 from labkit.losses import LOSS_NAMES
 from labkit.training.checkpoints import save_checkpoint
 from labkit.training.history import History
+from labkit.training.schedules import inner, plateau_factor, rate_of
+from labkit.training.update_ratio import UpdateRatio
+from labkit.vitals import VITALS
+
+BROKEN = "broken.json"  # in a run's folder: the step at which a loss was not finite
 
 
 class NonFiniteLoss(LabkitError):
@@ -20,30 +26,53 @@ class NonFiniteLoss(LabkitError):
 
 
 class Recorder(keras.callbacks.Callback):
-    """Writes every step into the history, and stops the run at once if a loss is not finite."""
+    """Writes every step into the history, and stops the run at once if a loss is not finite.
 
-    def __init__(self, history: History, start: int, name_of):
+    leg: the stage that is run, from step `start` on. batches: know when each batch was made.
+    """
+
+    def __init__(self, history: History, leg, start: int, batches, name_of, run_dir: Path):
         super().__init__()
-        self.history, self.step, self.name_of = history, start, name_of
+        self.history, self.leg, self.step, self.batches = history, leg, start, batches
+        self.name_of, self.run_dir = name_of, run_dir
+
+    def on_train_begin(self, logs=None):
+        self.update_ratio = UpdateRatio(self.model, self.leg.settings.accumulate)
+
+    def on_train_batch_begin(self, batch, logs=None):
+        self.update_ratio.before(self.step - self.leg.first)
+        self.began = time.monotonic()
 
     def on_train_batch_end(self, batch, logs=None):
-        values = self.model.last_losses.numpy().astype(float)
+        values = self.model.last_losses.numpy().astype(float)  # waits for the step to end
+        seconds = time.monotonic() - self.began
         self.step += 1
-        if not np.isfinite(values).all():
-            self._stop(values)
-        weighted = float(values @ np.asarray(self.model.config.loss_weights))
-        # iterations counts finished updates: this step used the rate of the number before.
-        rate = self.model.optimizer._learning_rate
-        rate = float(rate(self.step - 1)) if callable(rate) else float(rate)
+        # A schedule counts from 0 in every stage: this step used the rate of the number before.
+        rate = rate_of(self.model.optimizer, self.step - 1 - self.leg.first)
+        weighted = float(values @ np.asarray(self.model.loss_weights))
         self.history.rows.append(
-            {"step": self.step, "lr": rate, "total": weighted}
+            {"step": self.step, "stage": self.leg.number, "lr": rate, "total": weighted}
             | dict(zip(LOSS_NAMES, values.tolist(), strict=True))
         )
+        self.history.vitals.append(self._vitals(seconds))
+        if not np.isfinite(values).all():
+            self._stop(values)
+
+    def _vitals(self, seconds: float) -> dict[str, float]:
+        signs = zip(VITALS, self.model.last_vitals.numpy().tolist(), strict=True)
+        waited = self.batches.made_at(self.step - 1) - self.began
+        return {
+            "step": self.step, "seconds": seconds, "waiting": float(np.clip(waited, 0, seconds)),
+            **dict(signs), "update": self.update_ratio.after(),
+        }  # fmt: skip
 
     def _stop(self, values):
         named = zip(LOSS_NAMES, values, strict=True)
         broken = [f"{name} = {value}" for name, value in named if not math.isfinite(value)]
         images = ", ".join(self.name_of(int(i)) for i in self.model.last_image_ids.numpy())
+        record = {"step": self.step, "losses": broken, "images": images}
+        (self.run_dir / BROKEN).write_text(json.dumps(record, indent=2), encoding="utf-8")
+        self.history.save(self.run_dir)
         raise NonFiniteLoss(
             f"Step {self.step}: the loss {' and '.join(broken)}, on the images {images}. The last "
             "checkpoint is untouched: look at those images' boxes, lower the learning rate or clip "
@@ -52,36 +81,56 @@ class Recorder(keras.callbacks.Callback):
 
 
 class Checkpointer(keras.callbacks.Callback):
-    """Saves every so many steps, and at the end."""
+    """Saves every so many steps, and at the end of its stage.
 
-    def __init__(self, run_dir: Path, history: History, every: int, keep: int, last: int):
+    The end is after Keras has left the running average in the weights: the next stage, resumed or
+    not, begins with that.
+    """
+
+    def __init__(self, run_dir: Path, history: History, leg, batches):
         super().__init__()
-        self.run_dir, self.history, self.every, self.keep = run_dir, history, every, keep
-        self.last = last
+        self.run_dir, self.history, self.leg, self.batches = run_dir, history, leg, batches
+        self.every, self.keep = leg.settings.checkpoint_every, leg.settings.checkpoints_kept
 
     def on_train_batch_end(self, batch, logs=None):
         step = self.history.rows[-1]["step"]
-        if step % self.every == 0 or step == self.last:
-            self.history.save(self.run_dir)
-            save_checkpoint(self.model, self.run_dir, step, self.keep)
+        if step % self.every == 0 and step != self.leg.last:
+            self._save(step)
+
+    def on_train_end(self, logs=None):
+        self._save(self.history.rows[-1]["step"])
+
+    def _save(self, step: int) -> None:
+        self.history.save(self.run_dir)
+        self.batches.save_seen(self.run_dir, self.model.class_names)
+        save_checkpoint(self.model, self.run_dir, step, self.keep, self.leg.number)
 
 
-class Validation(keras.callbacks.Callback):
-    """Box and mask AP on the validation set every so many steps, by pycocotools."""
+class Plateau(keras.callbacks.Callback):
+    """Lowers the rate of a stage whose schedule is "plateau" when its training loss stands still.
 
-    def __init__(self, dataset, history: History, every: int, evaluate):
+    Looked at once in `patience` steps, from the end of the warm-up on.
+    """
+
+    def __init__(self, history: History, leg):
         super().__init__()
-        self.dataset, self.history, self.every, self.evaluate = dataset, history, every, evaluate
+        self.history, self.leg = history, leg
+
+    def on_train_begin(self, logs=None):
+        self._look()  # a resumed stage may be past a plateau
 
     def on_train_batch_end(self, batch, logs=None):
-        step = self.history.rows[-1]["step"]
-        if step % self.every:
-            return
-        result = self.evaluate(self.model, self.dataset)
-        row = {"step": step}
-        for kind, numbers in (("bbox", result.bbox), ("segm", result.segm)):
-            row |= {f"{kind}_AP": numbers["AP"], f"{kind}_AP50": numbers["AP50"]}
-        self.history.validation.append(row)
+        if (self.history.rows[-1]["step"] - self._first) % self.leg.settings.patience == 0:
+            self._look()
+
+    @property
+    def _first(self) -> int:
+        return self.leg.first + self.leg.settings.warmup_steps
+
+    def _look(self) -> None:
+        losses = [row["total"] for row in self.history.rows if row["step"] > self._first]
+        factor = plateau_factor(losses, self.leg.settings.patience)
+        inner(self.model.optimizer)._learning_rate.reduction.assign(factor)
 
 
 class LeftOut(keras.callbacks.Callback):

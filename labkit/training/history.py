@@ -1,19 +1,37 @@
-"""What a run wrote down of itself: a row a step, and a row a validation, as CSV files."""
+"""What a run wrote down of itself: a row a step, and a row a validation, as CSV files.
+
+    history.csv             a row a step: stage, learning rate, the weighted total, the five losses
+    vitals.csv              a row a step: its seconds and its vital signs (see labkit.vitals)
+    validation.csv          a row a validation: box and mask AP
+    validation_losses.csv   a row a look at the validation images: the same five losses
+
+A step is one batch; with TrainSettings.accumulate above 1 the weights change once in several.
+"""
 
 import csv
 from pathlib import Path
 
 from labkit.losses import LOSS_NAMES
 
-COLUMNS = ("step", "lr", "total", *LOSS_NAMES)
+COLUMNS = ("step", "stage", "lr", "total", *LOSS_NAMES)
+EARLIER = {"stage": 1}  # columns that a run of an older labkit lacks
+TABLES = {"rows": "history.csv", "validation": "validation.csv", "vitals": "vitals.csv",
+          "validation_losses": "validation_losses.csv"}  # fmt: skip
+WHOLE = ("step", "stage")  # columns of whole numbers
 
 
 class History:
-    """Rows of numbers by step. `history["mask"]` is a column, `history["step"]` its abscissa."""
+    """Rows of numbers by step. `history["mask"]` is a column, `history["step"]` its abscissa.
 
-    def __init__(self, rows: list[dict] | None = None, validation: list[dict] | None = None):
-        self.rows = rows or []
-        self.validation = validation or []
+    rows, validation, vitals, validation_losses: the four tables, lists of dicts that have a "step".
+    """
+
+    def __init__(
+        self, rows: list[dict] | None = None, validation: list[dict] | None = None,
+        vitals: list[dict] | None = None, validation_losses: list[dict] | None = None,
+    ):  # fmt: skip
+        self.rows, self.validation = rows or [], validation or []
+        self.vitals, self.validation_losses = vitals or [], validation_losses or []
 
     def __getitem__(self, column: str) -> list[float]:
         return [row[column] for row in self.rows]
@@ -32,18 +50,22 @@ class History:
 
     def cut_after(self, step: int) -> "History":
         """The history as it was after `step` steps: what a resumed run starts from."""
-        return History([r for r in self.rows if r["step"] <= step],
-                       [r for r in self.validation if r["step"] <= step])  # fmt: skip
+        return History(**{
+            name: [row for row in getattr(self, name) if row["step"] <= step] for name in TABLES
+        })  # fmt: skip
 
     def save(self, run_dir: Path) -> None:
-        _write_csv(run_dir / "history.csv", self.rows, COLUMNS)
-        if self.validation:
-            _write_csv(run_dir / "validation.csv", self.validation, tuple(self.validation[0]))
+        for name, file in TABLES.items():
+            rows = getattr(self, name)
+            if rows or name == "rows":
+                columns = COLUMNS if name == "rows" else tuple(rows[0])
+                _write_csv(run_dir / file, rows, columns)
 
     @classmethod
     def load(cls, run_dir: str | Path) -> "History":
-        run_dir = Path(run_dir)
-        return cls(_read_csv(run_dir / "history.csv"), _read_csv(run_dir / "validation.csv"))
+        tables = {name: _read_csv(Path(run_dir) / file) for name, file in TABLES.items()}
+        tables["rows"] = [EARLIER | row for row in tables["rows"]]
+        return cls(**tables)
 
 
 def _write_csv(path: Path, rows: list[dict], columns) -> None:
@@ -59,5 +81,5 @@ def _read_csv(path: Path) -> list[dict]:
     if not path.exists():
         return []
     with path.open(newline="", encoding="utf-8") as file:
-        return [{k: int(v) if k == "step" else float(v) for k, v in row.items()}
+        return [{k: int(v) if k in WHOLE else float(v) for k, v in row.items()}
                 for row in csv.DictReader(file)]  # fmt: skip

@@ -5,27 +5,50 @@ from dataclasses import dataclass
 
 from labkit.data.augment import Augment
 from labkit.errors import LabkitError
+from labkit.losses import LOSS_NAMES
+from labkit.training.stages import OPTIMIZERS, SCHEDULES, Stage, planned_stages
 
-OPTIMIZERS = ("adamw", "sgd")
-SCHEDULES = ("cosine", "step")
+AP_METRICS = ("segm_AP", "segm_AP50", "bbox_AP", "bbox_AP50")
+BEST_BY = (*AP_METRICS, "total", *LOSS_NAMES)  # the losses: on the validation pictures
+PRECISIONS = ("float32", "mixed_float16", "mixed_bfloat16")
 
 
 @dataclass(frozen=True)
 class TrainSettings:
-    """The numbers of a training run. A step is one batch."""
+    """The numbers of a training run. A step is one batch.
+
+    accumulate: the weights change once in so many steps, by the mean of their gradients: what fits
+        into memory is batch_size, what is learnt from is batch_size * accumulate.
+    ema: how slowly a running average of the weights follows them, e.g. 0.999 (0 keeps none). It is
+        measured on the way and saved as the model; see `labkit.training.averages`.
+    precision: what convolutions and dense layers compute in; weights, losses, boxes, softmax and
+        NMS are always float32. See `labkit.training.precision`.
+    stages: see `labkit.training.stages`; with them, steps is the sum of theirs.
+    """
 
     steps: int = 1000
     batch_size: int = 8
+    accumulate: int = 1
+    stages: tuple[Stage, ...] = ()
     canvas: tuple[int, int] = (128, 128)  # (H, W) of training images; larger ones are cropped
     buckets: bool = False  # upright images get the canvas upright, others on its side
-    optimizer: str = "adamw"  # or "sgd", with momentum 0.9
+    optimizer: str = "adamw"  # or "sgd", "adam", "adadelta": see labkit.training.schedules
+    momentum: float = 0.9  # of sgd
     learning_rate: float = 2e-3  # at the end of the warm-up
     weight_decay: float = 1e-4
-    schedule: str = "cosine"  # or "step": a tenth at 2/3 and at 8/9 of the run, as the paper's
+    schedule: str = "cosine"  # or "step", "plateau", "constant": see labkit.training.schedules
+    milestones: tuple[float, ...] = (2 / 3, 8 / 9)  # of "step": shares of the run; the paper's
+    patience: int = 200  # of "plateau": steps without progress before the rate falls to a tenth
     warmup_steps: int = 50
     clip_norm: float = 5.0  # of all gradients together; 0 does not clip
+    ema: float = 0.0
+    precision: str = "float32"  # or "mixed_float16", "mixed_bfloat16"
     augment: Augment = Augment()
-    validate_every: int = 0  # steps; 0 leaves validation to the end
+    validate_every: int = 0  # steps between two looks at AP; 0 leaves it to the end
+    validate_losses_every: int = 0  # steps between two looks at the losses of validation pictures
+    best_by: str = "segm_AP"  # what best.weights.h5 is best by: AP (or AP50), or a validation loss
+    stop_after: int = 0  # looks at best_by without a better one that end the run; 0: none do
+    film: int = 4  # validation pictures whose detections are kept at every look at AP
     checkpoint_every: int = 200  # steps
     checkpoints_kept: int = 2
     deterministic: bool = False  # the same numbers twice, bit for bit; slower
@@ -33,12 +56,25 @@ class TrainSettings:
     def __post_init__(self):
         if isinstance(self.augment, dict):  # from JSON
             object.__setattr__(self, "augment", Augment(**self.augment))
-        object.__setattr__(self, "canvas", tuple(self.canvas))
-        for name in ("steps", "batch_size", "learning_rate", "checkpoint_every",
-                     "checkpoints_kept"):  # fmt: skip
+        stages = (Stage(**s) if isinstance(s, dict) else s for s in self.stages)
+        object.__setattr__(self, "stages", tuple(stages))
+        good = all(isinstance(stage, Stage) for stage in self.stages)
+        self._check("stages", good, "must hold Stages (on the command line: --stage)")
+        for name in ("canvas", "milestones"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+        for name in ("steps", "batch_size", "accumulate", "learning_rate", "patience",
+                     "checkpoint_every", "checkpoints_kept"):  # fmt: skip
             self._check(name, getattr(self, name) > 0, "must be above 0")
-        for name in ("weight_decay", "warmup_steps", "clip_norm", "validate_every"):
+        for name in ("weight_decay", "warmup_steps", "clip_norm", "validate_every",
+                     "validate_losses_every", "stop_after", "film"):  # fmt: skip
             self._check(name, getattr(self, name) >= 0, "must not be negative")
+        for name in ("ema", "momentum"):
+            self._check(name, 0 <= getattr(self, name) < 1, "must be at least 0 and below 1")
+        shares = self.milestones
+        self._check("milestones", all(0 < s < 1 for s in shares) and sorted(shares) == [*shares],
+                    "must be shares of the run, ascending between 0 and 1")  # fmt: skip
+        self._check("best_by", self.best_by in BEST_BY, f"must be one of {BEST_BY}")
+        self._check("precision", self.precision in PRECISIONS, f"must be one of {PRECISIONS}")
         self._check("optimizer", self.optimizer in OPTIMIZERS, f"must be one of {OPTIMIZERS}")
         self._check("schedule", self.schedule in SCHEDULES, f"must be one of {SCHEDULES}")
 
@@ -54,6 +90,21 @@ class TrainSettings:
                 names = ", ".join(sorted(known))
                 raise LabkitError(f"TrainSettings: there is no field '{name}'; there are: {names}.")
         return dataclasses.replace(self, **changes)
+
+    def planned(self, images: int) -> "TrainSettings":
+        """These settings with the length of every stage, and of all together, in steps.
+
+        images: of the training data. Raises LabkitError where a length is no multiple of
+        accumulate: the last gradients would be computed and thrown away.
+        """
+        stages = planned_stages(self.stages, images, self.batch_size)
+        lengths = [s.steps for s in stages] or [self.steps]
+        if any(steps % self.accumulate for steps in lengths):
+            raise LabkitError(
+                f"TrainSettings: the steps of a run or stage must be a multiple of accumulate = "
+                f"{self.accumulate}, got {', '.join(map(str, lengths))}."
+            )
+        return self.replace(stages=stages, steps=sum(lengths))
 
     @classmethod
     def preset(cls, name: str, **changes) -> "TrainSettings":

@@ -1,28 +1,43 @@
 """`train`: from a model and a data set to a run on disk that can be stopped and resumed."""
 
+import contextlib
 from pathlib import Path
 
 import keras
-import numpy as np
 import tensorflow as tf
 from threadpoolctl import ThreadpoolController
 
 from labkit.data.dataset import Dataset
-from labkit.data.pipeline import Batches, BatchPlan
+from labkit.data.pipeline import BatchPlan
 from labkit.errors import LabkitError
 from labkit.evaluation import evaluate
 from labkit.model import MaskRCNN
-from labkit.training.callbacks import Checkpointer, LeftOut, Progress, Recorder, Validation, said
-from labkit.training.checkpoints import (
-    WEIGHTS,
-    latest_checkpoint,
-    read_run,
-    restore_optimizer,
-    save_run,
+from labkit.training.callbacks import (
+    BROKEN,
+    Checkpointer,
+    LeftOut,
+    Plateau,
+    Progress,
+    Recorder,
+    said,
 )
+from labkit.training.checkpoints import WEIGHTS, restore_optimizer, step_of
+from labkit.training.film import Camera, cut_film
 from labkit.training.history import History
+from labkit.training.loggers import make_logger
+from labkit.training.precision import computing_in
+from labkit.training.record import prepare_run, run_record
 from labkit.training.schedules import make_optimizer
-from labkit.training.settings import TrainSettings
+from labkit.training.settings import AP_METRICS, TrainSettings
+from labkit.training.stages import Leg, check_losses, legs, training_only
+from labkit.training.validation import (
+    KeepBest,
+    Validation,
+    ValidationLosses,
+    forget_best_after,
+    has_stalled,
+)
+from labkit.training.watched_batches import WatchedBatches
 
 
 def train(
@@ -31,137 +46,163 @@ def train(
     run_dir: str | Path,
     settings: TrainSettings | None = None,
     *,
+    stages=None,
     validation: Dataset | None = None,
     resume: bool = False,
     callbacks=(),
+    log=(),
     cache: str | Path | None = None,
     verbose: bool = True,
 ) -> History:
     """Train `model` on `dataset`; leave weights, checkpoints and history in `run_dir`.
 
+    stages: short for settings.replace(stages=...); see `labkit.training.stages`.
     resume: go on from the newest checkpoint in run_dir (or start, where there is none). What the
     run would have done without the interruption, it does: batches, samples and learning rates
     depend on the seed and the step alone.
-    validation: measured every settings.validate_every steps. callbacks: any Keras callbacks.
+    validation: measured every settings.validate_every steps (AP) and validate_losses_every steps.
+    callbacks: any Keras callbacks; they see every stage as a training of its own. log: names of
+    `labkit.training.loggers`, "tensorboard" or "wandb".
     cache: a folder for decoded images, where they do not fit into memory; see `labkit.data.cache`.
     Raises LabkitError if run_dir holds a run and resume is False, or another run than this one;
     NonFiniteLoss if a loss breaks.
     """
     settings, run_dir = settings or TrainSettings(), Path(run_dir)
-    if dataset.class_names != model.class_names:
-        raise LabkitError(
-            f"The model knows the classes {list(model.class_names)}, the data set has "
-            f"{list(dataset.class_names)}: make the model with the data set's class names."
-        )
-    record = _record(model, dataset, settings)
-    checkpoint, history = _prepare(run_dir, record, resume)
+    if stages is not None:
+        settings = settings.replace(stages=tuple(stages))
+    settings = settings.planned(len(dataset))
+    _check(model, dataset, validation, settings)
+    record = run_record(model, dataset, settings, validation)
+    checkpoint, history = prepare_run(run_dir, record, resume)
     _seed(model.config.seed, settings.deterministic)
     start = 0
     if checkpoint:
         model.load_weights(checkpoint / WEIGHTS)
-    model.compile(optimizer=make_optimizer(settings))
-    if checkpoint:
-        start = restore_optimizer(model, checkpoint)
+        start = step_of(checkpoint)
         history = history.cut_after(start)
+    _cut_after(run_dir, start)
     plan = BatchPlan(settings.batch_size, settings.canvas, settings.augment, seed=model.config.seed,
                      buckets=settings.buckets)  # fmt: skip
-    batches = Batches(dataset, model.config, plan, cache)
-    if start < settings.steps:
-        watchers = [Recorder(history, start, _namer(dataset))]
-        if settings.validate_every and validation is not None:
-            watchers.append(Validation(validation, history, settings.validate_every, evaluate))
-        if verbose:
-            watchers += [LeftOut(batches, history, start),
-                         Progress(history, start, settings.steps)]  # fmt: skip
-        watchers.append(Checkpointer(run_dir, history, settings.checkpoint_every,
-                                     settings.checkpoints_kept, settings.steps))  # fmt: skip
-        left = settings.steps - start
+    run = _Run(model, WatchedBatches(dataset, model.config, plan, cache), run_dir, history)
+    logger = make_logger(log, run_dir, history, record)
+    watchers = [*_validators(run, settings, validation), logger]
+    try:
         # NumPy's own threads would spin for the cores that TensorFlow computes on.
-        with ThreadpoolController().limit(limits=1, user_api="blas"):
-            model.fit(batches.tf_dataset(left, start), steps_per_epoch=left, epochs=1, verbose=0,
-                      shuffle=False, callbacks=[*watchers, *callbacks])  # fmt: skip
+        with (ThreadpoolController().limit(limits=1, user_api="blas"),
+              computing_in(model, settings.precision)):  # fmt: skip
+            for leg in legs(settings):
+                if leg.last > start and not has_stalled(history, settings):
+                    run.take(leg, checkpoint, [*watchers, *callbacks], settings.steps, verbose)
+    finally:
+        logger.close()
     _save_weights(model, run_dir)
-    if verbose and batches.left_out:
-        print(f"Left out of {settings.steps} batches: {said(batches.left_out)}.")
-    history.left_out = dict(batches.left_out)
+    if verbose and run.batches.left_out:
+        print(f"Left out of {len(history)} batches: {said(run.batches.left_out)}.")
+    history.left_out = dict(run.batches.left_out)
     return history
 
 
-def _record(model: MaskRCNN, dataset: Dataset, settings: TrainSettings) -> dict:
-    return {
-        "config": model.config.to_dict(),
-        "class_names": list(model.class_names),
-        "category_ids": [int(i) for i in dataset.category_ids],
-        "settings": settings.to_dict(),
-        "images": len(dataset),
-        "versions": {"tensorflow": tf.__version__, "keras": keras.__version__,
-                     "numpy": np.__version__},
-    }  # fmt: skip
+class _Run:
+    """What all stages of a run share."""
 
+    def __init__(self, model: MaskRCNN, batches: WatchedBatches, run_dir: Path, history: History):
+        self.model, self.batches, self.run_dir, self.history = model, batches, run_dir, history
 
-def _prepare(run_dir: Path, record: dict, resume: bool) -> tuple[Path | None, History]:
-    """(checkpoint to go on from, history so far); a new run gets its folder and run.json."""
-    checkpoint = latest_checkpoint(run_dir)
-    if (run_dir / "run.json").exists():
-        if not resume and (checkpoint or (run_dir / WEIGHTS).exists()):
-            raise LabkitError(
-                f"{run_dir} already holds a run: resume it (--resume, or resume=True), or choose "
-                "another folder."
-            )
-        if resume:
-            _check_same(read_run(run_dir), record, run_dir)
-    run_dir.mkdir(parents=True, exist_ok=True)
-    save_run(run_dir, record)
-    return checkpoint, History.load(run_dir) if checkpoint else History()
+    def take(self, leg: Leg, checkpoint: Path | None, callbacks, last: int, verbose: bool) -> None:
+        """Run a stage to its end, from its beginning or from the checkpoint that is within it."""
+        model, history = self.model, self.history
+        start = max(leg.first, history.rows[-1]["step"] if history.rows else 0)
+        if verbose and leg.settings.steps < last:
+            print(f"Stage {leg.number}: {leg.trains}, to step {leg.last} of {last}.", flush=True)
+        watchers = [Recorder(history, leg, start, self.batches, self._name_of, self.run_dir)]
+        if leg.settings.schedule == "plateau":
+            watchers.append(Plateau(history, leg))
+        watchers += callbacks
+        if verbose:
+            watchers += [LeftOut(self.batches, history, start), Progress(history, start, last)]
+        watchers.append(Checkpointer(self.run_dir, history, leg, self.batches))
+        left = leg.last - start
+        with training_only(model, leg.pattern), _weighing(model, leg.loss_weights):
+            model.steps_done.assign(start)
+            model.compile(optimizer=make_optimizer(leg.settings))
+            if start > leg.first:
+                restore_optimizer(model, checkpoint)
+            model.fit(self.batches.tf_dataset(left, start), steps_per_epoch=left, epochs=1,
+                      verbose=0, shuffle=False, callbacks=watchers)  # fmt: skip
 
-
-def _check_same(stored: dict, record: dict, run_dir: Path) -> None:
-    """A run goes on with what it was started with; how often it saves may change."""
-    free = {"checkpoint_every", "checkpoints_kept", "validate_every"}
-    plain = _as_json(record)
-    # A run of an older labkit lacks the fields that have come since: they have their defaults.
-    settings = TrainSettings.from_dict(stored.get("settings", {})).to_dict()
-    stored = stored | {"settings": _as_json(settings)}
-    for part in ("config", "class_names", "settings", "images"):
-        old, new = stored.get(part), plain[part]
-        if isinstance(old, dict):
-            for name in old:
-                if name not in free and old[name] != new.get(name):
-                    raise LabkitError(
-                        f"{run_dir}/run.json: the run was started with {name} = {old[name]}, not "
-                        f"{new.get(name)}: resume with the same value, or start another run."
-                    )
-        elif old != new:
-            raise LabkitError(
-                f"{run_dir}/run.json: the run was started with {part} {old}, not {new}: resume "
-                "with the same data, or start another run."
-            )
-
-
-def _as_json(value):
-    """Tuples as lists, as JSON gives them back."""
-    if isinstance(value, dict):
-        return {k: _as_json(v) for k, v in value.items()}
-    return [_as_json(v) for v in value] if isinstance(value, list | tuple) else value
-
-
-def _seed(seed: int, deterministic: bool) -> None:
-    keras.utils.set_random_seed(seed)
-    if deterministic:
-        tf.config.experimental.enable_op_determinism()
-
-
-def _namer(dataset: Dataset):
-    """A function from image id to the image's name, for messages; made when it is needed."""
-
-    def name_of(image_id: int) -> str:
+    def _name_of(self, image_id: int) -> str:
+        """The image's name for a message, looked up when it is needed."""
+        dataset = self.batches.dataset
         for i in range(len(dataset)):
             info = dataset.image_info(i)
             if info["id"] == image_id:
                 return repr(info["file_name"])
         return f"id {image_id}"
 
-    return name_of
+
+def _validators(run: _Run, settings: TrainSettings, validation: Dataset | None) -> list:
+    """The callbacks that look at the validation pictures."""
+    if validation is None:
+        return []
+    found, history = [], run.history
+    if settings.validate_losses_every:
+        found.append(ValidationLosses(validation, history, settings, run.model.config))
+    if settings.validate_every:
+        camera = Camera(run.run_dir, validation, settings.film) if settings.film else None
+        found.append(Validation(validation, history, settings.validate_every, evaluate, camera))
+    return [*found, KeepBest(run.run_dir, history, settings)] if found else []
+
+
+@contextlib.contextmanager
+def _weighing(model: MaskRCNN, loss_weights: tuple[float, ...] | None):
+    """Within the block the five losses have a stage's weights."""
+    if loss_weights is not None:
+        model.loss_weights = loss_weights
+    try:
+        yield
+    finally:
+        model.loss_weights = model.config.loss_weights
+
+
+def _check(model, dataset, validation, settings: TrainSettings) -> None:
+    """What would break later, or after hours."""
+    if dataset.class_names != model.class_names:
+        raise LabkitError(
+            f"The model knows the classes {list(model.class_names)}, the data set has "
+            f"{list(dataset.class_names)}: make the model with the data set's class names."
+        )
+    check_losses(model, settings)
+    if validation is not None:
+        unknown = [name for name in validation.class_names if name not in model.class_names]
+        if unknown and settings.validate_every:
+            raise LabkitError(
+                f"The validation data have classes that the training data do not: {unknown[0]!r}. "
+                "Give both the same classes, or leave those out (keep_classes)."
+            )
+        if settings.validate_losses_every and validation.class_names != model.class_names:
+            raise LabkitError(
+                f"validate_losses_every: the validation data have {list(validation.class_names)}, "
+                f"the model {list(model.class_names)}; losses want the same classes in order."
+            )
+    every = "validate_every" if settings.best_by in AP_METRICS else "validate_losses_every"
+    if settings.stop_after and (validation is None or not getattr(settings, every)):
+        raise LabkitError(
+            f"stop_after: {settings.best_by} is never measured; give validation pictures and "
+            f"{every}, or leave stop_after at 0."
+        )
+
+
+def _cut_after(run_dir: Path, step: int) -> None:
+    """Of what an interrupted run left, forget what lies beyond its last checkpoint."""
+    forget_best_after(run_dir, step)
+    cut_film(run_dir, step)
+    (run_dir / BROKEN).unlink(missing_ok=True)
+
+
+def _seed(seed: int, deterministic: bool) -> None:
+    keras.utils.set_random_seed(seed)
+    if deterministic:
+        tf.config.experimental.enable_op_determinism()
 
 
 def _save_weights(model: MaskRCNN, run_dir: Path) -> None:

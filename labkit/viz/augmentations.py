@@ -3,10 +3,12 @@
 import numpy as np
 from matplotlib.figure import Figure
 
+from labkit.data.dataset import Sample
 from labkit.errors import LabkitError
-from labkit.viz.instances import draw_instances
+from labkit.viz.dataset import draw_truth
 
 PAGE_WIDTH = 13.0  # inches
+PADDING = 215  # the grey beyond the image
 
 
 def augmentations(
@@ -64,8 +66,10 @@ def augmentations(
 def _draw(ax, item: dict[str, np.ndarray], class_names) -> None:
     height, width = item["sizes"].astype(int)
     image = item["images"].copy()
-    image[height:], image[:, width:] = 215, 215
+    image[height:], image[:, width:] = PADDING, PADDING
     real = item["classes"] > 0
-    labels = [class_names[c - 1] for c in item["classes"][real]] if len(class_names) > 1 else None
-    draw_instances(image, item["boxes"][real], item["masks"][real] > 0, labels, None, ax,
-                   dashed=True, font_size=6.5, line_width=1.1)  # fmt: skip
+    sample = Sample(
+        image, item["boxes"][real], item["classes"][real], item["masks"][real] > 0,
+        np.zeros(real.sum(), bool), int(item["image_ids"]), "",
+    )  # fmt: skip
+    draw_truth(ax, sample, class_names)

@@ -8,6 +8,7 @@ Colour never stands alone: truth is dashed, labels carry names.
 from matplotlib.colors import to_rgb
 
 TRUTH = "#0072B2"  # blue, drawn dashed
+TRUTH_ON_DARK = "#56B4E9"  # sky blue, in a dark theme
 PREDICTION = "#E69F00"  # orange, drawn solid
 
 # The ten colours of the sequence, its greys moved to the end: a grey box is lost in many a photo.

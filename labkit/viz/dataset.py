@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, NullFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
 from labkit.errors import LabkitError
 from labkit.viz.colors import CROWD, FAINT, INK, PREDICTION, TRUTH, instance_color
@@ -15,6 +15,8 @@ ROW = 0.19  # inches of a class in the bar chart: enough for its name at 8 point
 ONE_COLUMN = 46  # classes in one column of bars; 91 stand in two
 MOST_POINTS = 20_000  # boxes in the scatter; more would only paint over one another
 PAGE_WIDTH = 13.0  # inches
+FEW_NAMES = 6  # instances in a small picture that can all have their name beside them
+FEW_BOXES = 20  # beyond it thin lines, or the boxes of small objects hide what is in them
 
 
 def class_bars(description) -> Figure:
@@ -46,7 +48,7 @@ def class_bars(description) -> Figure:
             ax.set_xscale("symlog", linthresh=1)  # symlog, for a class may have none
             ax.xaxis.set_minor_formatter(NullFormatter())
     axes[0].set_xlim(0, most * (3 if axes[0].get_xscale() == "symlog" else 1.15) or 1)
-    figure.suptitle(f"{len(classes)} classes", fontsize=11)
+    figure.suptitle(f"{len(classes)} class{'es' if len(classes) != 1 else ''}", fontsize=11)
     return figure
 
 
@@ -163,15 +165,28 @@ def _draw_sample(ax, dataset, index: int) -> None:
 
 
 def draw_truth(ax, sample, class_names: Sequence[str]) -> None:
-    """A sample's instances in the colours of their classes; of one class, each in its own."""
+    """A sample's instances in the colours of their classes; of one class, each in its own.
+
+    In a picture with many instances only the largest of each class has its name beside it.
+    """
     by_class = len(class_names) > 1
     colors = [
         CROWD if crowd else instance_color(int(c) - 1 if by_class else i)
         for i, (c, crowd) in enumerate(zip(sample.class_ids, sample.crowd, strict=True))
     ]
-    labels = [class_names[c - 1] for c in sample.class_ids] if by_class else None
+    labels = _labels(sample, class_names) if by_class else None
     draw_instances(sample.image, sample.boxes, sample.masks, labels, None, ax, colors=colors,
-                   dashed=sample.crowd.tolist(), font_size=6.5, line_width=1.1)  # fmt: skip
+                   dashed=sample.crowd.tolist(), font_size=6.5,
+                   line_width=1.1 if len(sample) <= FEW_BOXES else 0.6)  # fmt: skip
+
+
+def _labels(sample, class_names: Sequence[str]) -> list[str]:
+    """A text for every instance, empty for those that go without."""
+    sizes = (sample.boxes[:, 2:] - sample.boxes[:, :2]).prod(axis=1)
+    kinds = list(zip(sample.class_ids.tolist(), sample.crowd.tolist(), strict=True))
+    largest = {kinds[i]: i for i in np.argsort(sizes, kind="stable")}
+    named = range(len(sample)) if len(sample) <= FEW_NAMES else set(map(int, largest.values()))
+    return [class_names[c - 1] if i in named else "" for i, c in enumerate(sample.class_ids)]
 
 
 def pruning_curve(rows: Sequence, by: str = "images") -> Figure:
@@ -182,7 +197,7 @@ def pruning_curve(rows: Sequence, by: str = "images") -> Figure:
     if not rows:
         raise LabkitError("pruning_curve: the table has no rows; the data set has no instances.")
     table = np.array(rows, float)
-    figure = Figure(figsize=(7.0, 4.2), layout="constrained")
+    figure = Figure(figsize=(7.0, 4.5), layout="constrained")
     ax = figure.subplots()
     lines = (("classes", TRUTH, "solid"), ("images", PREDICTION, "dashed"),
              ("instances", INK, "dotted"))  # fmt: skip
@@ -191,10 +206,12 @@ def pruning_curve(rows: Sequence, by: str = "images") -> Figure:
         ax.step(table[:, 0], table[:, column] / most, where="pre", color=color, linestyle=style,
                 linewidth=2.2, label=f"{name} (of {most:,.0f})")  # fmt: skip
     ax.set(ylim=(0, 1.03), xlabel=f"{by} that a class must have", ylabel="share kept")
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     if table[-1, 0] > 30 * max(table[0, 0], 1):
         ax.set_xscale("log")
         ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     ax.grid(color=FAINT, linewidth=0.6, alpha=0.6)
     ax.spines[["top", "right"]].set_visible(False)
-    ax.legend(fontsize=9, frameon=False)
+    # Below the axes: curves may be anywhere in them.
+    figure.legend(fontsize=9, frameon=False, loc="outside lower center", ncols=3)
     return figure

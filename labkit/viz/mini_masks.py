@@ -11,10 +11,12 @@ def mini_mask_curves(error) -> Figure:
     """Mean IoU over object size, a line for each side of the grid, and below it the worst 5 %.
 
     error: what `labkit.data.mini_mask_error.mini_mask_error` gave. Ranges without masks are left
-    out of the lines.
+    out of the lines, and of the axis where nothing smaller, or nothing larger, follows.
     """
-    figure = Figure(figsize=(7.0, 4.2), layout="constrained")
+    figure = Figure(figsize=(7.0, 4.5), layout="constrained")
     ax = figure.subplots()
+    seen = [row.low for row in error if row.count]
+    error = [row for row in error if seen and min(seen) <= row.low <= max(seen)]
     lows = list(dict.fromkeys(row.low for row in error))
     for number, side in enumerate(dict.fromkeys(row.side for row in error)):
         rows = [row for row in error if row.side == side and row.count]
@@ -28,10 +30,11 @@ def mini_mask_curves(error) -> Figure:
     ax.set_xticks(range(len(lows)), [f"{a:g}-{b:g}" if np.isfinite(b) else f"{a:g} +"
                                      for a, b in zip(lows, highs, strict=True)])  # fmt: skip
     ax.set(xlabel="longer side of the box (px)", ylabel="IoU with the full mask")
-    ax.set_ylim(top=1.005)
+    ax.margins(x=0.1)
+    ax.set_ylim(top=1.0 + 0.03 * (1.0 - ax.get_ylim()[0]))
     ax.grid(color=FAINT, linewidth=0.6, alpha=0.6)
     ax.spines[["top", "right"]].set_visible(False)
     ax.set_title("mean, and shaded down to the 5th percentile", fontsize=9, loc="left")
     if ax.lines:
-        ax.legend(fontsize=9, frameon=False, loc="lower left")
+        figure.legend(fontsize=9, frameon=False, loc="outside lower center", ncols=4)
     return figure

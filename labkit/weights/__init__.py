@@ -16,7 +16,8 @@ __all__ = ["LoadReport", "export", "load", "load_tensors", "pretrained", "read_t
 
 
 def load(model, path: str | os.PathLike) -> LoadReport:
-    """Load a file into `model`: torchvision's .pth or .safetensors, or labkit's own .weights.h5.
+    """Load a file into `model`: torchvision's .pth or .safetensors, Matterport's .h5, or labkit's
+    own .weights.h5.
 
     Where the number of classes differs, everything but the last layers is loaded. Raises
     MissingFileError or LabkitError, before the model is changed, if the file cannot be read or

@@ -6,7 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from labkit.config import Config
+from labkit.detections import UNUSED
 from labkit.errors import LabkitError
+from labkit.weights import matterport
 from labkit.weights.files import read_tensors
 from labkit.weights.registry import PRETRAINED, Pretrained, find, obtain
 from labkit.weights.torchvision import present_name
@@ -22,7 +24,7 @@ def from_pretrained(
 
     source: a name of `labkit.weights.registry.PRETRAINED` ("coco-r50-fpn", "imagenet-r50", ...),
         downloaded once; the folder of a training run; or a file: torchvision's .pth or
-        .safetensors, or labkit's .weights.h5, which needs a config.
+        .safetensors, Matterport's .h5, or labkit's .weights.h5, which needs a config.
     class_names: of the model to make. Other classes than the weights' start their last layers
         anew, and all else is loaded. By default the classes of the weights.
     config: of the model to make, by default what the weights were made with. Sizes of images,
@@ -56,9 +58,10 @@ def _from_entry(entry: Pretrained, class_names, config: Config | None):
         config = Config.preset(entry.preset)
         if entry.batch_norm_epsilon is not None:
             config = config.replace(batch_norm_epsilon=entry.batch_norm_epsilon)
-    # Ids that COCO gave up have outputs all the same; every class of a model has a name of its own.
+    # Ids that COCO gave up have outputs all the same. They keep their place, for a class id is
+    # COCO's id, and get names of their own, by which `detect` knows to leave them out.
     names = class_names or [
-        f"{name} {i}" if name == "N/A" else name for i, name in enumerate(entry.class_names, 1)
+        f"{UNUSED} {i}" if name == UNUSED else name for i, name in enumerate(entry.class_names, 1)
     ]
     return _loaded(config, names, read_tensors(obtain(entry)), entry.name)
 
@@ -86,7 +89,9 @@ def _from_file(path: Path, class_names, config: Config | None):
 
 
 def _config_for(tensors: dict[str, np.ndarray], path: Path) -> Config:
-    """torchvision's networks are told apart by their tensors; others cannot be."""
+    """torchvision's and Matterport's networks are told by their tensors; others cannot be."""
+    if matterport.recognises(tensors):
+        return Config.preset("matterport", backbone_blocks=matterport.blocks(tensors))
     if "roi_heads.box_head.0.0.weight" in tensors:
         return Config.preset("torchvision_v2")
     if "roi_heads.box_head.fc6.weight" in tensors or "layer1.0.conv1.weight" in tensors:
@@ -98,9 +103,10 @@ def _config_for(tensors: dict[str, np.ndarray], path: Path) -> Config:
 
 
 def _names_for(tensors: dict[str, np.ndarray], path: Path) -> list[str]:
-    if _CLASS_BIAS not in tensors:
+    outputs = matterport.outputs(tensors) or len(tensors.get(_CLASS_BIAS, ()))
+    if not outputs:
         raise LabkitError(f"{path} does not say how many classes it knows: give class_names=[...].")
-    return [f"class {i}" for i in range(1, len(tensors[_CLASS_BIAS]))]
+    return [f"class {i}" for i in range(1, outputs)]
 
 
 def _loaded(config: Config, class_names, tensors, source: str):

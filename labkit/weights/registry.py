@@ -151,6 +151,7 @@ _ENTRIES = (
         "(its AP is on minival, 5000 pictures of COCO 2014)",
         class_names=COCO_NAMES,
         box_ap=34.7,
+        preset="matterport",
     ),
 )
 

@@ -10,14 +10,16 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from labkit.errors import LabkitError
-from labkit.weights import labkit_layout, torchvision
+from labkit.weights import labkit_layout, matterport, torchvision
 from labkit.weights.pair import Pair
 
 # What a file may hold beside a detector's weights, and why it is left out.
 SKIPPED = {
     torchvision.COUNTER: "counters that nothing reads",
     r"fc\.(weight|bias)$": "ImageNet's classifier, which a detector has no use for",
-    r"^(optimizer/|vars/|loss_trackers/)": "an optimizer's or a metric's state, not the model's",
+    r"^(optimizer(_weights)?/|vars/|loss_trackers/)": (
+        "an optimizer's or a metric's state, not the model's"
+    ),
 }
 
 
@@ -42,13 +44,16 @@ class LoadReport:
 
 
 def load_tensors(model, tensors: dict[str, np.ndarray], source: str) -> LoadReport:
-    """Give `model` the tensors of a file, by the names that torchvision or Keras gives them.
+    """Give `model` the tensors of a file, by the names of torchvision, Matterport or Keras.
 
     Where the number of classes differs, the last layers keep their values and all else is loaded.
     source: what to call the file. Raises LabkitError, before anything is changed, if the file
     belongs to another network: a tensor has another shape, or one is missing.
     """
     tensors = {torchvision.present_name(name): value for name, value in tensors.items()}
+    from_matterport = matterport.recognises(tensors)
+    if from_matterport:
+        tensors = matterport.folded(tensors, model.config.batch_norm_epsilon, source)
     wanted = _wanted(model, tensors, source)
     report, fitting, rest = LoadReport(source), [], dict(tensors)
     for pair in wanted:
@@ -69,7 +74,7 @@ def load_tensors(model, tensors: dict[str, np.ndarray], source: str) -> LoadRepo
         report.skipped[name] = _why(name)
     for pair, value in fitting:
         pair.variable.assign(pair.layout.inward(value))
-    model.torchvision_rest = torchvision.unread(fitting, tensors)
+    model.torchvision_rest = {} if from_matterport else torchvision.unread(fitting, tensors)
     return report
 
 
@@ -77,13 +82,16 @@ def _wanted(model, tensors, source: str) -> list[Pair]:
     """The pairs of the layout that the names of the tensors show."""
     if any(name.startswith("backbone.") for name in tensors):
         return list(torchvision.pairs(model))
+    if matterport.CLASSES in tensors:
+        return list(matterport.pairs(model))
     if "layer1.0.conv1.weight" in tensors and model.config.backbone == "resnet50":
         return list(torchvision.backbone_pairs(model.backbone))
     if any(name.startswith("backbone/layers/") for name in tensors):
         return list(labkit_layout.pairs(model))
     raise LabkitError(
         f"{source} holds no weights of this network (it holds {_some(list(tensors))}): give a file "
-        "of torchvision's Mask R-CNN or ResNet-50, or one that labkit has saved."
+        "of torchvision's Mask R-CNN or ResNet-50, of Matterport's Mask R-CNN, or one that labkit "
+        "has saved."
     )
 
 
@@ -92,7 +100,8 @@ def _another_network(pair: Pair, value, source: str) -> str:
     has = f"has the shape {list(value.shape)}, {wants}" if value is not None else "is missing"
     return (
         f"{source}: '{pair.name}' {has}; the file belongs to another network: choose the preset "
-        "that it was made with (for torchvision's: torchvision_v1, torchvision_v2)."
+        "that it was made with (for torchvision's: torchvision_v1, torchvision_v2; for "
+        "Matterport's: matterport)."
     )
 
 

@@ -60,7 +60,7 @@ def test_built_in_data(capsys):
     [
         ("inspect", "PATH"),
         ("inspect nowhere", "nowhere"),
-        ("inspect shapes --images pics", "built in"),
+        ("inspect shapes --images pics", "has its own"),
         ("inspect shapes --preset huge", "huge"),
     ],
 )

@@ -184,6 +184,12 @@ def test_before_they_are_broken_they_are_whole(tmp_path, format):
     assert len(ds) == 2
     # cityscapesScripts draw the rim of a polygon, too: a pixel more at the far sides.
     assert ((ds[0].masks[0] ^ (MASK > 0)).sum() == 0) or format == "cityscapes"
+    for index, sample in enumerate(ds):  # what is known without painting is what is painted
+        labels = ds.labels(index)
+        assert labels.class_ids.tolist() == sample.class_ids.tolist()
+        assert labels.crowd.tolist() == sample.crowd.tolist()
+        # around outlines as they are written: up to a pixel larger than the mask's
+        np.testing.assert_allclose(labels.boxes, sample.boxes, atol=1)
 
 
 # ---- damage in one place -------------------------------------------------------------------------

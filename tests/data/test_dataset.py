@@ -52,6 +52,12 @@ def test_a_sample_has_the_agreed_types():
         assert isinstance(sample, Sample) and repr(sample)
 
 
+def test_names_stay_on_the_line_they_are_shown_on():
+    ds = shapes(1, 64).group_classes({"a\nb\ud800🙂": ["star"]})
+    assert repr(ds).count("\n") == 0 and "a\\nb\\ud800🙂" in repr(ds)
+    repr(ds).encode()  # half a character could not be printed
+
+
 def test_a_sequence():
     ds = Bars()
     assert len(ds) == 4 and len(list(ds)) == 4

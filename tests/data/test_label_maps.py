@@ -8,8 +8,15 @@ from hypothesis.extra import numpy as hnp
 from PIL import Image
 
 from labkit.data import LabelMapDataset, load_dataset
-from labkit.data.label_maps import picture_folder, read_label_map, separate
+from labkit.data.label_maps import (
+    boxes_of,
+    picture_folder,
+    read_label_map,
+    separate,
+    values_in,
+)
 from labkit.errors import LabkitError, MissingFileError
+from labkit.masks import boxes_from_masks
 
 MAP = np.zeros((30, 40), np.uint16)
 MAP[2:9, 3:12], MAP[20:28, 30:39] = 7, 400
@@ -45,6 +52,33 @@ def test_reading(folder):
     for path in (folder, folder / "masks", folder / "images"):
         assert type(load_dataset(path)) is LabelMapDataset
         assert len(load_dataset(path)[0]) == 2
+
+
+@given(
+    label_map=hnp.arrays(
+        np.int64, hnp.array_shapes(min_dims=2, max_dims=2, max_side=9),
+        elements=st.sampled_from([0, 0, 1, 2, 255, 40_000, 2**32 - 1]),
+    ),
+    more=st.lists(st.sampled_from([3, 70_000]), unique=True),
+)  # fmt: skip
+def test_boxes_by_value_are_those_of_the_masks(label_map, more):
+    values = [*more, *values_in(label_map)]  # some do not occur, and they are not in order
+    assert values[len(more) :] == sorted(set(label_map.ravel().tolist()) - {0})
+    boxes = boxes_of(label_map, values)
+    assert boxes.dtype == np.float32
+    np.testing.assert_array_equal(boxes, boxes_from_masks(separate(label_map, values)))
+
+
+def test_labels_paint_no_mask(folder, monkeypatch):
+    expected = LabelMapDataset(folder / "masks")[0].boxes
+
+    def painted(*_):
+        raise AssertionError("masks were painted to count the instances")
+
+    monkeypatch.setattr("labkit.data.label_maps.separate", painted)
+    ds = LabelMapDataset(folder / "masks")
+    assert ds.labels(0).boxes.tolist() == expected.tolist() and ds.max_instances == 2
+    assert ds.describe().instances == 2
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 
 from labkit.data import CocoDataset, LabelmeDataset, ViaDataset, load_dataset, save_via, shapes
-from labkit.data.load import folder_with
+from labkit.data.load import folder_with, splits, validation_split
 from labkit.errors import LabkitError, MissingFileError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -48,6 +48,16 @@ def test_a_whole_data_set_gives_its_training_split(coco):
         assert len(load_dataset(coco, split=name)) == 2
     with pytest.raises(LabkitError, match='no split "test"; there are: "train", "val"'):
         load_dataset(coco, split="test")
+
+
+def test_splits_are_listed_in_the_order_they_are_used(coco):
+    assert splits(coco) == ("train", "val") and validation_split(coco) == "val"
+    assert splits(coco / "annotations" / "instances_val.json") == ()  # nothing to choose
+    source = coco / "annotations" / "instances_val.json"
+    source.rename(source.with_name("instances_test2017.json"))
+    assert splits(coco) == ("train", "test2017")
+    with pytest.raises(MissingFileError, match="nowhere"):
+        splits(coco / "nowhere")
 
 
 def test_splits_in_folders_of_their_own(coco, tmp_path_factory):

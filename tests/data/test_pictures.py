@@ -47,9 +47,15 @@ def test_instances_without_a_pixel_are_left_out_and_named_once(folder):
     labels = ds.labels(0)
     assert labels.class_ids.tolist() == [1, 2] and labels.crowd.tolist() == [False, True]
     assert labels.boxes.tolist() == sample.boxes.tolist()
-    assert ds.box_sizes(0).tolist() == [[4, 6]] and ds.instance_limit(0) == 3
+    assert ds.box_sizes(0).tolist() == [[4, 6]] and ds.instance_limit(0) == 2
     with pytest.raises(LabkitError, match="second covers no pixel"):
         Squares(folder, ["a.png"], strict=True)[0]
+
+
+def test_labels_are_the_callers_own(folder):
+    ds = Squares(folder, ["a.png"])
+    ds.labels(0).class_ids[:] = 7
+    assert ds.labels(0).class_ids.tolist() == [1, 2]
 
 
 def test_facts(folder):

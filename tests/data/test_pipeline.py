@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 
-from labkit.config import Config
+from labkit.config import CHOICES, Config
 from labkit.data import shapes
-from labkit.data.augment import Augment
+from labkit.data.augment import NONE, Augment
 from labkit.data.pipeline import Batches, BatchPlan
 from labkit.errors import LabkitError
+from labkit.inference import batch_of
 
 CONFIG = Config.preset("tiny", max_instances=8, resize="none")
 
@@ -81,6 +82,18 @@ def test_small_images_are_padded_and_large_ones_cropped():
     large = batches(shapes(2, 160, seed=1)).batch(0)
     np.testing.assert_array_equal(large["sizes"], [[64, 64]] * 2)
     assert (large["boxes"] <= 64).all()
+
+
+@pytest.mark.parametrize("name", CHOICES["resize_filter"])
+def test_training_resizes_as_detection_does(name):
+    dataset = shapes(1, 160, seed=1)
+    config = CONFIG.replace(
+        resize="shortest_edge", image_min_side=64, image_max_side=64, resize_filter=name
+    )
+    batch = batches(dataset, config, batch_size=1, augment=NONE).batch(0)
+    seen, _ = batch_of([dataset[0].image], config)
+    assert batch["images"].dtype == np.uint8  # so "bilinear" loses what follows the point
+    np.testing.assert_array_equal(batch["images"], np.rint(seen))
 
 
 def test_images_without_objects_are_negatives():

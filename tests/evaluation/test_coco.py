@@ -203,6 +203,61 @@ def test_results_written_twice_are_noted():
     assert "1 of 2 results repeat an earlier one exactly (the first is entry 1)" in str(evaluation)
 
 
+# ------------------------------------------------------------------ thresholds and sizes by choice
+
+
+def test_ap_at_each_threshold_one_by_one():
+    evaluation = evaluate_results(*golden("main"))
+    stored = np.load(GOLDEN / "coco_main.npz")
+    for kind in ("bbox", "segm"):
+        by_iou = evaluation.curves[kind].ap_by_iou()
+        assert list(by_iou) == [f"AP{iou}" for iou in range(50, 100, 5)]
+        precision = stored[f"{kind}_precision"][..., 0, 2]
+        for t, value in enumerate(by_iou.values()):
+            assert value == precision[t][precision[t] > -1].mean()
+        numbers = getattr(evaluation, kind)
+        assert by_iou["AP75"] == numbers["AP75"]
+        assert np.mean(list(by_iou.values())) == pytest.approx(numbers["AP"])
+        for k, name in enumerate(evaluation.class_names):
+            own = evaluation.per_class[name][kind]
+            assert own["AP95"] == pytest.approx(precision[9, :, k].mean())
+            assert {"APs", "APm", "APl", "AR100"} <= set(own)
+    assert evaluation.to_dict()["by_iou"]["segm"]["AP55"] == by_iou["AP55"]
+
+
+def test_other_iou_thresholds_and_areas():
+    usual = evaluate_results(*golden("main"))
+    ranges = {"small": (0, 32**2), "rest": (32**2, 1e10), "none": (0, 0.5)}
+    chosen = evaluate_results(*golden("main"), iou_thresholds=[0.3, 0.75], area_ranges=ranges)
+    assert list(chosen.segm) == [
+        "AP", "AP75", "APsmall", "APrest", "APnone", "AR1", "AR10", "AR100", "ARsmall", "ARrest",
+        "ARnone",
+    ]  # fmt: skip
+    assert chosen.segm["AP75"] == usual.segm["AP75"] and chosen.segm["APnone"] == -1
+    by_iou = chosen.curves["segm"].ap_by_iou()
+    assert list(by_iou) == ["AP30", "AP75"] and by_iou["AP30"] >= usual.segm["AP50"]
+    assert "mean over IoU 0.3, 0.75" in str(chosen)
+    assert "objects of 0 to 1024 pixels" in chosen._repr_html_()
+    same = evaluate_results(*golden("main"), area_ranges={"s": (0, 32**2)})
+    assert same.bbox["APs"] == usual.bbox["APs"] and "APm" not in same.bbox
+    at_one = evaluate_results(*golden("main"), iou_thresholds=[0.5]).bbox
+    assert at_one["AP"] == at_one["AP50"] == usual.bbox["AP50"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"iou_thresholds": []}, r"iou_thresholds is \[\]"),
+        ({"iou_thresholds": [0.5, 1.5]}, "above 0 and up to 1"),
+        ({"area_ranges": {"x": (5, 5)}}, "'x' goes from 5 to 5"),
+        ({"area_ranges": {"50": (0, 5)}}, "'50' begins with a digit"),
+    ],
+)
+def test_options_out_of_range_are_named(options, message):
+    with pytest.raises(LabkitError, match=message):
+        evaluate_results(*golden("edge"), **options)
+
+
 # ------------------------------------------------------------------ a model on a data set
 
 

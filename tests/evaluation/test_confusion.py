@@ -7,7 +7,8 @@ import pytest
 
 from labkit.detections import Detections
 from labkit.errors import LabkitError
-from labkit.evaluation import confusion_matrix, evaluate_results
+from labkit.evaluation import compare, confusion_matrix, evaluate_results
+from labkit.evaluation.confusion import compressed, mean_overlaps, normalised
 from labkit.masks import boxes_from_masks, encode_rle
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -117,3 +118,37 @@ def test_bad_input_is_named():
     with pytest.raises(LabkitError, match="compare boxes with iou_type='bbox'"):
         confusion_matrix(truth_of([]), boxes)
     assert confusion_matrix(truth_of([]), boxes, iou_type="bbox")[0, 1] == 1
+
+
+def test_shares_by_truth_and_by_prediction():
+    matrix = np.array([[0, 4, 0, 0], [3, 12, 1, 0], [0, 2, 8, 0], [0, 0, 0, 0]])
+    by_truth = normalised(matrix, "truth")
+    np.testing.assert_allclose(by_truth.sum(axis=1), [1, 1, 1, 0])
+    assert by_truth[1, 1] == 12 / 16
+    by_found = normalised(matrix, "prediction")
+    np.testing.assert_allclose(by_found.sum(axis=0), [1, 1, 1, 0])
+    assert by_found[1, 1] == 12 / 18
+    with pytest.raises(LabkitError, match="'truth' or 'prediction'"):
+        normalised(matrix, "rows")
+
+
+def test_compressed_to_what_occurs():
+    matrix = np.zeros((5, 5), int)
+    matrix[2, 2], matrix[4, 0], matrix[0, 4] = 5, 1, 2
+    small, names = compressed(matrix, ["a", "b", "c", "d"])
+    assert names == ["b", "d"]
+    assert small.tolist() == [[0, 0, 2], [0, 5, 0], [1, 0, 0]]
+    assert compressed(np.zeros((3, 3), int), ["a", "b"])[1] == []
+
+
+def test_mean_overlaps_of_the_pairs():
+    truth = truth_of([(1, 5, patch(0, 0), False), (2, 5, patch(0, 0), False),
+                      (1, 9, patch(20, 20), False)])  # fmt: skip
+    detections = [found(1, [1, 1], [0.9, 0.8], [patch(0, 0, 5), patch(20, 20)]),
+                  found(2, [1], [0.7], [patch(0, 0)])]  # fmt: skip
+    comparison = compare(truth, detections)
+    means = mean_overlaps(comparison)
+    assert means[1, 1] == pytest.approx((0.5 + 1) / 2) and means[2, 1] == 1
+    assert np.isnan(means[0]).all() and np.isnan(means[:, 0]).all() and np.isnan(means[2, 2])
+    assert np.isnan(mean_overlaps(comparison, score_threshold=1)).all()
+    assert confusion_matrix(comparison).tolist() == confusion_matrix(truth, detections).tolist()

@@ -10,7 +10,7 @@ from pycocotools import mask as coco_mask
 from labkit.errors import LabkitError, MissingFileError
 from labkit.evaluation import evaluate_results
 from labkit.evaluation.inputs import read_ground_truth
-from labkit.evaluation.rle import _decode_counts
+from labkit.evaluation.rle import check_texts, decode_texts
 
 TRUTH = {
     "images": [{"id": 1, "height": 20, "width": 30}, {"id": 2, "height": 20, "width": 30}],
@@ -142,18 +142,36 @@ def test_equal_category_names_are_told_apart():
     assert read_ground_truth(truth).names == ["cell (4)", "cell (7)"]
 
 
-def test_run_lengths_are_decoded_as_pycocotools_wrote_them():
+def random_masks(count):
     rng = np.random.default_rng(0)
-    for _ in range(50):
+    for _ in range(count):
         height, width = rng.integers(1, 90, 2)
-        mask = rng.random((height, width)) < rng.choice([0.001, 0.1, 0.5, 0.999])
-        text = coco_mask.encode(np.asfortranarray(mask, np.uint8))["counts"]
-        runs = _decode_counts(text, "here")
-        again = np.repeat(np.arange(len(runs)) % 2, runs).reshape(width, height).T
+        yield rng.random((height, width)) < rng.choice([0.001, 0.1, 0.5, 0.999])
+
+
+def text_of(mask):
+    return coco_mask.encode(np.asfortranarray(mask, np.uint8))["counts"]
+
+
+def test_run_lengths_are_decoded_as_pycocotools_wrote_them():
+    masks = list(random_masks(50))
+    runs, firsts = decode_texts([text_of(mask) for mask in masks], "here")
+    for mask, own in zip(masks, np.split(runs, firsts[1:]), strict=True):
+        again = np.repeat(np.arange(len(own)) % 2, own).reshape(mask.shape[::-1]).T
         np.testing.assert_array_equal(again, mask)
 
 
 def test_a_very_long_run():
     mask = np.zeros((3000, 4000), np.uint8, order="F")
-    text = coco_mask.encode(mask)["counts"]
-    assert _decode_counts(text, "here").tolist() == [12_000_000]
+    assert decode_texts([text_of(mask)], "here")[0].tolist() == [12_000_000]
+
+
+@pytest.mark.parametrize("wrong", [0, 3, 4095, 4096, 5000])
+def test_among_many_masks_the_wrong_one_is_named(wrong):
+    good = {"size": [20, 30], "counts": text_of(np.zeros((20, 30)))}
+    masks = [good] * 5001
+    check_texts(masks, str)
+    masks[wrong] = {"size": [20, 31], "counts": good["counts"]}
+    with pytest.raises(LabkitError, match=rf"^{wrong}: the run lengths .* cover 600 pixels"):
+        check_texts(masks, str)
+    check_texts([], str)

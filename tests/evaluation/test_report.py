@@ -64,8 +64,8 @@ def test_the_html_holds_the_same_numbers(edge):
     html = edge._repr_html_()
     for value in ("0.162", "0.160", "c90"):
         assert value in html
-    assert html.count("<table>") == 2
-    assert html.count("<caption>") == 2
+    assert html.count("<table>") == 3
+    assert html.count("<caption>") == 3
 
 
 def test_the_json_holds_the_numbers(edge, tmp_path):

@@ -1,25 +1,21 @@
-"""Every notebook runs from top to bottom in a clean kernel, and is saved fit to be read.
+"""Every notebook runs from top to bottom in a clean kernel, and is saved fit to be read."""
 
-`NotebookClient` loses wake-ups when a notebook uses `Output` or `interact` widgets: it answers them
-on the very socket it is waiting on, and then sleeps although the reply has come (nbclient #312).
-`PollingClient` looks again four times a second, which is all the cure it needs.
-"""
-
-import asyncio
 import json
 import re
 import time
 from pathlib import Path
-from queue import Empty
 
 import nbformat
 import pytest
-from nbclient import NotebookClient
+
+from labkit.course.checking import check
+from labkit.course.exercises import EXERCISES
+from labkit.course.notebooks import SOLUTION, WIDGET, clean_environment, execute, for_students
+from labkit.course.prose import unsupported
 
 ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 CELL_TIMEOUT = 420  # seconds; a cell that trains takes minutes on two busy cores
-POLL = 0.25  # seconds
 MAX_BYTES = 3_000_000
 # somebody's home or scratch folder; not preceded by what makes it part of an address or a word
 MACHINE_PATH = re.compile(
@@ -28,44 +24,10 @@ MACHINE_PATH = re.compile(
 EMBEDDED = re.compile(r"base64,[A-Za-z0-9+/=\s]+")  # pictures inside HTML spell any word by chance
 
 
-class PollingClient(NotebookClient):
-    """A NotebookClient that waits for a cell's reply in short steps."""
-
-    async def async_start_new_kernel_client(self):
-        client = await super().async_start_new_kernel_client()
-        look_once = client.shell_channel.get_msg
-
-        async def get_msg(timeout=None):
-            end = None if timeout is None else time.monotonic() + timeout
-            while True:
-                left = POLL if end is None else end - time.monotonic()
-                try:
-                    return await look_once(timeout=max(0.0, min(POLL, left)))
-                except Empty:
-                    if end is not None and time.monotonic() >= end:
-                        raise
-
-        client.shell_channel.get_msg = get_msg
-        return client
-
-
-def run(notebook, folder, timeout=CELL_TIMEOUT):
-    """Executes a notebook in a new kernel of this Python, started in `folder`."""
-    client = PollingClient(
-        notebook,
-        timeout=timeout,
-        kernel_name="python3",
-        resources={"metadata": {"path": str(folder)}},
-    )
-    asyncio.run(client.async_execute())
-    return notebook
-
-
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def clean_kernel(monkeypatch, tmp_path):
-    """The kernel is this environment's, and sees nobody's IPython start-up files."""
-    monkeypatch.setenv("JUPYTER_PREFER_ENV_PATH", "1")
-    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
+    for name, value in clean_environment(tmp_path).items():
+        monkeypatch.setenv(name, value)
 
 
 def code_cells(notebook):
@@ -97,9 +59,11 @@ each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=[path.stem for pa
 
 
 @each_notebook
-def test_runs_from_a_clean_kernel(path, clean_kernel):
-    notebook = run(nbformat.read(path, as_version=4), path.parent)
+def test_runs_from_a_clean_kernel(path):
+    notebook = execute(nbformat.read(path, as_version=4), path.parent, CELL_TIMEOUT)
     assert errors(notebook) == []
+    # What the prose says is still what the cells say.
+    assert unsupported(notebook) == []
 
 
 @each_notebook
@@ -113,8 +77,33 @@ def test_is_saved_after_a_clean_run(path):
 
 
 @each_notebook
+def test_every_number_in_the_prose_is_in_a_cell(path):
+    assert unsupported(nbformat.read(path, as_version=4)) == []
+
+
+@each_notebook
+def test_solutions_pass_their_checks(path):
+    """A cell tagged `solution` holds the answer to each exercise that the notebook checks."""
+    notebook = nbformat.read(path, as_version=4)
+    code = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
+    asked = re.findall(r"""check\(\s*["'](\w+)["'],\s*(\w+)""", code)
+    own = [e.name for e in EXERCISES.values() if e.notebook == path.stem]
+    assert sorted(name for name, _ in asked) == sorted(own)
+    solutions = [c.source for c in notebook.cells if SOLUTION in c.metadata.get("tags", [])]
+    given = "\n".join(b for s in solutions for b in re.findall(r"```python\n(.*?)```", s, re.S))
+    names = {}
+    exec("import numpy as np\nimport tensorflow as tf\nimport labkit\n" + given, names)
+    for name, function in asked:
+        assert check(name, names[function]).passed, f"{path.name}: the solution of {name}"
+    copy = for_students(notebook)
+    assert "```python" not in "".join(c.source for c in copy.cells if "<summary>" in c.source)
+
+
+@each_notebook
 def test_is_fit_to_be_shown_on_a_page(path):
     notebook = nbformat.read(path, as_version=4)
+    for cell in code_cells(notebook):
+        assert not any(WIDGET in output.get("data", {}) for output in cell.outputs), cell.source
     assert "widgets" not in notebook.metadata, f"{path.name}: strip metadata.widgets before saving"
     assert path.stat().st_size < MAX_BYTES, f"{path.name}: make its pictures smaller"
 
@@ -125,7 +114,7 @@ def test_names_no_path_of_a_machine(path):
     assert [hit.group() for text in texts(notebook) for hit in MACHINE_PATH.finditer(text)] == []
 
 
-def test_a_notebook_with_output_widgets_does_not_stall(clean_kernel, tmp_path):
+def test_a_notebook_with_output_widgets_does_not_stall(tmp_path):
     pytest.importorskip("ipywidgets")
     source = """
         from ipywidgets import IntSlider, Output, interactive
@@ -139,7 +128,7 @@ def test_a_notebook_with_output_widgets_does_not_stall(clean_kernel, tmp_path):
     lines = "\n".join(line[8:] for line in source.strip("\n").splitlines())
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(lines) for _ in range(3)])
     begin = time.monotonic()
-    assert errors(run(notebook, tmp_path, timeout=60)) == []
+    assert errors(execute(notebook, tmp_path, timeout=60)) == []
     assert time.monotonic() - begin < 50
 
 

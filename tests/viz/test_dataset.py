@@ -2,12 +2,13 @@
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from labkit.data.dataset import Dataset, make_sample
 from labkit.data.shaping import pruning_table
 from labkit.errors import LabkitError
 from labkit.viz import box_sizes, class_bars, contact_sheet, pruning_curve, show
-from labkit.viz.dataset import words_of_classes, words_of_sizes
+from labkit.viz.dataset import draw_truth, words_of_classes, words_of_sizes
 
 
 class Strips(Dataset):
@@ -81,8 +82,20 @@ def test_a_sheet_of_samples_survives_a_broken_picture():
     crowd = figure.axes[3].patches[-1]
     assert crowd.get_linestyle() != "solid"
     assert len(contact_sheet(ds, [3]).axes) == 1
+    names = [t.get_text() for t in figure.axes[3].texts]
+    assert names == ["a", "b", "c", "d"]  # few enough for all
     with pytest.raises(LabkitError, match="no pictures"):
         contact_sheet(ds, [])
+
+
+def test_in_a_crowd_the_largest_of_a_class_is_named():
+    masks = np.zeros((8, 40, 60), bool)
+    for i in range(8):
+        masks[i, 5 * i : 5 * i + 4, 2 : 6 + 5 * i] = True
+    sample = make_sample(np.zeros((40, 60, 3), np.uint8), masks, [1, 2] * 4, image_id=1, name="x")
+    ax = Figure(figsize=(3, 2)).subplots()
+    draw_truth(ax, sample, ["a", "b"])
+    assert [t.get_text() for t in ax.texts] == [*[""] * 6, "a", "b"]
 
 
 def test_the_same_seed_chooses_the_same_pictures():

@@ -26,5 +26,11 @@ def test_a_line_for_each_side_over_the_sizes_that_occur():
     assert [t.get_text() for t in figure.axes[0].get_xticklabels()][-1] == "512 +"
 
 
+def test_the_axis_ends_with_the_sizes_that_occur():
+    ax = mini_mask_curves(table([0, 3, 0, 1, 0, 0])).axes[0]
+    assert [t.get_text() for t in ax.get_xticklabels()] == ["32-64", "64-128", "128-256"]
+    assert ax.lines[0].get_xdata().tolist() == [0, 2]
+
+
 def test_no_masks_no_lines():
     assert show(mini_mask_curves(table([0] * 6)), alt="empty", dpi=50).png

@@ -84,6 +84,20 @@ def test_a_run_and_a_runs_weights_with_other_classes(micro_config, tmp_path):
     MaskRCNN.from_pretrained(file, ["cat", "dog"], micro_config, verbose=False)
 
 
+def test_slots_that_nothing_was_taught_keep_their_place_and_are_never_detected(
+    published, downloaded
+):
+    config = Config.preset(
+        "torchvision_v1", image_min_side=64, image_max_side=64, proposals=8, detections=200
+    )
+    model = MaskRCNN.from_pretrained("coco-r50-fpn", config=config, verbose=False)
+    model.box_head.get_layer("logits").bias.assign([9.0 if i in (12, 13) else 0 for i in range(91)])
+    image = np.random.default_rng(0).integers(0, 256, (64, 64, 3)).astype(np.uint8)
+    found = model.detect(image, score_threshold=0.1)
+    assert set(found.names) == {"stop sign"}  # id 13; as sure of id 12, "N/A 12"
+    assert model.class_names.index("stop sign") == 12  # every other id stays COCO's
+
+
 def test_a_backbone_alone_wants_to_know_the_classes(downloaded):
     with pytest.raises(LabkitError, match="a backbone alone: say which classes"):
         MaskRCNN.from_pretrained("imagenet-r50")

@@ -51,7 +51,8 @@ def test_published_numbers():
         "matterport-coco": (34.7, None),
     }
     assert {n: e.batch_norm_epsilon for n, e in PRETRAINED.items() if e.preset} == {
-        "coco-r50-fpn": 0.0, "coco-r50-fpn-v2": None, "imagenet-r50": None, "imagenet-r50-v2": None,
+        "coco-r50-fpn": 0.0, "coco-r50-fpn-v2": None, "matterport-coco": None,
+        "imagenet-r50": None, "imagenet-r50-v2": None,
     }  # fmt: skip
 
 
@@ -135,4 +136,5 @@ def test_the_description_is_json_and_says_what_is_there(cache):
     assert {name: entry["downloaded"] for name, entry in facts.items()} == {
         name: name == "imagenet-r50" for name in PRETRAINED
     }
-    assert "box AP" not in facts["imagenet-r50"] and "preset" not in facts["matterport-coco"]
+    assert "box AP" not in facts["imagenet-r50"]
+    assert facts["matterport-coco"]["preset"] == "matterport"

@@ -1,0 +1,161 @@
+"""How long COCO's numbers take on results of the size of val2017, and how much memory.
+
+    python benchmarks/evaluate_coco.py [--images 5000] [--instances 36000] [--detections 100]
+
+Draws such a ground truth and results with masks, then lets plain pycocotools and labkit evaluate
+both files, boxes and masks, each in a Python of its own, one after the other, and prints one JSON
+object with the seconds, the peak of memory, and the largest difference between their numbers.
+"""
+
+import argparse
+import contextlib
+import io
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+from pycocotools import mask as coco_mask
+
+HEIGHT, WIDTH, CLASSES, CORNERS = 480, 640, 80, 20
+KINDS = ("bbox", "segm")
+
+
+def blobs(rng: np.random.Generator, centres: np.ndarray, radii: np.ndarray) -> list[dict]:
+    """Star-shaped masks around centres [N, 2] (y, x) of radii [N] pixels, as COCO entries."""
+    if not len(radii):
+        return []
+    angles = np.linspace(0, 2 * np.pi, CORNERS, endpoint=False)
+    reach = radii[:, None] * rng.uniform(0.8, 1.0, (len(radii), CORNERS))
+    points = centres[:, None] + reach[..., None] * np.stack([np.sin(angles), np.cos(angles)], 1)
+    points = points[..., ::-1].clip(0, [WIDTH, HEIGHT]).reshape(len(radii), 2 * CORNERS)
+    masks = coco_mask.frPyObjects(points.round(1).tolist(), HEIGHT, WIDTH)
+    boxes, areas = coco_mask.toBbox(masks).tolist(), coco_mask.area(masks).tolist()
+    return [
+        {"segmentation": {**mask, "counts": mask["counts"].decode()}, "bbox": box, "area": area}
+        for mask, box, area in zip(masks, boxes, areas, strict=True)
+    ]
+
+
+def write(folder: Path, images: int, instances: int, detections: int) -> None:
+    """Two thirds of the detections lie near an object, with its class more often than not."""
+    rng = np.random.default_rng(0)
+    annotations, results = [], []
+    owners = np.sort(rng.integers(0, images, instances))
+    for image in range(images):
+        objects = int((owners == image).sum())
+        centres = rng.uniform(30, [HEIGHT - 30, WIDTH - 30], (objects, 2))
+        radii, classes = rng.uniform(8, 90, objects), rng.integers(1, CLASSES + 1, objects)
+        for entry, category in zip(blobs(rng, centres, radii), classes.tolist(), strict=True):
+            annotations.append({"id": len(annotations) + 1, "image_id": image, "iscrowd": 0,
+                                "category_id": category, **entry})  # fmt: skip
+        found_centres = rng.uniform(30, [HEIGHT - 30, WIDTH - 30], (detections, 2))
+        found_radii = rng.uniform(8, 90, detections)
+        found_classes = rng.integers(1, CLASSES + 1, detections)
+        if objects:
+            near = np.arange(2 * detections // 3)
+            of = rng.integers(0, objects, len(near))
+            found_centres[near] = centres[of] + rng.normal(0, 4, (len(near), 2))
+            found_radii[near] = radii[of] * rng.uniform(0.8, 1.2, len(near))
+            found_classes[near] = np.where(near % 3, classes[of], found_classes[near])
+        scores = rng.random(detections).round(4).tolist()
+        for entry, category, score in zip(
+            blobs(rng, found_centres, found_radii), found_classes.tolist(), scores, strict=True
+        ):
+            del entry["area"]
+            results.append({"image_id": image, "category_id": category, "score": score, **entry})
+    truth = {
+        "images": [{"id": i, "height": HEIGHT, "width": WIDTH} for i in range(images)],
+        "categories": [{"id": i, "name": f"class {i}"} for i in range(1, CLASSES + 1)],
+        "annotations": annotations,
+    }
+    (folder / "truth.json").write_text(json.dumps(truth), encoding="utf-8")
+    (folder / "results.json").write_text(json.dumps(results), encoding="utf-8")
+
+
+def by_pycocotools(folder: Path) -> dict:
+    """Its own twelve numbers of boxes and of masks, as its demo computes them."""
+    from pycocotools.coco import COCO
+    from pycocotools.cocoeval import COCOeval
+
+    numbers = {}
+    with contextlib.redirect_stdout(io.StringIO()):
+        truth = COCO(str(folder / "truth.json"))
+        results = truth.loadRes(str(folder / "results.json"))
+        for kind in KINDS:
+            run = COCOeval(truth, results, kind)
+            run.evaluate()
+            run.accumulate()
+            run.summarize()
+            numbers[kind] = run.stats.tolist()
+    return numbers
+
+
+def by_labkit(folder: Path) -> dict:
+    from labkit.evaluation import evaluate_results
+
+    evaluation = evaluate_results(folder / "truth.json", folder / "results.json")
+    return {kind: list(getattr(evaluation, kind).values()) for kind in KINDS}
+
+
+WAYS = {"pycocotools": by_pycocotools, "labkit": by_labkit}
+
+
+def measured(way: str, folder: Path) -> dict:
+    began, worked = time.perf_counter(), time.process_time()
+    numbers = WAYS[way](folder)
+    seconds, worked = time.perf_counter() - began, time.process_time() - worked
+    return {
+        "seconds": round(seconds, 1),
+        "processor_seconds": round(worked, 1),
+        "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+        "numbers": numbers,
+    }
+
+
+def largest_difference(one: dict, other: dict) -> float:
+    """Between the numbers that both define alike.
+
+    Masks by size are left out: with a bbox beside the mask pycocotools sizes detections by the box.
+    """
+    any_size = [0, 1, 2, 6, 7, 8]
+    parts = [np.subtract(one["bbox"], other["bbox"])]
+    parts.append(np.subtract(one["segm"], other["segm"])[any_size])
+    return float(np.abs(np.concatenate(parts)).max())
+
+
+def main() -> None:
+    p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    p.add_argument("--images", type=int, default=5000)
+    p.add_argument("--instances", type=int, default=36000)
+    p.add_argument("--detections", type=int, default=100, help="in each image")
+    p.add_argument("--step", nargs=2, metavar=("NAME", "FOLDER"), help=argparse.SUPPRESS)
+    args = p.parse_args()
+    if args.step:
+        name, folder = args.step[0], Path(args.step[1])
+        if name == "write":
+            write(folder, args.images, args.instances, args.detections)
+        else:
+            print(json.dumps(measured(name, folder)))
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        result = {"images": args.images, "instances": args.instances, "per_image": args.detections}
+        # Each step in a process of its own: a child begins with the peak of its parent's memory.
+        for name in ("write", *WAYS):
+            command = [sys.executable, *sys.argv, "--step", name, folder]
+            printed = subprocess.run(command, capture_output=True, check=True).stdout
+            if printed:
+                result[name] = json.loads(printed)
+        result["results_mib"] = round((Path(folder) / "results.json").stat().st_size / 2**20, 1)
+    numbers = [result[way].pop("numbers") for way in WAYS]
+    result["largest_difference"] = largest_difference(*numbers)
+    result["time_ratio"] = round(result["labkit"]["seconds"] / result["pycocotools"]["seconds"], 3)
+    print(json.dumps(result, indent=2))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,89 @@
+"""`labkit report`: one HTML page that compares runs on the same data."""
+
+from pathlib import Path
+
+from labkit.commands.numbers import share, whole
+from labkit.commands.sources import chosen_data
+from labkit.errors import LabkitError
+from labkit.quiet import import_tensorflow
+
+HELP = "write a page that compares models, or files of results"
+EPILOG = """\
+examples:
+  labkit report runs/first runs/second --data shapes --out page.html
+  labkit report runs/nuclei --annotations val.json --images val/ --out nuclei.html
+  labkit report ours.json theirs.json --annotations val.json --out page.html
+
+One HTML file that needs nothing else: COCO's numbers and other definitions of AP, curves, score
+thresholds, confusion, types of errors, calibration, size and crowding, the worst images.
+"""
+
+
+def add_options(parser) -> None:
+    parser.add_argument(
+        "runs", nargs="+", metavar="RUN", help="a run's folder, a checkpoint, or a COCO json of "
+        "results from any program"
+    )  # fmt: skip
+    parser.add_argument("--out", required=True, metavar="FILE", help="the page, e.g. page.html")
+    parser.add_argument("--title", default="Evaluation", help="its heading")
+    data = parser.add_argument_group("what they are compared with")
+    data.add_argument("--annotations", metavar="FILE", help="the truth: a COCO json ...")
+    data.add_argument("--images", metavar="DIR", help="... and the folder of its pictures (results "
+                      "do without; the worst images are then drawn on grey)")  # fmt: skip
+    data.add_argument("--data", metavar="PATH", help="or anything that `labkit evaluate` takes")
+    data.add_argument("--split", metavar="NAME", help="another split of --data, e.g. test")
+    data.add_argument("--image-size", type=whole, metavar="N", help="side of drawn pictures")
+    parser.add_argument("--max-dets", type=whole, default=100, metavar="N",
+                        help="detections that count in a picture (default: 100)")  # fmt: skip
+    parser.add_argument("--score", type=share, default=0.5, metavar="X",
+                        help="show detections from this score on (default: 0.5)")  # fmt: skip
+
+
+def run(args) -> int:
+    names = names_of(args.runs)
+    files = [source.endswith(".json") for source in args.runs]
+    if all(files) and args.annotations and not args.images:
+        dataset, truth = None, args.annotations
+    else:
+        dataset = chosen_data(vars(args), "val")
+        truth = dataset.to_coco()
+    evaluations = {}
+    for name, source, is_file in zip(names, args.runs, files, strict=True):
+        evaluate = of_results if is_file else of_model
+        evaluations[name] = evaluate(source, truth, dataset, args.max_dets)
+    from labkit.evaluation_page import write_evaluation_page
+
+    path = write_evaluation_page(
+        evaluations, args.out, dataset=dataset, score_threshold=args.score, title=args.title
+    )
+    print(f"Open {path} in a browser.")
+    return 0
+
+
+def of_results(source: str, truth, dataset, max_dets: int):
+    """A file of results: needs no model, so no TensorFlow."""
+    from labkit.evaluation import evaluate_results
+
+    return evaluate_results(truth, source, max_dets=max_dets)
+
+
+def of_model(source: str, truth, dataset, max_dets: int):
+    import_tensorflow()
+    from labkit.evaluation import evaluate
+    from labkit.training import load_model
+
+    return evaluate(load_model(source), dataset, max_dets=max_dets)
+
+
+def names_of(sources: list[str]) -> list[str]:
+    """The shortest ends of the paths that tell them apart: folder names, mostly."""
+    paths = [Path(source).with_suffix("") if source.endswith(".json") else Path(source)
+             for source in sources]  # fmt: skip
+    parts = [path.resolve().parts for path in paths]
+    if len(set(parts)) < len(parts):
+        raise LabkitError("report: a run is named twice; name each once.")
+    for depth in range(1, max(map(len, parts)) + 1):
+        names = ["/".join(part[-depth:]) for part in parts]
+        if len(set(names)) == len(names):
+            break
+    return names

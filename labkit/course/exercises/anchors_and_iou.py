@@ -1,0 +1,447 @@
+"""The exercises of notebook 01: IoU, anchors, coverage. Those on deltas: deltas_of_boxes.py."""
+
+import numpy as np
+
+from labkit import anchors as anchor_ops
+from labkit import boxes as box_ops
+from labkit.course.exercise import Case, Exercise, Mistake
+
+NOTEBOOK = "01_anchors_and_iou"
+
+
+def random_boxes(rng: np.random.Generator, count: int, side: float = 100.0) -> np.ndarray:
+    """float32 [count, 4] of boxes with sides of at least one pixel in a picture of side x side."""
+    near = rng.uniform(0, side * 0.6, (count, 2))
+    return np.concatenate([near, near + rng.uniform(1, side * 0.4, (count, 2))], 1).astype("f4")
+
+
+# --- iou: of two boxes ------------------------------------------------------------------
+
+
+def _iou(a, b):
+    return float(box_ops.iou(np.float32([a]), np.float32([b]))[0, 0])
+
+
+def _iou_cases(rng):
+    for a in random_boxes(rng, 4):
+        yield Case("a box with itself", (a, a.copy()))
+        yield Case("boxes that overlap", (a, a + np.float32([1, 2, 3, 0.5])))
+        yield Case("boxes apart along one axis", (a, a + np.float32([0, 200, 0, 200])))
+        yield Case("boxes apart along both axes", (a, a + np.float32([200, 200, 200, 200])))
+    yield Case("boxes that only touch", (np.float32([0, 0, 2, 2]), np.float32([0, 2, 2, 4])))
+    yield Case("a box inside another", (np.float32([0, 0, 8, 8]), np.float32([2, 2, 4, 6])))
+    yield Case("boxes without area", (np.float32([3, 3, 3, 3]), np.float32([3, 3, 3, 3])))
+
+
+def _sides(a, b):
+    return min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
+
+
+def _area(a):
+    return (a[2] - a[0]) * (a[3] - a[1])
+
+
+def _safe(shared, union):
+    return float(shared / union) if union > 0 else 0.0
+
+
+def _unclamped(a, b):
+    h, w = _sides(a, b)
+    return _safe(h * w, _area(a) + _area(b) - h * w)
+
+
+def _union_with_shared_twice(a, b):
+    h, w = np.maximum(_sides(a, b), 0)
+    return _safe(h * w, _area(a) + _area(b))
+
+
+def _one_more_pixel(a, b):
+    h, w = (max(s + 1, 0) for s in _sides(a, b))
+    plus = [(x[2] - x[0] + 1) * (x[3] - x[1] + 1) for x in (a, b)]
+    return _safe(h * w, sum(plus) - h * w)
+
+
+def _over_the_smaller(a, b):
+    h, w = np.maximum(_sides(a, b), 0)
+    return _safe(h * w, min(_area(a), _area(b)))
+
+
+def _divides_by_zero(a, b):
+    h, w = np.maximum(_sides(a, b), 0)
+    with np.errstate(all="ignore"):
+        return np.float64(h * w) / np.float64(_area(a) + _area(b) - h * w)
+
+
+IOU = Exercise(
+    name="iou",
+    notebook=NOTEBOOK,
+    title="IoU of two boxes",
+    reference=_iou,
+    cases=_iou_cases,
+    returns="one number",
+    kinds={
+        "boxes apart along one axis": "what is the height and the width of nothing?",
+        "boxes without area": "two boxes without area share nothing and cover nothing: say 0.",
+    },
+    mistakes=(
+        Mistake("boxes far apart along both axes have two negative sides, and minus times minus is "
+                "plus: look at the sign of the intersection's sides.", _unclamped),
+        Mistake("the pixels in both boxes are counted in each of them: is your union too large?",
+                _union_with_shared_twice),
+        Mistake("your boxes are a pixel too long on each side: the far edge does not belong to the "
+                "box, so its height is y2 − y1.", _one_more_pixel),
+        Mistake("that is how much of the smaller box is covered; a huge prediction around a tiny "
+                "object would be perfect. What should it be divided by?", _over_the_smaller),
+        Mistake("right wherever there is something to divide by: what if both boxes are empty?",
+                _divides_by_zero),
+    ),
+    hints=(
+        "Begin with the intersection: where is its top, if box A begins at y = 10 and B at y = 30?",
+        "Its top is the larger of the two tops, its bottom the smaller of the two bottoms; if the "
+        "bottom comes before the top, there is no intersection.",
+        "union = area(A) + area(B) − intersection; divide, unless the union is 0.",
+    ),
+)  # fmt: skip
+
+
+# --- iou_matrix: of many pairs --------------------------------------------------------
+
+
+def _iou_matrix(a, b):
+    return box_ops.iou(np.float32(a), np.float32(b)).numpy()
+
+
+def _iou_matrix_cases(rng):
+    for n, m in ((3, 5), (6, 2)):
+        yield Case("many boxes", (random_boxes(rng, n), random_boxes(rng, m)))
+    apart = random_boxes(rng, 4)
+    yield Case("boxes far apart", (apart, apart + np.float32(300)))
+    yield Case("one box each", (random_boxes(rng, 1), random_boxes(rng, 1)))
+    yield Case("as many boxes on both sides", (random_boxes(rng, 4), random_boxes(rng, 4)))
+    none = np.zeros((0, 4), np.float32)
+    yield Case("no boxes on one side", (none, random_boxes(rng, 3)))
+    yield Case("no boxes on one side", (random_boxes(rng, 3), none))
+    flat = np.float32([[3, 3, 3, 3], [0, 0, 9, 9]])
+    yield Case("boxes without area", (flat, flat))
+    whole = random_boxes(rng, 3).astype(int)
+    yield Case("whole-number boxes", (whole, whole[:2] + 2))
+
+
+def _matrix(a, b, union=None, clamp=True):
+    """IoU of all pairs, with the mistakes that the arguments name."""
+    a, b = np.asarray(a, float)[:, None], np.asarray(b, float)[None]
+    sides = np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2])
+    shared = (np.maximum(sides, 0) if clamp else sides).prod(axis=-1)
+    areas = ((x[..., 2:] - x[..., :2]).prod(axis=-1) for x in (a, b))
+    below = (union or (lambda p, q, s: p + q - s))(*areas, shared)
+    with np.errstate(all="ignore"):
+        return np.where(below > 0, shared / below, 0.0)
+
+
+def _pair_by_pair(a, b):
+    count = min(len(a), len(b))
+    return np.diagonal(_matrix(a[:count], b[:count])).copy()
+
+
+def _transposed(a, b):
+    return _matrix(a, b).T
+
+
+def _matrix_unclamped(a, b):
+    return _matrix(a, b, clamp=False)
+
+
+def _matrix_double_union(a, b):
+    return _matrix(a, b, union=lambda p, q, s: p + q + 0 * s)
+
+
+def _matrix_with_nan(a, b):
+    a, b = np.asarray(a, float), np.asarray(b, float)
+    found = _matrix(a, b)
+    empty = (a[:, 2:] <= a[:, :2]).any(1)[:, None] & (b[:, 2:] <= b[:, :2]).any(1)[None]
+    return np.where(empty, np.nan, found)
+
+
+IOU_MATRIX = Exercise(
+    name="iou_matrix",
+    notebook=NOTEBOOK,
+    title="IoU of every box with every other, without a loop",
+    reference=_iou_matrix,
+    cases=_iou_matrix_cases,
+    returns="an array [N, M]",
+    kinds={
+        "no boxes on one side": "with no boxes the answer is an array of no rows, or no columns: "
+        "array arithmetic gives it by itself, a loop that stacks rows does not.",
+        "boxes without area": "where the union is empty the IoU is 0: mind the division.",
+        "whole-number boxes": "is there an array that you fill in? It may have the type of the "
+        "boxes, and whole numbers cut off the fractions.",
+    },
+    mistakes=(
+        Mistake("you compare the first box with the first and the second with the second; every "
+                "box must meet every other, so one of the two needs another axis.", _pair_by_pair),
+        Mistake("the right numbers lie on their side: a row for each box of the first argument.",
+                _transposed),
+        Mistake("boxes far apart along both axes share a lot, you say: what becomes of two "
+                "negative sides?", _matrix_unclamped),
+        Mistake("what both boxes cover is counted twice below the line.", _matrix_double_union),
+        Mistake("right, but for two boxes without area you divide nothing by nothing.",
+                _matrix_with_nan),
+    ),
+    hints=(
+        "`a[:, None, 0]` has shape [N, 1] and `b[None, :, 0]` shape [1, M]. What shape has the "
+        "larger of the two, element by element?",
+        "Do all four edges like that, then it reads as the function for two boxes did: tops, "
+        "bottoms, heights that are at least 0, areas.",
+        "Areas: [N, 1] plus [1, M] minus the shared [N, M]. Where that is 0, answer 0.",
+    ),
+)  # fmt: skip
+
+
+# --- cell_anchors: the anchors of one cell --------------------------------------------
+
+
+def _cell_anchors(size, ratios):
+    return anchor_ops.cell_anchors(size, ratios)
+
+
+def _cell_anchors_cases(rng):
+    yield Case("a square", (32.0, (1.0,)))
+    yield Case("three ratios", (32.0, (0.5, 1.0, 2.0)))
+    yield Case("three ratios", (float(rng.uniform(8, 500)), tuple(rng.uniform(0.2, 5, 3))))
+    yield Case("very long ratios", (12.0, (0.1, 10.0)))
+    yield Case("whole-number ratios", (10, (1, 2, 4)))
+    yield Case("no ratios", (16.0, ()))
+
+
+def _of_sides(heights, widths):
+    heights, widths = np.asarray(heights, float), np.asarray(widths, float)
+    return np.stack([-heights, -widths, heights, widths], axis=-1).reshape(-1, 4) / 2
+
+
+def _ratio_without_root(size, ratios):
+    ratios = np.asarray(ratios, float)
+    return _of_sides(size * ratios, size / np.where(ratios, ratios, 1))
+
+
+def _ratio_on_height_alone(size, ratios):
+    return _of_sides(size * np.asarray(ratios, float), size * np.ones(len(ratios)))
+
+
+def _width_over_height(size, ratios):
+    roots = np.sqrt(np.asarray(ratios, float))
+    return _of_sides(size / roots, size * roots)
+
+
+def _from_the_corner(size, ratios):
+    return _cell_anchors(size, ratios) - np.tile(_cell_anchors(size, ratios)[:, :2], 2)
+
+
+def _half_twice(size, ratios):
+    return _cell_anchors(size, ratios) * 2
+
+
+CELL_ANCHORS = Exercise(
+    name="cell_anchors",
+    notebook=NOTEBOOK,
+    title="The anchors of one cell",
+    reference=_cell_anchors,
+    cases=_cell_anchors_cases,
+    returns="an array [ratios, 4]",
+    kinds={
+        "no ratios": "no ratios make no anchors: an array of shape (0, 4).",
+        "whole-number ratios": "ratios may be whole numbers; the sides are not.",
+    },
+    mistakes=(
+        Mistake("height over width is now the ratio squared. Both sides change by the same factor, "
+                "one up and one down; which factor makes their quotient the ratio?",
+                _ratio_without_root),
+        Mistake("only the height changes, so the area is no longer size². If the height grows, "
+                "what must the width do?", _ratio_on_height_alone),
+        Mistake("your tall anchors are flat and your flat ones tall: the ratio is height over "
+                "width here.", _width_over_height),
+        Mistake("the right sizes, but the origin is their corner and not their centre.",
+                _from_the_corner),
+        Mistake("twice as large as asked: from the centre to an edge is half a side.",
+                _half_twice),
+    ),
+    hints=(
+        "Two equations, two unknowns: h · w = size² and h / w = ratio. Multiply them: h² = ?",
+        "h = size · √ratio and w = size / √ratio.",
+        "The edges lie half a side from the centre (0, 0): −h/2, −w/2, h/2, w/2, stacked along "
+        "the last axis.",
+    ),
+)  # fmt: skip
+
+
+# --- grid_anchors: one level ----------------------------------------------------------
+
+
+def _grid_anchors(cell, shape, stride, offset):
+    return anchor_ops.grid_anchors(np.float32(cell), shape, (stride, stride), offset).numpy()
+
+
+def _grid_anchors_cases(rng):
+    cell = anchor_ops.cell_anchors(12, (0.5, 1.0, 2.0))
+    yield Case("a single cell", (cell, (1, 1), 8, 0.5))
+    yield Case("one anchor a cell", (cell[1:2], (4, 4), 8, 0.5))
+    yield Case("a square grid", (cell, (3, 3), 16, 0.5))
+    yield Case("more columns than rows", (cell, (2, 5), 8, 0.5))
+    yield Case("anchors at the cells' corners", (cell, (3, 4), 4, 0.0))
+    yield Case("no anchors a cell", (cell[:0], (2, 3), 8, 0.5))
+    yield Case("no cells", (cell, (0, 3), 8, 0.5))
+    odd = anchor_ops.cell_anchors(float(rng.uniform(5, 50)), tuple(rng.uniform(0.3, 3, 2)))
+    yield Case("more columns than rows", (odd, (3, 6), 32, 0.5))
+
+
+def _grid(cell, shape, stride, offset, axes=(0, 1, 2), swap=False):
+    cell = np.asarray(cell, float)
+    y, x = ((np.arange(n) + offset) * stride for n in shape)
+    y, x = np.meshgrid(y, x, indexing="ij")
+    centres = np.stack([x, y, x, y] if swap else [y, x, y, x], axis=-1)
+    return (centres[:, :, None] + cell).transpose(*axes, 3).reshape(-1, 4)
+
+
+def _anchor_by_anchor(cell, shape, stride, offset):
+    return _grid(cell, shape, stride, offset, axes=(2, 0, 1))
+
+
+def _column_by_column(cell, shape, stride, offset):
+    return _grid(cell, shape, stride, offset, axes=(1, 0, 2))
+
+
+def _x_for_y(cell, shape, stride, offset):
+    return _grid(cell, shape, stride, offset, swap=True)
+
+
+def _always_the_corner(cell, shape, stride, offset):
+    return _grid(cell, shape, stride, 0.0)
+
+
+def _offset_in_pixels(cell, shape, stride, offset):
+    return _grid(cell, shape, stride, 0.0) + offset
+
+
+GRID_ANCHORS = Exercise(
+    name="grid_anchors",
+    notebook=NOTEBOOK,
+    title="The anchors of a whole level",
+    reference=_grid_anchors,
+    cases=_grid_anchors_cases,
+    returns="an array [rows · columns · A, 4]",
+    kinds={
+        "no cells": "no cells make no anchors: an array of shape (0, 4).",
+        "no anchors a cell": "no anchors a cell make none at all: an array of shape (0, 4).",
+        "anchors at the cells' corners": "with offset 0 the first anchor is centred at (0, 0).",
+    },
+    mistakes=(
+        Mistake("all the anchors, in another order: the network's answers come cell by cell, with "
+                "all the shapes of a cell one after the other.", _anchor_by_anchor),
+        Mistake("you walk down the columns; pictures and feature maps are read row by row.",
+                _column_by_column),
+        Mistake("rows and columns are swapped when you move the anchors: boxes begin with y.",
+                _x_for_y),
+        Mistake("right with offset 0; where in its cell does an anchor stand otherwise?",
+                _always_the_corner),
+        Mistake("the offset is a part of a cell, not of a pixel.", _offset_in_pixels),
+    ),
+    hints=(
+        "Row 0 is centred at y = offset · stride, row 1 one stride further. `np.meshgrid` with "
+        'indexing="ij" makes the two tables of y and x.',
+        "Stack (y, x, y, x) to [rows, columns, 1, 4] and add `cell`, which is [A, 4]: "
+        "broadcasting gives [rows, columns, A, 4].",
+        "Reshape to [-1, 4]: the last axes run fastest, so the anchors of a cell stay together. "
+        "With no cells at all -1 cannot be told: give the number.",
+    ),
+)  # fmt: skip
+
+
+# --- best_anchor: coverage ------------------------------------------------------------
+
+
+def _best_anchor(boxes, anchors, threshold):
+    if not len(boxes) or not len(anchors):
+        return np.zeros(len(boxes), np.float32), np.ones(len(boxes), bool)
+    best = box_ops.iou(np.float32(boxes), np.float32(anchors)).numpy().max(axis=1)
+    return best, best < threshold
+
+
+def _best_anchor_cases(rng):
+    cell = anchor_ops.cell_anchors(20, (0.5, 1.0, 2.0))
+    anchors = anchor_ops.grid_anchors(cell, (6, 6), (16, 16), 0.5).numpy()
+    yield Case("many boxes", (random_boxes(rng, 8), anchors, 0.5))
+    yield Case("many boxes", (random_boxes(rng, 5), anchors[::7], 0.3))
+    # 8 of 16 pixels shared, all of the box in the anchor: an IoU of one half, to the last digit
+    on_the_line = np.float32([[0, 0, 2, 4]]), np.float32([[0, 0, 4, 4]])
+    yield Case("an IoU equal to the threshold", (*on_the_line, 0.5))
+    yield Case("a single anchor", (random_boxes(rng, 4), anchors[14:15], 0.2))
+    none = np.zeros((0, 4), np.float32)
+    yield Case("no objects", (none, anchors, 0.5))
+    yield Case("no anchors", (random_boxes(rng, 3), none, 0.5))
+
+
+def _best_of(boxes, anchors, reduce):
+    if not len(boxes) or not len(anchors):
+        return np.zeros(len(boxes))
+    return reduce(_matrix(boxes, anchors))
+
+
+def _best_object_of_each_anchor(boxes, anchors, threshold):
+    if not len(boxes) or not len(anchors):
+        return np.zeros(len(anchors)), np.ones(len(anchors), bool)
+    best = _matrix(boxes, anchors).max(axis=0)
+    return best, best < threshold
+
+
+def _mean_over_anchors(boxes, anchors, threshold):
+    best = _best_of(boxes, anchors, lambda m: m.mean(axis=1))
+    return best, best < threshold
+
+
+def _which_and_not_how_well(boxes, anchors, threshold):
+    best = _best_of(boxes, anchors, lambda m: m.max(axis=1))
+    which = _best_of(boxes, anchors, lambda m: m.argmax(axis=1))
+    return which, best < threshold
+
+
+def _covered_instead(boxes, anchors, threshold):
+    best = _best_of(boxes, anchors, lambda m: m.max(axis=1))
+    return best, best >= threshold
+
+
+def _on_the_line_is_out(boxes, anchors, threshold):
+    best = _best_of(boxes, anchors, lambda m: m.max(axis=1))
+    return best, best <= threshold
+
+
+BEST_ANCHOR = Exercise(
+    name="best_anchor",
+    notebook=NOTEBOOK,
+    title="Which objects does no anchor fit?",
+    reference=_best_anchor,
+    cases=_best_anchor_cases,
+    returns="two arrays [N]",
+    kinds={
+        "no objects": "no objects have no best anchors: two arrays of length 0.",
+        "no anchors": "with no anchors at all there is nothing to take the largest of: the best "
+        "IoU is 0, and every object is left out.",
+    },
+    mistakes=(
+        Mistake("you ask each anchor for its best object; ask each object for its best anchor.",
+                _best_object_of_each_anchor),
+        Mistake("most anchors are nowhere near an object, so a mean is always tiny. It takes one "
+                "good anchor to teach.", _mean_over_anchors),
+        Mistake("you say which anchor is the best, and are asked how well it fits.",
+                _which_and_not_how_well),
+        Mistake("the second answer is true for objects that do have an anchor: turn it round.",
+                _covered_instead),
+        Mistake("an object whose best IoU equals the threshold is still fitted: below means below.",
+                _on_the_line_is_out),
+    ),
+    hints=(
+        "You have written the hard part: the IoU of every object with every anchor.",
+        "One row an object: the largest number of each row. Then compare with the threshold.",
+        "The largest of no numbers is an error: with no anchors answer zeros, and true for each.",
+    ),
+)  # fmt: skip
+
+EXERCISES = (IOU, IOU_MATRIX, CELL_ANCHORS, GRID_ANCHORS, BEST_ANCHOR)

@@ -1,0 +1,211 @@
+"""The exercises of notebook 02, second half: which proposals stay, and what they cover."""
+
+import numpy as np
+
+from labkit import boxes as box_ops
+from labkit.course.exercise import Case, Exercise, Mistake
+from labkit.course.exercises.anchors_and_iou import random_boxes
+from labkit.evaluation.recall import recall
+from labkit.nms import nms
+
+NOTEBOOK = "02_rpn_targets"
+
+
+def _overlap(a, b):
+    return box_ops.iou(a, b).numpy()
+
+
+# --- recall_at: the share of objects that the best proposals cover ----------------------
+
+
+def _recall(proposals, objects, most, iou):
+    return recall([proposals], [objects], iou, most)
+
+
+def _recall_cases(rng):
+    for _ in range(4):
+        objects = random_boxes(rng, 8)
+        shifted = objects[:6] + rng.uniform(-4, 4, (6, 4)).astype("f4")
+        around = np.concatenate([random_boxes(rng, 10), shifted, random_boxes(rng, 4)])
+        yield Case("proposals near some of the objects", (around, objects, 20, 0.5))
+        yield Case("only the best few", (around, objects, 12, 0.5))
+        yield Case("a higher threshold", (around, objects, 20, 0.8))
+    square = np.float32([[0, 0, 10, 10]])
+    half = np.float32([[0, 0, 5, 10]])
+    yield Case("an IoU that is exactly the threshold", (half, square, 5, 0.5))
+    two = np.concatenate([square, square + 50])
+    yield Case("several proposals on one object", (np.tile(square, (5, 1)), two, 5, 0.5))
+    yield Case("no proposals", (np.zeros((0, 4), "f4"), square, 5, 0.5))
+    yield Case("no objects", (square, np.zeros((0, 4), "f4"), 5, 0.5))
+
+
+def _best(proposals, objects, axis):
+    return _overlap(proposals, objects).max(axis=axis, initial=0.0)
+
+
+def _share(flags):
+    return float(np.mean(flags)) if len(flags) else float("nan")
+
+
+def _precision(proposals, objects, most, iou):
+    return _share(_best(proposals[:most], objects, 1) >= iou)
+
+
+def _of_all(proposals, objects, most, iou):
+    return _share(_best(proposals, objects, 0) >= iou)
+
+
+def _the_last(proposals, objects, most, iou):
+    return _share(_best(proposals[-most:], objects, 0) >= iou)
+
+
+def _more_than(proposals, objects, most, iou):
+    return _share(_best(proposals[:most], objects, 0) > iou)
+
+
+def _mean_overlap(proposals, objects, most, iou):
+    return _share(_best(proposals[:most], objects, 0))
+
+
+def _pairs(proposals, objects, most, iou):
+    hits = (_overlap(proposals[:most], objects) >= iou).sum()
+    return float(hits / len(objects)) if len(objects) else float("nan")
+
+
+RECALL = Exercise(
+    name="recall_at",
+    notebook=NOTEBOOK,
+    title="Recall of the best proposals",
+    reference=_recall,
+    cases=_recall_cases,
+    returns="one number",
+    kinds={
+        "no proposals": "without proposals every object is missed: the share is 0.",
+        "no objects": "where there is nothing to find, there is no share: say NaN.",
+    },
+    mistakes=(
+        Mistake("you count the proposals that hit something, which is precision. Recall asks each "
+                "object whether it was hit.", _precision),
+        Mistake("right where all proposals may be looked at; what did `most` say?", _of_all),
+        Mistake("the best proposals come first in the list, not last.", _the_last),
+        Mistake("an overlap of exactly the threshold counts as covered.", _more_than),
+        Mistake("that is the mean of the overlaps; how many of them are good enough?",
+                _mean_overlap),
+        Mistake("an object that five proposals cover is still one object, but you count it five "
+                "times.", _pairs),
+    ),
+    hints=(
+        "Take the first `most` proposals, and the matrix of IoUs of proposals with objects.",
+        "Each object has a column: what is the largest number in it? With `initial=0.0`, the "
+        "maximum of nothing is 0.",
+        "The share of objects whose best IoU is at least the threshold is the mean of true and "
+        "false.",
+    ),
+)  # fmt: skip
+
+
+# --- nms: greedy suppression ------------------------------------------------------------
+
+
+def _nms(boxes, scores, threshold):
+    return nms(boxes, scores, threshold).numpy()
+
+
+def _nms_cases(rng):
+    for _ in range(4):
+        boxes = random_boxes(rng, 25, 40.0)
+        yield Case("overlapping boxes in any order", (boxes, _scores(rng, 25), 0.3))
+    # The middle one is struck by the first, and can therefore strike no third.
+    chain = np.float32([[0, 6, 10, 16], [0, 3, 10, 13], [0, 0, 10, 10], [0, 9, 10, 19]])
+    yield Case("a chain of boxes", (chain, np.float32([0.9, 0.8, 0.7, 0.6]), 0.4))
+    half = np.float32([[0, 0, 10, 10], [0, 0, 5, 10], [0, 30, 9, 39]])
+    yield Case("an IoU that is exactly the threshold", (half, np.float32([0.9, 0.8, 0.7]), 0.5))
+    inside = np.float32([[0, 0, 20, 20], [5, 5, 12, 12]])
+    yield Case("a small box inside a large one", (inside, np.float32([0.6, 0.9]), 0.5))
+    same = np.tile(np.float32([[3, 3, 9, 9]]), (4, 1))
+    yield Case("boxes and scores that are all equal", (same, np.full(4, 0.5, "f4"), 0.5))
+    yield Case("one box", (half[:1], np.float32([0.2]), 0.5))
+    yield Case("boxes without area", (np.zeros((3, 4), "f4"), _scores(rng, 3), 0.5))
+    yield Case("no boxes at all", (np.zeros((0, 4), "f4"), np.zeros(0, "f4"), 0.5))
+
+
+def _scores(rng, count):
+    return (rng.permutation(count).astype("f4") + 1) / (count + 1)
+
+
+def _greedy(overlap, order, threshold, struck=np.greater):
+    kept = []
+    for i in order:
+        if not any(struck(overlap[k, i], np.float32(threshold)) for k in kept):
+            kept.append(int(i))
+    return np.array(kept, "i4")
+
+
+def _by_score(scores):
+    return np.argsort(-scores, kind="stable")
+
+
+def _in_the_order_given(boxes, scores, threshold):
+    return _greedy(_overlap(boxes, boxes), range(len(boxes)), threshold)
+
+
+def _worst_first(boxes, scores, threshold):
+    return _greedy(_overlap(boxes, boxes), np.argsort(scores, kind="stable"), threshold)
+
+
+def _the_dead_strike(boxes, scores, threshold):
+    order, overlap = _by_score(scores), _overlap(boxes, boxes)
+    kept = [i for n, i in enumerate(order) if not (overlap[order[:n], i] > threshold).any()]
+    return np.array(kept, "i4")
+
+
+def _at_the_threshold(boxes, scores, threshold):
+    return _greedy(_overlap(boxes, boxes), _by_score(scores), threshold, np.greater_equal)
+
+
+def _by_index(boxes, scores, threshold):
+    return np.sort(_nms(boxes, scores, threshold))
+
+
+def _over_the_smaller(boxes, scores, threshold):
+    area = box_ops.area(boxes).numpy()
+    smaller = np.maximum(np.minimum(area[:, None], area[None]), 1e-9)
+    return _greedy(box_ops.intersection(boxes, boxes).numpy() / smaller, _by_score(scores),
+                   threshold)  # fmt: skip
+
+
+NMS = Exercise(
+    name="nms",
+    notebook=NOTEBOOK,
+    title="Non-maximum suppression",
+    reference=_nms,
+    cases=_nms_cases,
+    returns="the indices of the boxes kept, best score first",
+    kinds={
+        "no boxes at all": "no boxes: nothing is kept, an empty array of whole numbers.",
+        "boxes without area": "a box without area overlaps nothing, not even itself.",
+    },
+    mistakes=(
+        Mistake("you go through the boxes in the order they were given; who is to choose first?",
+                _in_the_order_given),
+        Mistake("you begin with the lowest score: so the worst box of every bundle survives.",
+                _worst_first),
+        Mistake("in a chain of boxes, one that is struck out must not strike out others any more: "
+                "compare with the boxes you kept, not with all that came before.",
+                _the_dead_strike),
+        Mistake("only an IoU *above* the threshold strikes out; exactly the threshold may stay.",
+                _at_the_threshold),
+        Mistake("the right boxes in another order: the best score comes first.", _by_index),
+        Mistake("a small box inside a large one has a small IoU with it: what do you divide by?",
+                _over_the_smaller),
+    ),
+    hints=(
+        "Sort by score, highest first. The first box is kept whatever happens.",
+        "Go through the others in that order, and keep a box if its IoU with every box *kept so "
+        "far* is at most the threshold.",
+        "kept = []; for i in order: if all IoUs of i with kept are low enough, append i. At the "
+        "end make it an array of integers, also where it is empty.",
+    ),
+)  # fmt: skip
+
+EXERCISES = (RECALL, NMS)

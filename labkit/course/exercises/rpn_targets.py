@@ -1,0 +1,376 @@
+"""The exercises of notebook 02, first half: what each anchor is taught, and how that is scored."""
+
+import numpy as np
+import tensorflow as tf
+
+from labkit import boxes as box_ops
+from labkit import losses
+from labkit.course.exercise import Case, Exercise, Mistake
+from labkit.course.exercises.anchors_and_iou import random_boxes
+from labkit.matching import BACKGROUND, BETWEEN, match, sample
+
+NOTEBOOK = "02_rpn_targets"
+
+
+# --- inside_image: which anchors do not cross the border --------------------------------
+
+
+def _inside(anchors, height, width):
+    return (box_ops.clip(anchors, height, width).numpy() == anchors).all(axis=1)
+
+
+def _inside_cases(rng):
+    for _ in range(3):
+        yield Case("anchors inside and across the border", (random_boxes(rng, 30) - 20, 60, 60))
+        yield Case("a picture that is not square", (random_boxes(rng, 30) - 10, 40, 90))
+    yield Case("an anchor that just touches the border", (np.float32([[0, 0, 50, 80]]), 50, 80))
+    yield Case("anchors beyond the picture", (random_boxes(rng, 4) + 500, 60, 60))
+    yield Case("a picture smaller than the anchors", (np.float32([[-9, -9, 70, 70]]), 60, 60))
+    yield Case("no anchors at all", (np.zeros((0, 4), "f4"), 60, 60))
+
+
+def _strictly(a, h, w):
+    return (a[:, :2] > 0).all(axis=1) & (a[:, 2:] < [h, w]).all(axis=1)
+
+
+def _meets(a, h, w):
+    return (a[:, 2:] > 0).all(axis=1) & (a[:, :2] < [h, w]).all(axis=1)
+
+
+def _transposed(a, h, w):
+    return _inside(a, w, h)
+
+
+def _near_edges(a, h, w):
+    return (a[:, :2] >= 0).all(axis=1)
+
+
+def _centre(a, h, w):
+    centre = (a[:, :2] + a[:, 2:]) / 2
+    return (centre >= 0).all(axis=1) & (centre <= [h, w]).all(axis=1)
+
+
+INSIDE = Exercise(
+    name="inside_image",
+    notebook=NOTEBOOK,
+    title="Anchors that do not cross the border",
+    reference=_inside,
+    cases=_inside_cases,
+    returns="true or false for each anchor",
+    kinds={"no anchors at all": "no anchors have no answers: an empty array, not a number."},
+    mistakes=(
+        Mistake("an anchor that ends exactly at the border does not cross it yet: the far edge of "
+                "a box is the first pixel that is not in it.", _strictly),
+        Mistake("you say yes to anchors that are only partly in the picture: all four edges have "
+                "to be inside.", _meets),
+        Mistake("right for square pictures: which comes first in a box, y or x?", _transposed),
+        Mistake("two of the four borders are not looked at yet: bottom and right.", _near_edges),
+        Mistake("an anchor whose centre is in the picture may still stick out.", _centre),
+    ),
+    hints=(
+        "A box sticks out at the top if its y1 is negative. What about the other three sides?",
+        "Four comparisons, one an edge, joined by `&`; equal is still inside.",
+    ),
+)  # fmt: skip
+
+
+# --- match_anchors: an object's number, BACKGROUND or BETWEEN ---------------------------
+
+
+def _match(iou, high, low):
+    return match(tf.constant(iou), tf.ones(iou.shape[1], tf.bool), high, low, True).numpy()
+
+
+def _match_cases(rng):
+    for _ in range(4):
+        yield Case("many anchors and a few objects", (_overlaps(rng, 40, 4), 0.7, 0.3))
+        yield Case("objects that no anchor fits well", (_overlaps(rng, 12, 3) / 2, 0.7, 0.3))
+    exact = np.float32([[0.7, 0.1], [0.3, 0.2], [0.9, 0.1], [0.1, 0.8], [0.1, 0.05]])
+    yield Case("IoUs that are exactly a threshold", (exact, 0.7, 0.3))
+    ties = np.float32([[0.5, 0], [0.5, 0.1], [0.2, 0.9], [0.5, 0.2], [0.4, 0]])
+    yield Case("two anchors that fit an object equally well", (ties, 0.7, 0.3))
+    shared = np.float32([[0.6, 0.4], [0.65, 0.1], [0.2, 0.1], [0.1, 0.1]])
+    yield Case("an anchor that is best for two objects", (shared, 0.7, 0.3))
+    yield Case("a single threshold", (_overlaps(rng, 20, 3), 0.5, 0.5))
+    yield Case("no objects", (np.zeros((5, 0), "f4"), 0.7, 0.3))
+
+
+def _overlaps(rng, anchors, objects):
+    """IoUs as they come: most of them near 0, a few high, none exactly 0."""
+    return (0.02 + 0.96 * rng.uniform(0, 1, (anchors, objects)) ** 3).astype("f4")
+
+
+def _wrong_match(iou, high, low, *, rule="own", above=np.greater_equal, between=BETWEEN,
+                 below=np.less):  # fmt: skip
+    """The rule, with one of its parts exchanged."""
+    if not iou.shape[1]:
+        return np.full(len(iou), BACKGROUND, "i4")
+    best, value = iou.argmax(axis=1).astype("i4"), iou.max(axis=1)
+    matches = np.where(above(value, np.float32(high)), best, between).astype("i4")
+    matches[below(value, np.float32(low))] = BACKGROUND
+    if rule == "own":
+        top = (iou == iou.max(axis=0)).any(axis=1)
+        matches[top] = best[top]
+    elif rule == "first":
+        top = iou.argmax(axis=0)
+        matches[top] = best[top]
+    elif rule == "forced":
+        for g in range(iou.shape[1]):
+            matches[iou[:, g] == iou[:, g].max()] = g
+    return matches
+
+
+def _no_best(iou, high, low):
+    return _wrong_match(iou, high, low, rule="none")
+
+
+def _one_of_a_tie(iou, high, low):
+    return _wrong_match(iou, high, low, rule="first")
+
+
+def _to_that_object(iou, high, low):
+    return _wrong_match(iou, high, low, rule="forced")
+
+
+def _above_only(iou, high, low):
+    return _wrong_match(iou, high, low, above=np.greater)
+
+
+def _up_to_low(iou, high, low):
+    return _wrong_match(iou, high, low, below=np.less_equal)
+
+
+def _nothing_between(iou, high, low):
+    return _wrong_match(iou, high, low, between=BACKGROUND)
+
+
+MATCH = Exercise(
+    name="match_anchors",
+    notebook=NOTEBOOK,
+    title="Match anchors to objects",
+    reference=_match,
+    cases=_match_cases,
+    returns="one whole number for each anchor",
+    kinds={
+        "no objects": "without objects there is no largest IoU: everything is background then.",
+        "a single threshold": "where both thresholds are equal, nothing lies between.",
+    },
+    mistakes=(
+        Mistake("right for anchors above the threshold; but some object is left without any "
+                "positive anchor. What does the second rule say?", _no_best),
+        Mistake("if two anchors fit an object equally well, both are its best: one position of "
+                "the maximum is not enough.", _one_of_a_tie),
+        Mistake("an anchor that is the best one of some object becomes positive, yes, but what "
+                "does *it* overlap most? That is what it is matched to.", _to_that_object),
+        Mistake("an IoU that is exactly the upper threshold is enough.", _above_only),
+        Mistake("an IoU that is exactly the lower threshold is not background yet.", _up_to_low),
+        Mistake("what lies between the thresholds is asked nothing: it is not background.",
+                _nothing_between),
+    ),
+    hints=(
+        "For every anchor find its best object and that IoU: a maximum along one axis.",
+        "Three cases by that IoU: at least high, below low, or neither. Then overrule: which "
+        "anchors reach the largest IoU of some column?",
+        "iou == iou.max(axis=0) marks the best anchors of each object, ties and all; an anchor "
+        "that is marked anywhere in its row gets its own best object.",
+    ),
+)  # fmt: skip
+
+
+# --- sample_anchors: at most number, at most a fraction of them positive ----------------
+
+
+def _sample(positive, negative, number, fraction, priority):
+    positive, negative, priority = (tf.constant(x)[None] for x in (positive, negative, priority))
+    taken = sample(positive, negative, number, fraction, priority)
+    return tuple(flags.numpy()[0] for flags in taken)
+
+
+def _sample_cases(rng):
+    for _ in range(3):
+        yield Case("many anchors, few of them positive", _drawn(rng, 200, 0.03, 32))
+        yield Case("more positives than wanted", _drawn(rng, 100, 0.5, 32))
+    yield Case("another share of positives", (*_drawn(rng, 100, 0.5, 20)[:3], 0.25,
+                                              _priority(rng, 100)))  # fmt: skip
+    yield Case("no positives", _drawn(rng, 60, 0.0, 16))
+    yield Case("fewer anchors than wanted", _drawn(rng, 12, 0.3, 40))
+    nothing = np.zeros(9, bool)
+    yield Case("nothing to sample", (nothing, nothing, 4, 0.5, _priority(rng, 9)))
+
+
+def _drawn(rng, anchors, share, number):
+    kind = rng.uniform(0, 1, anchors)
+    return kind < share, kind > 0.8 * share + 0.2, number, 0.5, _priority(rng, anchors)
+
+
+def _priority(rng, anchors):
+    return rng.permutation(anchors).astype("f4") / anchors
+
+
+def _highest(flags, priority, count):
+    order = np.argsort(-np.where(flags, priority, -np.inf), kind="stable")
+    chosen = np.zeros(len(flags), bool)
+    chosen[order[: max(count, 0)]] = True
+    return chosen & flags
+
+
+def _no_limit(positive, negative, number, fraction, priority):
+    chosen = _highest(positive, priority, number)
+    return chosen, _highest(negative, priority, number - chosen.sum())
+
+
+def _not_filled_up(positive, negative, number, fraction, priority):
+    half = int(number * fraction)
+    return _highest(positive, priority, half), _highest(negative, priority, number - half)
+
+
+def _as_many_of_each(positive, negative, number, fraction, priority):
+    chosen = _highest(positive, priority, int(number * fraction))
+    return chosen, _highest(negative, priority, chosen.sum())
+
+
+def _lowest(positive, negative, number, fraction, priority):
+    return _sample(positive, negative, number, fraction, -priority)
+
+
+def _first_ones(positive, negative, number, fraction, priority):
+    return _sample(positive, negative, number, fraction, -np.arange(len(priority), dtype="f4"))
+
+
+def _neutral_too(positive, negative, number, fraction, priority):
+    return _sample(positive, ~positive, number, fraction, priority)
+
+
+SAMPLE = Exercise(
+    name="sample_anchors",
+    notebook=NOTEBOOK,
+    title="Draw a balanced sample",
+    reference=_sample,
+    cases=_sample_cases,
+    returns="two arrays of true and false: positives taken, negatives taken",
+    kinds={
+        "nothing to sample": "where there is nothing, nothing is taken: two arrays of false.",
+        "fewer anchors than wanted": "there may be fewer anchors than you want to take.",
+    },
+    mistakes=(
+        Mistake("you take more positives than their share of the sample allows.", _no_limit),
+        Mistake("where positives are rare your sample is not full: who may have the places that "
+                "they leave?", _not_filled_up),
+        Mistake("as many negatives as positives would be balanced, but the sample has a size: "
+                "with two positives you would look at four anchors.", _as_many_of_each),
+        Mistake("the highest priority is taken first; yours are the lowest.", _lowest),
+        Mistake("you take the first ones in the list: always the top of the picture. What was "
+                "priority for?", _first_ones),
+        Mistake("an anchor that is not positive need not be negative: some are neither.",
+                _neutral_too),
+    ),
+    hints=(
+        "First the positives: at most number × fraction of them. Then count how many you took.",
+        "Negatives fill up what is left of `number`.",
+        "To take the k best of those that are eligible: give the others a priority of minus "
+        "infinity, sort, take the first k, and drop what was not eligible.",
+    ),
+)  # fmt: skip
+
+
+# --- objectness_loss: mean cross-entropy over the sample --------------------------------
+
+
+def _loss(logits, positive, negative):
+    given = (tf.constant(x)[None] for x in (logits, positive, negative))
+    return float(losses.objectness_loss(*given))
+
+
+def _loss_cases(rng):
+    for _ in range(4):
+        yield Case("logits as they come", _answers(rng, 30, 2.0))
+        yield Case("a few sampled among many", _answers(rng, 300, 2.0, 0.05))
+    yield Case("logits of a new network", (np.zeros(8, "f4"), *_answers(rng, 8, 1.0)[1:]))
+    yield Case("very large logits", _answers(rng, 12, 300.0, 0.9))
+    logits, positive, _ = _answers(rng, 12, 2.0)
+    yield Case("positives only", (logits, positive, np.zeros(12, bool)))
+    yield Case("nothing sampled", (np.ones(5, "f4"), np.zeros(5, bool), np.zeros(5, bool)))
+
+
+def _answers(rng, anchors, size, share=0.5):
+    kind = rng.uniform(0, 1, anchors)
+    return rng.normal(0, size, anchors).astype("f4"), kind < share / 3, kind > 1 - share * 2 / 3
+
+
+def _entropy(logits, labels):
+    with np.errstate(all="ignore"):
+        return np.logaddexp(0.0, np.float64(logits)) - logits * labels
+
+
+def _mean(values, counted):
+    return float(values[counted].mean()) if counted.any() else 0.0
+
+
+def _over_all(logits, positive, negative):
+    return float((_entropy(logits, positive) * (positive | negative)).mean())
+
+
+def _neutral_as_no(logits, positive, negative):
+    return float(_entropy(logits, positive).mean())
+
+
+def _summed(logits, positive, negative):
+    return float(_entropy(logits, positive)[positive | negative].sum())
+
+
+def _positives_only(logits, positive, negative):
+    return _mean(_entropy(logits, positive), positive)
+
+
+def _upside_down(logits, positive, negative):
+    return _mean(_entropy(logits, negative), positive | negative)
+
+
+def _overflowing(logits, positive, negative):
+    with np.errstate(all="ignore"):
+        p = 1 / (1 + np.exp(-logits))
+        values = -np.where(positive, np.log(p), np.log(1 - p))
+    return _mean(values, positive | negative)
+
+
+def _of_nothing(logits, positive, negative):
+    counted = positive | negative
+    with np.errstate(all="ignore"):
+        return float(_entropy(logits, positive)[counted].sum() / np.float64(counted.sum()))
+
+
+LOSS = Exercise(
+    name="objectness_loss",
+    notebook=NOTEBOOK,
+    title="The objectness loss of a sample",
+    reference=_loss,
+    cases=_loss_cases,
+    returns="one number",
+    kinds={
+        "nothing sampled": "nothing sampled costs nothing: say 0.",
+        "very large logits": "what does your formula do where the logit is 300, or −300?",
+    },
+    mistakes=(
+        Mistake("you divide by the number of all anchors; the mean is over the sampled ones.",
+                _over_all),
+        Mistake("anchors that were not sampled are in your mean, too, as if their answer had to be "
+                "no.", _neutral_as_no),
+        Mistake("that is a sum. With twice the sample it would be twice as large.", _summed),
+        Mistake("a network that says yes to everything would have no loss with yours: negatives "
+                "count as well.", _positives_only),
+        Mistake("look at the labels: which of the two kinds has the label 1?", _upside_down),
+        Mistake("right for logits of ordinary size; for large ones the exponential is infinite, or "
+                "the logarithm is that of 0. Can the loss be written with log(1 + e^x) alone?",
+                _overflowing),
+        Mistake("right wherever something is sampled: and if nothing is?", _of_nothing),
+    ),
+    hints=(
+        "The loss of one anchor is −log p where it is positive and −log(1 − p) where it is "
+        "negative, with p = 1 / (1 + e^−x).",
+        "Both are softplus: log(1 + e^−x) for a positive, log(1 + e^x) for a negative anchor. "
+        "NumPy's logaddexp(0, x) computes log(1 + e^x) and does not overflow.",
+        "Mean over positive | negative; 0 where there are none.",
+    ),
+)  # fmt: skip
+
+EXERCISES = (INSIDE, MATCH, SAMPLE, LOSS)

@@ -1,0 +1,162 @@
+"""Runs notebooks from a clean kernel and saves them fit to be read: `make notebooks`.
+
+    python -m labkit.course.notebooks notebooks/*.ipynb            runs and saves
+    python -m labkit.course.notebooks --student OUT notebooks/*.ipynb
+                                     copies without solutions and outputs, for a class
+
+`NotebookClient` loses wake-ups when a notebook uses `Output` or `interact` widgets: it answers them
+on the very socket it is waiting on, and then sleeps although the reply has come (nbclient #312).
+`PollingClient` looks again four times a second, which is all the cure it needs.
+"""
+
+import argparse
+import asyncio
+import os
+import re
+import sys
+import tempfile
+import time
+from pathlib import Path
+from queue import Empty
+
+import nbformat
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
+
+POLL = 0.25  # seconds
+CELL_TIMEOUT = 900  # seconds; a cell that trains takes minutes on two busy cores
+WIDGET = "application/vnd.jupyter.widget-view+json"
+_LOG_LINE = re.compile(r"[IWE]\d{4} \d\d:\d\d:\d\d|WARNING: All log messages before absl")
+SOLUTION = "solution"  # the tag of a cell that a class does not get
+
+
+class PollingClient(NotebookClient):
+    """A NotebookClient that waits for a cell's reply in short steps."""
+
+    async def async_start_new_kernel_client(self):
+        client = await super().async_start_new_kernel_client()
+        look_once = client.shell_channel.get_msg
+
+        async def get_msg(timeout=None):
+            end = None if timeout is None else time.monotonic() + timeout
+            while True:
+                left = POLL if end is None else end - time.monotonic()
+                try:
+                    return await look_once(timeout=max(0.0, min(POLL, left)))
+                except Empty:
+                    if end is not None and time.monotonic() >= end:
+                        raise
+
+        client.shell_channel.get_msg = get_msg
+        return client
+
+
+def clean_environment(folder) -> dict[str, str]:
+    """Environment variables for a kernel of this Python that sees nothing of its user.
+
+    No start-up files of IPython, no solved exercises: both are looked for in `folder`.
+    """
+    return {
+        "JUPYTER_PREFER_ENV_PATH": "1",
+        "IPYTHONDIR": str(Path(folder) / "ipython"),
+        "LABKIT_PROGRESS": str(Path(folder) / "progress.json"),
+    }
+
+
+def execute(notebook, folder, timeout: float = CELL_TIMEOUT):
+    """Runs a notebook (nbformat) in a new kernel of this Python, started in `folder`."""
+    client = PollingClient(
+        notebook,
+        timeout=timeout,
+        kernel_name="python3",
+        resources={"metadata": {"path": str(folder)}},
+    )
+    asyncio.run(client.async_execute())
+    return notebook
+
+
+def tidy(notebook):
+    """A notebook that was run, fit to be read on a page without a kernel, and to be compared.
+
+    Widgets leave the static picture beside them; times and versions of a machine are dropped.
+    """
+    notebook.metadata.pop("widgets", None)
+    notebook.metadata["language_info"] = {"name": "python"}
+    for cell in notebook.cells:
+        cell.metadata.pop("execution", None)
+        if cell.cell_type == "code":
+            cell.outputs = _joined([o for o in cell.outputs if _can_be_read(o)])
+    return notebook
+
+
+def _joined(outputs: list) -> list:
+    """Lines printed one after the other as one output: how they were cut is chance."""
+    joined = []
+    for output in outputs:
+        last = joined[-1] if joined else None
+        if output.output_type == "stream" and last is not None and last.get("name") == output.name:
+            last.text += output.text
+        else:
+            joined.append(output)
+    return joined
+
+
+def _can_be_read(output) -> bool:
+    """Takes the live view out of an output; false if nothing is left but the widget's type.
+
+    Also false for what TensorFlow's inside writes to its log, which is about the machine.
+    """
+    if output.get("name") == "stderr":
+        return not all(_LOG_LINE.match(line) for line in output.text.splitlines())
+    live = output.get("data", {}).pop(WIDGET, None)
+    return live is None or not set(output.data) <= {"text/plain"}
+
+
+def for_students(notebook):
+    """A copy without solutions and outputs. Solutions are cells with the tag `solution`."""
+    copy = nbformat.from_dict(notebook)
+    copy.cells = [c for c in copy.cells if SOLUTION not in c.metadata.get("tags", [])]
+    for cell in copy.cells:
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
+    return copy
+
+
+def _run_and_save(path: Path) -> float:
+    notebook = nbformat.read(path, as_version=4)
+    began = time.monotonic()
+    execute(notebook, path.parent)
+    seconds = time.monotonic() - began
+    draft = path.with_suffix(".draft")
+    nbformat.write(tidy(notebook), draft)
+    draft.replace(path)
+    return seconds
+
+
+def main(arguments=None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m labkit.course.notebooks", description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    parser.add_argument("notebooks", nargs="+", type=Path)
+    parser.add_argument("--student", type=Path, metavar="OUT", help="copies for a class, in OUT")
+    options = parser.parse_args(arguments)
+    os.environ.update(clean_environment(tempfile.mkdtemp(prefix="labkit-")))
+    for path in options.notebooks:
+        if options.student:
+            options.student.mkdir(parents=True, exist_ok=True)
+            copy = for_students(nbformat.read(path, as_version=4))
+            nbformat.write(copy, options.student / path.name)
+            print(f"{options.student / path.name}: written, without solutions and outputs")
+            continue
+        print(f"{path.name}: running ...", flush=True)
+        try:
+            print(f"{path.name}: {_run_and_save(path):.0f} s, saved", flush=True)
+        except CellExecutionError as error:
+            print(f"{path.name}: a cell failed, the file is as it was.\n{error}", file=sys.stderr)
+            return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

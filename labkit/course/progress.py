@@ -1,0 +1,77 @@
+"""Which exercises a learner has solved: one small file of their own, on their own machine."""
+
+import json
+import os
+from datetime import date
+from html import escape
+from pathlib import Path
+
+from platformdirs import user_data_path
+
+from labkit.course.exercise import Exercise
+from labkit.course.exercises import EXERCISES
+
+
+def progress_file() -> Path:
+    """Where progress is kept: $LABKIT_PROGRESS, or the user's data folder of this system."""
+    given = os.environ.get("LABKIT_PROGRESS")
+    return Path(given) if given else user_data_path("labkit") / "progress.json"
+
+
+def solved() -> dict[str, str]:
+    """{exercise: the day it was solved}; empty where there is no (readable) file yet."""
+    try:
+        stored = json.loads(progress_file().read_text("utf-8"))
+        return {str(k): str(v) for k, v in stored["solved"].items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {}
+
+
+def note(exercise: Exercise) -> None:
+    """Writes down that an exercise is solved; where it cannot be written, the exercise goes on."""
+    done = solved()
+    if exercise.name in done:
+        return
+    path = progress_file()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft = path.with_suffix(".draft")
+        values = {"solved": done | {exercise.name: date.today().isoformat()}}
+        draft.write_text(json.dumps(values, indent=1), "utf-8")
+        draft.replace(path)
+    except OSError:
+        pass
+
+
+class Progress:
+    """The course's exercises, notebook by notebook, solved and open. See `progress`."""
+
+    def __init__(self):
+        done = solved()
+        self.notebooks = {}
+        for exercise in EXERCISES.values():
+            rows = self.notebooks.setdefault(exercise.notebook, [])
+            rows.append((exercise.title, exercise.name in done))
+
+    def __str__(self) -> str:
+        lines = []
+        for notebook, rows in self.notebooks.items():
+            lines.append(f"{notebook}: {sum(d for _, d in rows)} of {len(rows)} exercises solved")
+            lines += [f"  {'✓' if d else '·'} {title}" for title, d in rows]
+        return "\n".join(lines)
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        parts = []
+        for notebook, rows in self.notebooks.items():
+            items = "".join(f"<li>{'✓' if d else '·'} {escape(t)}</li>" for t, d in rows)
+            count = f"{sum(d for _, d in rows)} of {len(rows)} solved"
+            parts.append(f"<details><summary>{escape(notebook)}: {count}</summary>"
+                         f'<ul style="list-style:none">{items}</ul></details>')  # fmt: skip
+        return "".join(parts)
+
+
+def show_progress() -> Progress:
+    """What has been solved so far, on this machine, by this user."""
+    return Progress()

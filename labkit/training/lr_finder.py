@@ -1,0 +1,141 @@
+"""Which learning rate? A short training in which it rises from far too low to far too high.
+
+Source: the range test of L. N. Smith, "Cyclical Learning Rates for Training Neural Networks"
+(2017), with the exponential rise and the smoothing that fastai made popular.
+"""
+
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+import tensorflow as tf
+from threadpoolctl import ThreadpoolController
+
+from labkit.data.dataset import Dataset
+from labkit.data.pipeline import Batches, BatchPlan
+from labkit.errors import LabkitError
+from labkit.training.schedules import make_optimizer
+from labkit.training.settings import TrainSettings
+
+SMOOTHING = 0.9  # weight of the past in the running mean of the loss
+DIVERGED = 2.0  # times the lowest smoothed loss: from here on nothing more can be learnt
+FIRST_LOOK = 10  # steps before that is asked: the first losses are noise
+
+
+@dataclass(frozen=True, eq=False)
+class RateTest:
+    """What the range test saw: arrays of one value a step, and what they suggest.
+
+    rates, losses, smoothed: float64 [N], the learning rate, the weighted sum of the five losses,
+    and its running mean. diverged: whether the loss rose at the end, so that "too high" was seen.
+    """
+
+    rates: np.ndarray
+    losses: np.ndarray
+    smoothed: np.ndarray
+    diverged: bool
+
+    @property
+    def lowest(self) -> float:
+        """The rate at which the smoothed loss was lowest: already on the edge."""
+        return float(self.rates[np.argmin(self.smoothed)])
+
+    @property
+    def steepest(self) -> float:
+        """The rate at which the smoothed loss fell fastest per octave of the rate."""
+        before = slice(0, max(int(np.argmin(self.smoothed)) + 1, 2))
+        slope = np.gradient(self.smoothed[before], np.log(self.rates[before]))
+        return float(self.rates[before][np.argmin(slope)])
+
+    @property
+    def suggestion(self) -> float:
+        """A peak rate for a schedule with warm-up: a third of the one with the lowest loss.
+
+        The range test runs through each rate for a moment; a training stays there, and needs the
+        margin.
+        """
+        return self.lowest / 3
+
+    def __str__(self) -> str:
+        end = "the loss then rose" if self.diverged else "the loss never rose: test higher rates"
+        return (f"learning rate {self.suggestion:.1e} suggested; steepest at {self.steepest:.1e}, "
+                f"lowest at {self.lowest:.1e}, {end}")  # fmt: skip
+
+
+@keras.saving.register_keras_serializable("labkit")
+class Rising(keras.optimizers.schedules.LearningRateSchedule):
+    """From `first` to `last` in equal ratios over `steps`."""
+
+    def __init__(self, first: float, last: float, steps: int):
+        self.first, self.last, self.steps = first, last, steps
+
+    def __call__(self, step):
+        share = tf.cast(step, tf.float32) / max(self.steps - 1, 1)
+        return self.first * (self.last / self.first) ** share
+
+    def get_config(self):
+        return {"first": self.first, "last": self.last, "steps": self.steps}
+
+
+def find_learning_rate(
+    model, dataset: Dataset, settings: TrainSettings | None = None,
+    *, first: float = 1e-5, last: float = 1.0, steps: int = 100,
+) -> RateTest:  # fmt: skip
+    """The range test on `dataset`; the model's weights are afterwards what they were.
+
+    settings: batch size, canvas, augmentation, optimizer and clipping of the training that is
+    planned; the rate depends on all of them. Steps end early once the loss has doubled.
+    Raises LabkitError if first is not below last, or steps are fewer than FIRST_LOOK.
+    """
+    if not 0 < first < last or steps < FIRST_LOOK:
+        raise LabkitError(
+            f"find_learning_rate: 'first' must be above 0 and below 'last', and 'steps' at least "
+            f"{FIRST_LOOK}; got first={first!r}, last={last!r}, steps={steps!r}."
+        )
+    settings = (settings or TrainSettings()).replace(accumulate=1, ema=0.0, precision="float32")
+    plan = BatchPlan(settings.batch_size, settings.canvas, settings.augment, seed=model.config.seed,
+                     buckets=settings.buckets)  # fmt: skip
+    schedule = Rising(first, last, steps)
+    watcher = _Watcher(np.asarray(model.config.loss_weights))
+    weights, compiled = model.get_weights(), getattr(model, "optimizer", None)
+    try:
+        model.compile(optimizer=make_optimizer(settings, schedule))
+        with ThreadpoolController().limit(limits=1, user_api="blas"):
+            batches = Batches(dataset, model.config, plan).tf_dataset(steps, 0)
+            model.fit(batches, steps_per_epoch=steps, epochs=1, verbose=0, shuffle=False,
+                      callbacks=[watcher])  # fmt: skip
+    finally:
+        model.set_weights(weights)
+        model.stop_training = False
+        if compiled is not None:
+            model.compile(optimizer=compiled)
+    losses = np.array(watcher.losses)
+    rates = np.array([float(schedule(i)) for i in range(len(losses))])
+    return RateTest(rates, losses, running_mean(losses), watcher.diverged)
+
+
+class _Watcher(keras.callbacks.Callback):
+    """Writes down each step's loss, and ends the test when it has blown up."""
+
+    def __init__(self, weights: np.ndarray):
+        super().__init__()
+        self.weights, self.losses, self.diverged = weights, [], False
+
+    def on_train_batch_end(self, batch, logs=None):
+        loss = float(self.model.last_losses.numpy().astype(float) @ self.weights)
+        if np.isfinite(loss):
+            self.losses.append(loss)
+        smooth = running_mean(np.array(self.losses))
+        if not np.isfinite(loss) or (
+            len(smooth) >= FIRST_LOOK and smooth[-1] > DIVERGED * smooth[FIRST_LOOK - 1 :].min()
+        ):
+            self.diverged = self.model.stop_training = True
+
+
+def running_mean(values: np.ndarray) -> np.ndarray:
+    """The exponential running mean, corrected for its start at zero (as in Adam)."""
+    mean, means = 0.0, []
+    for i, value in enumerate(values, 1):
+        mean = SMOOTHING * mean + (1 - SMOOTHING) * value
+        means.append(mean / (1 - SMOOTHING**i))
+    return np.array(means)

@@ -1,0 +1,83 @@
+"""run.json: what a run is, written when it starts and compared when it goes on."""
+
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from labkit.data.dataset import Dataset
+from labkit.errors import LabkitError
+from labkit.model import MaskRCNN
+from labkit.training.checkpoints import WEIGHTS, latest_checkpoint, read_run, save_run
+from labkit.training.history import History
+from labkit.training.settings import TrainSettings
+
+# What may change from one part of a run to the next: how often it saves and looks at itself.
+FREE = {"checkpoint_every", "checkpoints_kept", "validate_every", "validate_losses_every",
+        "best_by", "stop_after", "film"}  # fmt: skip
+
+
+def run_record(
+    model: MaskRCNN, dataset: Dataset, settings: TrainSettings, validation: Dataset | None
+) -> dict:
+    """What run.json holds."""
+    return {
+        "config": model.config.to_dict(),
+        "class_names": list(model.class_names),
+        "category_ids": [int(i) for i in dataset.category_ids],
+        "settings": settings.to_dict(),
+        "images": len(dataset),
+        "validation": None if validation is None else
+                      {"images": len(validation), "class_names": list(validation.class_names)},
+        "versions": {"tensorflow": tf.__version__, "keras": keras.__version__,
+                     "numpy": np.__version__},
+    }  # fmt: skip
+
+
+def prepare_run(run_dir: Path, record: dict, resume: bool) -> tuple[Path | None, History]:
+    """(checkpoint to go on from, history so far); a new run gets its folder and run.json.
+
+    Raises LabkitError if the folder holds a run and resume is False, or another run than this one.
+    """
+    checkpoint = latest_checkpoint(run_dir)
+    if (run_dir / "run.json").exists():
+        if not resume and (checkpoint or (run_dir / WEIGHTS).exists()):
+            raise LabkitError(
+                f"{run_dir} already holds a run: resume it (--resume, or resume=True), or choose "
+                "another folder."
+            )
+        if resume:
+            _check_same(read_run(run_dir), record, run_dir)
+    run_dir.mkdir(parents=True, exist_ok=True)
+    save_run(run_dir, record)
+    return checkpoint, History.load(run_dir) if checkpoint else History()
+
+
+def _check_same(stored: dict, record: dict, run_dir: Path) -> None:
+    """A run goes on with what it was started with; how often it saves may change."""
+    plain = _as_json(record)
+    # A run of an older labkit lacks the fields that have come since: they have their defaults.
+    settings = TrainSettings.from_dict(stored.get("settings", {})).to_dict()
+    stored = stored | {"settings": _as_json(settings)}
+    for part in ("config", "class_names", "settings", "images"):
+        old, new = stored.get(part), plain[part]
+        if isinstance(old, dict):
+            for name in old:
+                if name not in FREE and old[name] != new.get(name):
+                    raise LabkitError(
+                        f"{run_dir}/run.json: the run was started with {name} = {old[name]}, not "
+                        f"{new.get(name)}: resume with the same value, or start another run."
+                    )
+        elif old != new:
+            raise LabkitError(
+                f"{run_dir}/run.json: the run was started with {part} {old}, not {new}: resume "
+                "with the same data, or start another run."
+            )
+
+
+def _as_json(value):
+    """Tuples as lists, as JSON gives them back."""
+    if isinstance(value, dict):
+        return {k: _as_json(v) for k, v in value.items()}
+    return [_as_json(v) for v in value] if isinstance(value, list | tuple) else value

@@ -1,0 +1,133 @@
+"""Hyperband: many settings trained a little, the better ones longer.
+
+Source: Li et al., "Hyperband: A Novel Bandit-Based Approach to Hyperparameter Optimization" (2018),
+as keras-tuner has it (the extra `search`). Several processes share a search when keras-tuner's own
+variables name them (KERASTUNER_TUNER_ID, KERASTUNER_ORACLE_IP, KERASTUNER_ORACLE_PORT): one is
+`chief`, the others train.
+"""
+
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+from labkit.config import Config
+from labkit.data.dataset import Dataset
+from labkit.errors import LabkitError
+from labkit.evaluation import evaluate
+from labkit.model import MaskRCNN
+from labkit.training.settings import TrainSettings
+from labkit.training.train import train
+
+# What is searched, each as (lowest, highest, "log" or "linear"). The Cityscapes report that this
+# course grew from searched rate, momentum and decay; AdamW has no momentum to choose. The bounds
+# are labkit's, for `tiny`.
+SPACE = {
+    "learning_rate": (3e-4, 3e-2, "log"),
+    "weight_decay": (1e-6, 1e-2, "log"),
+}
+SGD_SPACE = {
+    "learning_rate": (1e-3, 1e-1, "log"),
+    "momentum": (0.5, 0.98, "linear"),
+    "weight_decay": (1e-6, 1e-2, "log"),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """One training: the settings that were tried, its steps, and the AP it reached."""
+
+    name: str
+    values: dict[str, float]
+    steps: int
+    score: float
+
+
+@dataclass(frozen=True, eq=False)
+class SearchResult:
+    """What a search found: `best`, the settings to train with, and all trials, the best first."""
+
+    best: TrainSettings
+    trials: list[Trial]
+    metric: str
+
+    def __str__(self) -> str:
+        names = list(self.trials[0].values)
+        lines = ["  ".join([f"{self.metric:>9}", "steps", *(f"{n:>13}" for n in names)])]
+        for trial in self.trials:
+            values = (f"{trial.values[n]:13.3g}" for n in names)
+            lines.append("  ".join([f"{trial.score:9.3f}", f"{trial.steps:5d}", *values]))
+        return "\n".join(lines)
+
+
+def search(
+    dataset: Dataset, validation: Dataset, folder, config: Config,
+    settings: TrainSettings | None = None, *, space: dict | None = None,
+    shortest: int = 50, longest: int = 450, factor: int = 3, metric: str = "segm_AP",
+    seed: int = 0, verbose: bool = True,
+) -> SearchResult:  # fmt: skip
+    """Search `space` by Hyperband; every trial is a training of its own, measured on `validation`.
+
+    folder: where the trials are kept; a search that was interrupted goes on there.
+    settings: what all trials share; `steps` is the search's. space: {field: (lowest, highest,
+    "log" or "linear")}, SPACE or, for SGD, SGD_SPACE by default.
+    shortest, longest: steps of a trial in the first round and in the last; from round to round
+    the best 1/factor go on, with factor times the steps. A trial that goes on starts anew, so that
+    its learning rate has the course of a training of that length.
+    metric: "segm_AP", "bbox_AP", "segm_AP50" or "bbox_AP50".
+    Raises LabkitError for a field that does not exist, or where keras-tuner is not installed.
+    """
+    try:
+        import keras_tuner
+    except ImportError as error:
+        raise LabkitError(
+            'search needs keras-tuner: pip install "labkit[search]" (or keras-tuner).'
+        ) from error
+    settings = settings or TrainSettings()
+    space = space or (SGD_SPACE if settings.optimizer == "sgd" else SPACE)
+    hyperparameters = keras_tuner.HyperParameters()
+    for name, (low, high, kind) in space.items():
+        settings.replace(**{name: low}), settings.replace(**{name: high})  # are they possible?
+        hyperparameters.Float(name, low, high, sampling=kind)
+    epochs = factor ** round(math.log(longest / shortest, factor))
+
+    class Search(keras_tuner.Hyperband):
+        def run_trial(self, trial, **_):
+            values = {name: trial.hyperparameters.get(name) for name in space}
+            steps = shortest * int(trial.hyperparameters.values["tuner/epochs"])
+            score = _score(dataset, validation, Path(folder) / "runs" / trial.trial_id, config,
+                           settings.replace(steps=steps, **values), metric)  # fmt: skip
+            if verbose:
+                said = ", ".join(f"{n} {v:.2g}" for n, v in values.items())
+                print(f"trial {trial.trial_id}: {steps} steps, {said}: {metric} {score:.3f}",
+                      flush=True)  # fmt: skip
+            return {metric: score}
+
+    tuner = Search(
+        objective=keras_tuner.Objective(metric, "max"), max_epochs=epochs, factor=factor,
+        seed=seed + 1,  # keras-tuner takes 0 for none
+        hyperparameters=hyperparameters, directory=str(folder), project_name="search",
+    )  # fmt: skip
+    tuner.search(verbose=0)
+    trials = [_trial(t, space, shortest) for t in tuner.oracle.get_best_trials(10_000)]
+    best = settings.replace(**trials[0].values)
+    return SearchResult(best, trials, metric)
+
+
+def _score(dataset, validation, run_dir: Path, config, settings, metric: str) -> float:
+    """Train in run_dir, measure on validation; what has been measured there is read again."""
+    found = run_dir / "score.json"
+    if not found.exists():
+        model = MaskRCNN(config, dataset.class_names)
+        train(model, dataset, run_dir, settings, resume=True, verbose=False)
+        result = evaluate(model, validation, progress=False)
+        scores = {f"{kind}_{name}": float(getattr(result, kind)[name])
+                  for kind in ("bbox", "segm") for name in ("AP", "AP50")}  # fmt: skip
+        found.write_text(json.dumps(scores), encoding="utf-8")
+    return json.loads(found.read_text(encoding="utf-8"))[metric]
+
+
+def _trial(trial, space, shortest: int) -> Trial:
+    values = trial.hyperparameters.values
+    steps = shortest * int(values["tuner/epochs"])
+    return Trial(trial.trial_id, {n: float(values[n]) for n in space}, steps, float(trial.score))

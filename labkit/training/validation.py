@@ -1,0 +1,141 @@
+"""Looking at pictures that the run does not learn from: their losses, their AP, the best weights.
+
+Each callback writes rows into the history; what follows from them (which was the best, whether to
+stop) is a function of the history alone, so that a resumed run decides as it would have.
+"""
+
+import json
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from labkit.data.augment import NONE
+from labkit.data.batch_order import BatchPlan
+from labkit.data.dataset import Dataset
+from labkit.data.pipeline import Batches
+from labkit.losses import LOSS_NAMES
+from labkit.training.averages import averaged
+from labkit.training.checkpoints import BEST, BEST_WEIGHTS
+from labkit.training.film import Camera
+from labkit.training.history import History
+from labkit.training.settings import AP_METRICS
+
+
+class Validation(keras.callbacks.Callback):
+    """Box and mask AP on the validation set every so many steps, by pycocotools.
+
+    camera: keeps the detections of a few of its pictures.
+    """
+
+    def __init__(
+        self, dataset: Dataset, history: History, every: int, evaluate, camera: Camera | None
+    ):
+        super().__init__()
+        self.dataset, self.history, self.every, self.evaluate = dataset, history, every, evaluate
+        self.camera = camera
+
+    def on_train_batch_end(self, batch, logs=None):
+        step = self.history.rows[-1]["step"]
+        if step % self.every:
+            return
+        with averaged(self.model):
+            result = self.evaluate(self.model, self.dataset)
+        row = {"step": step}
+        for kind, numbers in (("bbox", result.bbox), ("segm", result.segm)):
+            row |= {f"{kind}_AP": numbers["AP"], f"{kind}_AP50": numbers["AP50"]}
+        self.history.validation.append(row)
+        if self.camera is not None:
+            self.camera.take(step, result.results)
+
+
+class ValidationLosses(keras.callbacks.Callback):
+    """The five losses on the validation set every so many steps, as training computes them.
+
+    The same batches, canvas and random samples every time, not augmented, the statistics of batch
+    norm as detection uses them. A mean over batches; the last one is filled up from the beginning.
+    """
+
+    def __init__(self, dataset: Dataset, history: History, settings, config):
+        super().__init__()
+        self.history, self.every = history, settings.validate_losses_every
+        plan = BatchPlan(settings.batch_size, settings.canvas, NONE, shuffle=False,
+                         seed=config.seed, buckets=settings.buckets)  # fmt: skip
+        config = config.replace(max_instances=max(config.max_instances, dataset.max_instances))
+        self.batches = Batches(dataset, config, plan)
+        self.count = -(-len(dataset) // settings.batch_size)
+        self._losses = None
+
+    def on_train_begin(self, logs=None):
+        self._losses = tf.function(lambda batch: self.model.losses_of(batch, 0, training=False))
+
+    def on_train_batch_end(self, batch, logs=None):
+        step = self.history.rows[-1]["step"]
+        if step % self.every:
+            return
+        with averaged(self.model):
+            each = [self._losses(b).numpy() for b in self.batches.tf_dataset(self.count)]
+        means = np.mean(each, axis=0, dtype=float)
+        total = float(means @ np.asarray(self.model.loss_weights))
+        row = dict(zip(LOSS_NAMES, means.tolist(), strict=True))
+        self.history.validation_losses.append({"step": step, "total": total} | row)
+
+
+class KeepBest(keras.callbacks.Callback):
+    """Saves best.weights.h5 whenever the metric is better than it ever was; may stop the run."""
+
+    def __init__(self, run_dir: Path, history: History, settings):
+        super().__init__()
+        self.run_dir, self.history, self.settings = run_dir, history, settings
+        self.seen = len(scores(history, settings.best_by))
+
+    def on_train_batch_end(self, batch, logs=None):
+        found = scores(self.history, self.settings.best_by)
+        if len(found) == self.seen:
+            return
+        self.seen = len(found)
+        step, score = found[-1]
+        kept = best_of(self.run_dir)
+        if kept is None or score > kept["score"]:
+            self._save(step, score)
+        if has_stalled(self.history, self.settings):
+            print(f"Stopped at step {step}: {self.settings.best_by} has not improved in the last "
+                  f"{self.settings.stop_after} looks at it.", flush=True)  # fmt: skip
+            self.model.stop_training = True
+
+    def _save(self, step: int, score: float) -> None:
+        draft = self.run_dir / f"draft.{BEST_WEIGHTS}"
+        with averaged(self.model):
+            self.model.save_weights(draft)
+        draft.replace(self.run_dir / BEST_WEIGHTS)
+        record = {"step": step, "metric": self.settings.best_by, "score": score}
+        (self.run_dir / BEST).write_text(json.dumps(record, indent=2), encoding="utf-8")
+
+
+def scores(history: History, metric: str) -> list[tuple[int, float]]:
+    """(step, score) of every look at a metric, higher is better: of a loss, its negative."""
+    if metric in AP_METRICS:
+        return [(row["step"], row[metric]) for row in history.validation]
+    return [(row["step"], -row[metric]) for row in history.validation_losses]
+
+
+def has_stalled(history: History, settings) -> bool:
+    """Whether the last `stop_after` looks at the metric were no better than those before."""
+    found = [score for _, score in scores(history, settings.best_by)]
+    recent = settings.stop_after
+    return 0 < recent < len(found) and max(found[-recent:]) <= max(found[:-recent])
+
+
+def best_of(run_dir: Path) -> dict | None:
+    """What is known of a run's best.weights.h5: step, metric, score; None where there is none."""
+    path = Path(run_dir) / BEST
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+
+
+def forget_best_after(run_dir: Path, step: int) -> None:
+    """Remove best weights of a step that a resumed run has yet to take."""
+    kept = best_of(run_dir)
+    if kept is not None and kept["step"] > step:
+        (run_dir / BEST).unlink()
+        (run_dir / BEST_WEIGHTS).unlink(missing_ok=True)

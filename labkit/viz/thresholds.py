@@ -1,0 +1,178 @@
+"""Precision, recall and F1 against the score, and the raw precision-recall curve with its points.
+
+All take the curves of `labkit.evaluation.thresholds.threshold_curves`.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from labkit.errors import LabkitError
+from labkit.evaluation.average_precision import interpolated
+from labkit.evaluation.thresholds import ThresholdCurve, pooled
+from labkit.viz.colors import FAINT, INK, PREDICTION, TRUTH, instance_color
+from labkit.viz.labels import plain_text
+
+MOST_CLASSES = 12  # panels; the rest is in the pooled curve
+MEASURES = (("precision", TRUTH, "solid"), ("recall", PREDICTION, "dashed"), ("f1", INK, "dotted"))
+COLUMNS = 4
+
+
+def threshold_figure(
+    curves: Mapping[str, ThresholdCurve],
+    *,
+    classes: Sequence[str] | None = None,
+    title: str | None = None,
+) -> Figure:
+    """Precision, recall and F1 over the score threshold: all classes together, then each.
+
+    Args:
+        curves: of `threshold_curves`.
+        classes: which have a panel; by default up to 12, those with most objects.
+
+    The dot is the best F1; its score is in the panel's title.
+
+    Raises LabkitError for an unknown class, or without any curve.
+    """
+    panels = [pooled(dict(curves)), *_chosen(curves, classes)]
+    if len(panels) == 2 and panels[1].objects == panels[0].objects:
+        panels = panels[1:]  # one class is all classes
+    figure, axes = _grid(len(panels))
+    for ax, curve in zip(axes, panels, strict=False):
+        _threshold_panel(ax, curve)
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False, fontsize=10)
+    _label(axes, "score threshold", "")
+    if title:
+        figure.suptitle(title, fontsize=13)
+    return figure
+
+
+def raw_pr_figure(
+    curves: Mapping[str, ThresholdCurve],
+    *,
+    score: float | None = None,
+    classes: Sequence[str] | None = None,
+    title: str | None = None,
+) -> Figure:
+    """Precision over recall as counted (thin) and interpolated (thick), with operating points.
+
+    Args:
+        curves: of `threshold_curves`.
+        score: the operating point at this score threshold is a square; the dot is the best F1.
+        classes: which have a panel; by default up to 12, those with most objects.
+
+    Raises LabkitError for an unknown class, or without any curve.
+    """
+    panels = _chosen(curves, classes)
+    if not panels:
+        pooled(dict(curves))  # says that there is no object
+    figure, axes = _grid(len(panels))
+    for ax, curve in zip(axes, panels, strict=False):
+        _raw_panel(ax, curve, score)
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False, fontsize=10)
+    _label(axes, "recall", "precision")
+    if title:
+        figure.suptitle(title, fontsize=13)
+    return figure
+
+
+def f1_bars(curves: Mapping[str, ThresholdCurve], *, title: str | None = None) -> Figure:
+    """The score threshold of the best F1 of each class, and the F1 there, best class first."""
+    best = [(curve, curve.best()) for curve in curves.values()]
+    best.sort(key=lambda pair: -pair[1].f1 if pair[1] else 1.0)
+    figure = Figure(figsize=(7.5, 0.2 * max(len(best), 5) + 1.1), layout="constrained")
+    ax = figure.subplots()
+    for y, (_, point) in enumerate(best):
+        if point:
+            ax.plot([0, point.f1], [y, y], color=FAINT, linewidth=1.2, zorder=1)
+    points = [(y, point) for y, (_, point) in enumerate(best) if point]
+    rows = [y for y, _ in points]
+    ax.scatter([p.f1 for _, p in points], rows, marker="o", color=TRUTH, s=26, label="best F1")
+    ax.scatter([p.score for _, p in points], rows, marker="D", color=PREDICTION, s=26,
+               label="its score threshold")  # fmt: skip
+    ax.set_yticks(range(len(best)), [plain_text(c.name) + ("" if p else " (never found)")
+                                     for c, p in best], fontsize=8)  # fmt: skip
+    ax.set(xlim=(0, 1.02), ylim=(max(len(best), 1) - 0.4, -0.6))
+    ax.tick_params(axis="y", length=0)
+    ax.spines[["top", "right", "left"]].set_visible(False)
+    ax.grid(axis="x", color="#e6e8ea", linewidth=0.8)
+    ax.set_axisbelow(True)
+    figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=9)
+    if title:
+        ax.set_title(title, fontsize=12, loc="left")
+    return figure
+
+
+def _chosen(curves, classes: Sequence[str] | None) -> list[ThresholdCurve]:
+    if classes is None:
+        most = sorted(curves.values(), key=lambda curve: -curve.objects)[:MOST_CLASSES]
+        return [curve for curve in curves.values() if curve in most]
+    unknown = [name for name in classes if name not in curves]
+    if unknown:
+        raise LabkitError(f"There is no class {unknown[0]!r} with objects; choose among "
+                          f"{', '.join(list(curves)[:8])}.")  # fmt: skip
+    return [curves[name] for name in classes]
+
+
+def _grid(count: int) -> tuple[Figure, list[Axes]]:
+    columns = min(COLUMNS, count)
+    rows = -(-count // columns)
+    figure = Figure(figsize=(max(3.1 * columns, 4.4), 2.7 * rows + 0.9), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).ravel()
+    for ax in axes[count:]:
+        ax.set_axis_off()
+    for ax in axes:
+        ax.set(xlim=(0, 1.01), ylim=(0, 1.03))
+        ax.tick_params(labelsize=9)
+        ax.grid(color="#e6e8ea", linewidth=0.8)
+        ax.spines[["top", "right"]].set_visible(False)
+    return figure, list(axes)
+
+
+def _label(axes: list[Axes], below: str, beside: str) -> None:
+    """Names of the axes at the outer panels; a figure's own would lie under its legend."""
+    shown = [ax for ax in axes if ax.axison]
+    for i, ax in enumerate(shown):
+        if i + COLUMNS >= len(shown):
+            ax.set_xlabel(below, fontsize=10)
+            ax.tick_params(labelbottom=True)
+        if i % COLUMNS == 0:
+            ax.set_ylabel(beside, fontsize=10)
+
+
+def _threshold_panel(ax: Axes, curve: ThresholdCurve) -> None:
+    name, best = plain_text(curve.name, 20), curve.best()
+    if best is None:
+        ax.set_title(f"{name}: nothing found", fontsize=10, loc="left")
+        return
+    # From a score down to just above the next lower one, nothing changes.
+    for measure, color, style in MEASURES:
+        values = getattr(curve, measure)
+        ax.step(np.append(curve.scores, 0.0), np.append(values, values[-1]), where="post",
+                color=color, linestyle=style, linewidth=1.9,
+                label="F1" if measure == "f1" else measure)  # fmt: skip
+    ax.plot([best.score], [best.f1], "o", color=INK, markersize=7, label="best F1", clip_on=False)
+    ax.set_title(f"{name}: F1 {best.f1:.2f} at {best.score:.2f}", fontsize=10, loc="left")
+
+
+def _raw_panel(ax: Axes, curve: ThresholdCurve, score: float | None) -> None:
+    place = instance_color(0)
+    ax.set_title(f"{plain_text(curve.name, 20)}: {curve.objects} objects", fontsize=10, loc="left")
+    if not len(curve.scores):
+        return
+    precision, recall = curve.precision, curve.recall
+    ax.step(np.append(0, recall), np.append(interpolated(precision), 0)[: len(recall) + 1],
+            where="post", color=FAINT, linewidth=4, label="interpolated")  # fmt: skip
+    ax.plot(recall, precision, color=place, linewidth=1.3, label="as counted")
+    best = curve.best()
+    if best:
+        ax.plot([best.recall], [best.precision], "o", color=INK, markersize=7, label="best F1",
+                clip_on=False)  # fmt: skip
+    if score is not None:
+        point = curve.at(score)
+        ax.plot([point.recall], [point.precision], "s", color=PREDICTION, markersize=7,
+                markeredgecolor=INK, label=f"score {score:g}", clip_on=False)  # fmt: skip

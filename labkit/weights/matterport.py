@@ -1,0 +1,172 @@
+"""Weights of Matterport's Mask R-CNN (Keras 2, `mask_rcnn_coco.h5` and what was trained from it).
+
+Its layers hold more numbers than ours and compute no more. They are folded, exactly but for the
+last digits of a float32, on the way in:
+
+* a convolution with a bias b before a batch norm: the norm's mean becomes mean - b;
+* a dense layer or convolution with a norm behind it, in the heads: one layer, for these norms use
+  stored statistics in training too (TRAIN_BN is False), and so are a scale and a shift;
+* two logits an anchor, background and object, under a softmax: one, object less background, under
+  a sigmoid;
+* box and mask of the background: left out, nothing reads them.
+
+A kernel is [height, width, in, out] there as here, a box (y, x, h, w), a class's row its id.
+"""
+
+import re
+from collections.abc import Iterator
+
+import numpy as np
+
+from labkit.errors import LabkitError
+from labkit.weights.pair import PLAIN, Layout, Pair
+
+CLASSES = "mrcnn_class_logits/bias"
+_STAGE = {1: 2, 2: 3, 3: 4, 4: 5}  # our layer1 is its stage 2
+_NORM = ("gamma", "beta", "moving_mean", "moving_variance")
+_HEAD_NORMS = {  # a layer of the heads, and the norm behind it
+    "mrcnn_class_conv1": "mrcnn_class_bn1", "mrcnn_class_conv2": "mrcnn_class_bn2",
+    **{f"mrcnn_mask_conv{i}": f"mrcnn_mask_bn{i}" for i in (1, 2, 3, 4)},
+}  # fmt: skip
+
+
+def recognises(tensors) -> bool:
+    """Whether names as `read_tensors` gives them are those of such a file."""
+    return CLASSES in map(_short, tensors)
+
+
+def outputs(tensors) -> int:
+    """Classes of the file, background among them; 0 where it is none of Matterport's."""
+    return next((len(v) for n, v in tensors.items() if _short(n) == CLASSES), 0)
+
+
+def blocks(tensors) -> tuple[int, ...]:
+    """Bottlenecks of each of the backbone's stages: (3, 4, 23, 3) is ResNet-101."""
+    found = {n[1] for n in (re.match(r"res(\d\w)_branch2a/", _short(n)) for n in tensors) if n}
+    return tuple(sum(name[0] == str(stage) for name in found) for stage in (2, 3, 4, 5))
+
+
+def _short(name: str) -> str:
+    """layer/weight: Keras 2 has "bn_conv1/bn_conv1/gamma:0", below model_weights/ for a model."""
+    return "/".join(name.partition(":")[0].split("/")[-2:])
+
+
+# --- fewer numbers, the same function ---------------------------------------------------
+
+
+def folded(tensors, epsilon: float, source: str) -> dict[str, np.ndarray]:
+    """The tensors of a file by short names, what can be folded folded; no other is changed.
+
+    epsilon: of its norms. Raises LabkitError if a layer lacks the half that it is folded with.
+    """
+    result: dict[str, np.ndarray] = {}
+    for name, value in tensors.items():
+        # What is left from training may have a weight's name
+        kept = name if name.startswith("optimizer") else _short(name)
+        if kept in result:
+            raise LabkitError(f"{source} holds '{kept}' twice: save the model's weights alone.")
+        result[kept] = value
+    for conv in [n.removesuffix("/bias") for n in result if n.endswith("/bias")]:
+        norm = _norm_behind(conv)
+        if norm is not None:
+            wanted = (*(f"{norm}/{part}" for part in _NORM), f"{conv}/kernel")
+            lacking = [name for name in wanted if name not in result]
+            if lacking:
+                raise LabkitError(f"{source} lacks '{lacking[0]}', which {conv} belongs with.")
+            fold = _into_layer if conv in _HEAD_NORMS else _into_mean
+            fold(result, conv, norm, epsilon)
+    for part in ("kernel", "bias"):
+        name = f"rpn_class_raw/{part}"
+        if name in result:  # [..., anchor 0's two, anchor 1's two, ...]
+            both = result[name].astype(np.float64)
+            result[name] = np.float32(both[..., 1::2] - both[..., 0::2])
+    return result
+
+
+def _norm_behind(conv: str) -> str | None:
+    if conv == "conv1":
+        return "bn_conv1"
+    return "bn" + conv[3:] if re.match(r"res\d", conv) else _HEAD_NORMS.get(conv)
+
+
+def _into_mean(tensors, conv: str, norm: str, epsilon: float) -> None:
+    bias = tensors.pop(f"{conv}/bias").astype(np.float64)
+    tensors[f"{norm}/moving_mean"] = np.float32(tensors[f"{norm}/moving_mean"] - bias)
+
+
+def _into_layer(tensors, conv: str, norm: str, epsilon: float) -> None:
+    gamma, beta, mean, variance = (tensors.pop(f"{norm}/{p}").astype(np.float64) for p in _NORM)
+    scale = gamma / np.sqrt(variance + epsilon)
+    kernel, bias = tensors[f"{conv}/kernel"], tensors[f"{conv}/bias"]
+    tensors[f"{conv}/kernel"] = np.float32(kernel * scale)
+    tensors[f"{conv}/bias"] = np.float32((bias - mean) * scale + beta)
+
+
+# --- names ------------------------------------------------------------------------------
+
+
+def _without_background(rows: int) -> Layout:
+    """Without the first `rows` of the last axis, those of the background."""
+    return Layout(
+        lambda a: a[..., rows:], lambda a: np.pad(a, [(0, 0)] * (a.ndim - 1) + [(rows, 0)])
+    )
+
+
+# Dense layers are convolutions there: [7, 7, in, out] and [1, 1, in, out]
+def _as_convolution(side: int) -> Layout:
+    return Layout(
+        lambda a: a.reshape(-1, a.shape[-1]), lambda a: a.reshape(side, side, -1, a.shape[-1])
+    )
+
+
+def pairs(model) -> Iterator[Pair]:
+    """Every variable of the model with Matterport's name for it, backbone first.
+
+    Raises LabkitError for a model that Matterport has no counterpart of.
+    """
+    c = model.config
+    plain = not (c.class_agnostic or c.fpn_batch_norm or c.heads_batch_norm or c.box_convs)
+    if c.backbone != "resnet50" or not plain or len(c.box_dense) != 2 or c.rpn_convs != 1:
+        raise LabkitError(
+            "Matterport's Mask R-CNN has other layers than this model: make one with "
+            'Config.preset("matterport").'
+        )
+    for layer in model.backbone.layers:
+        yield from _layer(_backbone_name(layer.name), layer)
+    for level in (5, 4, 3, 2):
+        yield from _layer(f"fpn_c{level}p{level}", model.fpn.get_layer(f"inner{level}"))
+        yield from _layer(f"fpn_p{level}", model.fpn.get_layer(f"layer{level}"))
+    for name, ours in (("rpn_conv_shared", "conv0"), ("rpn_class_raw", "objectness"),
+                       ("rpn_bbox_pred", "deltas")):  # fmt: skip
+        yield from _layer(name, model.rpn_head.get_layer(ours))
+    head = model.box_head.get_layer
+    yield from _layer("mrcnn_class_conv1", head("fc0"), _as_convolution(c.box_pool))
+    yield from _layer("mrcnn_class_conv2", head("fc1"), _as_convolution(1))
+    yield from _layer("mrcnn_class_logits", head("logits"), per_class=True)
+    rows = _without_background(4)
+    yield from _layer("mrcnn_bbox_fc", head("deltas"), rows, rows, per_class=True)
+    head = model.mask_head.get_layer
+    for i in range(len(c.mask_convs)):
+        yield from _layer(f"mrcnn_mask_conv{i + 1}", head(f"conv{i}"))
+    yield from _layer("mrcnn_mask_deconv", head("deconv"))
+    row = _without_background(1)
+    yield from _layer("mrcnn_mask", head("logits"), row, row, per_class=True)
+
+
+def _backbone_name(name: str) -> str:
+    """Its name for a layer of ours: layer3_22_conv2 is res4w_branch2b, layer3_22_bn2 is bn4w_…"""
+    if found := re.fullmatch(r"layer(\d)_(\d+)_(conv|bn|downsample_)(\d)", name):
+        stage, block, kind, number = found.groups()
+        norm = kind == "bn" or (kind == "downsample_" and number == "1")
+        branch = "1" if kind == "downsample_" else "2" + "abc"[int(number) - 1]
+        place = f"{_STAGE[int(stage)]}{chr(ord('a') + int(block))}"
+        return f"{'bn' if norm else 'res'}{place}_branch{branch}"
+    return "bn_conv1" if name == "bn1" else name
+
+
+def _layer(name: str, layer, kernel: Layout = PLAIN, bias: Layout = PLAIN, per_class=False):
+    """The pairs of one layer: none for those without weights."""
+    layouts = {"kernel": kernel, "bias": bias}
+    for variable in layer.weights:
+        part = variable.name
+        yield Pair(f"{name}/{part}", variable, layouts.get(part, PLAIN), per_class)

@@ -1,0 +1,115 @@
+"""What all explorers share: drawn in the browser, driven from Python, a picture where neither runs.
+
+An explorer is an `anywidget`: a JavaScript module (in `static/`) draws its traits and sends back
+what the mouse changes. Its numbers come from labkit; what must keep up with the mouse is computed
+in `static/geometry.js`, which the tests compare with labkit. Nothing is fetched from a network.
+"""
+
+import base64
+import io
+from pathlib import Path
+from string import Template
+
+import anywidget
+import numpy as np
+import traitlets
+from PIL import Image
+
+from labkit.images import read_image
+from labkit.viz import colors
+from labkit.viz.show import Picture, show
+
+_STATIC = Path(__file__).parent / "static"
+
+
+def script(*names: str) -> str:
+    """The JavaScript of an explorer: what all share, then the files `names`, as one module."""
+    return "\n".join((_STATIC / name).read_text("utf-8") for name in ("common.js", *names))
+
+
+def style() -> str:
+    """The style sheet of all explorers, with the colours of labkit's figures."""
+    sheet = Template((_STATIC / "common.css").read_text("utf-8"))
+    return sheet.substitute({n: c for n, c in vars(colors).items() if isinstance(c, str)})
+
+
+class Explorer(anywidget.AnyWidget):
+    """An explorer: its traits can be set from code; a page without a kernel shows its picture.
+
+    A subclass sets `_esm = script("its_module.js")`, its traits, and `draw()`, the matplotlib
+    Figure of its present state with words for those who cannot see it.
+    """
+
+    _css = style()
+    caption = traitlets.Unicode(help="What to try, shown above the drawing.").tag(sync=True)
+
+    def draw(self):
+        """(Figure, alternative text) of the present state."""
+        raise NotImplementedError(f"{type(self).__name__} must say how to draw its present state")
+
+    def picture(self) -> Picture:
+        """The present state as a static picture, as in the saved notebook."""
+        figure, alt = self.draw()
+        return show(figure, alt, dpi=80)
+
+    def _repr_mimebundle_(self, **kwargs):
+        bundle, metadata = super()._repr_mimebundle_(**kwargs)
+        # A page without a kernel drops the view it cannot show and takes the picture.
+        return bundle | self.picture().mimebundle(), metadata
+
+
+def data_url(image, quality: int = 88) -> str:
+    """An image (array, path or PIL image) as a `data:` address that a browser can show."""
+    pixels = read_image(image)
+    buffer = io.BytesIO()
+    # Small pictures are looked at pixel by pixel: no JPEG, which smears them.
+    small = max(pixels.shape[:2]) <= 256
+    kind, options = ("PNG", {}) if small else ("JPEG", {"quality": quality})
+    Image.fromarray(np.asarray(pixels, np.uint8)).save(buffer, kind, **options)
+    return f"data:image/{kind.lower()};base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"
+
+
+def opened(url: str) -> np.ndarray:
+    """The picture of a `data_url` again, uint8 [H, W, 3], for the figure that `draw` makes."""
+    return read_image(base64.b64decode(url.split(",", 1)[1]))
+
+
+def _plain_boxes(value, shape: tuple) -> list | None:
+    """Boxes as nested lists of numbers, or None if they are not boxes, or not of that shape."""
+    try:
+        boxes = np.asarray(value, np.float64)
+    except (TypeError, ValueError):
+        return None
+    if boxes.size == 0 and shape == (None, 4):
+        return []
+    fits = boxes.ndim == len(shape) and all(
+        n in (None, m) for n, m in zip(shape, boxes.shape, strict=True)
+    )
+    good = fits and np.isfinite(boxes).all() and (boxes[..., 2:] >= boxes[..., :2]).all()
+    return boxes.tolist() if good else None
+
+
+class Box(traitlets.TraitType):
+    """A trait for one box (y1, x1, y2, x2) in pixels: finite, far edges not before near ones.
+
+    Anything that numpy turns into four numbers is taken (a tensor, too) and kept as a plain list.
+    """
+
+    info_text = "a box (y1, x1, y2, x2) with y1 <= y2 and x1 <= x2"
+    shape = (4,)
+
+    def validate(self, obj, value):
+        boxes = _plain_boxes(value, self.shape)
+        if boxes is None:
+            self.error(obj, value)
+        return boxes
+
+
+class Boxes(Box):
+    """A trait for `count` boxes, or any number of them: [N, 4]. See `Box`."""
+
+    def __init__(self, *args, count: int | None = None, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.shape = (count, 4)
+        some = "boxes" if count is None else f"{count} boxes"
+        self.info_text = f"{some} (y1, x1, y2, x2), each with y1 <= y2 and x1 <= x2"

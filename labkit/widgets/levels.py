@@ -1,0 +1,103 @@
+"""explore_levels: drag a region of interest and see which map of the pyramid it is pooled from."""
+
+import numpy as np
+import tensorflow as tf
+import traitlets
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from labkit import roi as roi_ops
+from labkit.images import read_image
+from labkit.viz.colors import CROWD, INK, PREDICTION
+from labkit.widgets.explorer import Box, Boxes, Explorer, data_url, opened, script
+
+STRIDES = (4, 8, 16, 32)  # of P2..P5
+FIRST = 2
+
+
+class LevelExplorer(Explorer):
+    """A RoI to resize, and its level. See `explore_levels`."""
+
+    _esm = script("geometry.js", "levels.js")
+    roi = Box([0, 0, 1, 1]).tag(sync=True)
+    rois = Boxes([]).tag(sync=True)
+    canonical_size = traitlets.Float(224, min=16, max=1024).tag(sync=True)
+    canonical_level = traitlets.Int(4, min=FIRST, max=FIRST + 3).tag(sync=True)
+    size = traitlets.List(traitlets.Int(), minlen=2, maxlen=2).tag(sync=True)
+    picture_url = traitlets.Unicode().tag(sync=True)
+
+    def level_of(self, boxes) -> np.ndarray:
+        """The level of boxes [N, 4] by `labkit.roi_level`, int32 [N]: 2 for P2."""
+        boxes = np.asarray(boxes, np.float32).reshape(-1, 4)
+        found = roi_ops.roi_level(tf.constant(boxes), len(STRIDES), self.canonical_size,
+                                  self.canonical_level)  # fmt: skip
+        return found.numpy() + FIRST
+
+    @property
+    def values(self) -> dict:
+        """size: root of the RoI's area; level, 2 for P2; stride; cells inside it (rows, columns);
+        counts: how many of `rois` are on P2, P3, P4 and P5."""
+        level = int(self.level_of(self.roi)[0])
+        stride = STRIDES[level - FIRST]
+        height, width = (self.roi[i + 2] - self.roi[i] for i in (0, 1))
+        return {
+            "size": float(np.sqrt(height * width)), "level": level, "stride": stride,
+            "cells": (height / stride, width / stride),
+            "counts": np.bincount(self.level_of(self.rois) - FIRST, minlength=4).tolist(),
+        }  # fmt: skip
+
+    def draw(self):
+        found, (height, width) = self.values, self.size
+        figure = Figure(figsize=(6.2, 6.2 * height / width + 0.5), layout="constrained")
+        ax = figure.add_subplot(xlim=(0, width), ylim=(height, 0), aspect="equal")
+        if self.picture_url:
+            ax.imshow(opened(self.picture_url), extent=(0, width, height, 0))
+        for y1, x1, y2, x2 in self.rois:
+            ax.add_patch(Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, edgecolor=CROWD))
+        y1, x1, y2, x2 = self.roi
+        stride = found["stride"]
+        ax.hlines(_between(y1, y2, stride), x1, x2, color=INK, linewidth=0.6)
+        ax.vlines(_between(x1, x2, stride), y1, y2, color=INK, linewidth=0.6)
+        ax.add_patch(Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, edgecolor=PREDICTION,
+                               linewidth=2.5))  # fmt: skip
+        rows, columns = found["cells"]
+        sentence = (f"size {found['size']:.0f} px: pooled from P{found['level']}, "
+                    f"{rows:.1f} x {columns:.1f} cells of {stride} px")  # fmt: skip
+        ax.set_title(sentence, fontsize=11)
+        return figure, f"A region of interest with the cells of its level inside; {sentence}."
+
+
+def _between(start: float, stop: float, stride: int) -> np.ndarray:
+    """The multiples of stride in start..stop."""
+    return np.arange(np.ceil(start / stride), np.floor(stop / stride) + 1) * stride
+
+
+def explore_levels(
+    image=None, roi=None, rois=(), canonical_size: float = 224.0, canonical_level: int = 4
+) -> LevelExplorer:
+    """A RoI to drag and resize: which of P2..P5 it is pooled from, and how many cells it covers.
+
+    Args:
+        image: what to draw it on, of any kind that `model.detect` takes; without one, 600 x 800 px
+            of nothing.
+        roi: the RoI (y1, x1, y2, x2) in pixels; by default the middle of the image.
+        rois: [N, 4], others to count, such as the `rois` of a trace of that image (`trace.seen`).
+        canonical_size, canonical_level: a RoI of this size belongs to this level (the fields
+            `roi_canonical_size` and `roi_canonical_level` of a model's config).
+
+    The answer can be driven from code (`w.roi = ...`) and read (`w.values`).
+    """
+    height, width = (600, 800) if image is None else read_image(image).shape[:2]
+    if roi is None:
+        roi = [height // 4, width // 4, height - height // 4, width - width // 4]
+    return LevelExplorer(
+        roi=roi,
+        rois=rois,
+        canonical_size=canonical_size,
+        canonical_level=canonical_level,
+        size=[height, width],
+        picture_url="" if image is None else data_url(image),
+        caption="Drag a corner of the RoI, or press Tab until it is marked, then the arrow keys "
+        "(with Shift: ten pixels). How many cells does it cover just before it changes the level, "
+        "and just after? Then change the canonical size.",
+    )

@@ -1,0 +1,164 @@
+"""explore_nms: non-maximum suppression, one greedy step a click."""
+
+import numpy as np
+import traitlets
+
+from labkit import boxes as box_ops
+from labkit.errors import LabkitError
+from labkit.images import read_image
+from labkit.nms import nms
+from labkit.viz.colors import CROWD, INK, PREDICTION, TRUTH
+from labkit.widgets.explorer import Boxes, Explorer, data_url, script
+from labkit.widgets.sketch import outline, sketch
+
+# Two objects side by side, nearer to each other than some boxes are to their own, and one apart.
+CROWD_OF_THREE = [[60, 60, 200, 150], [65, 82, 205, 174], [90, 250, 170, 330]]
+CANDIDATES = [
+    [62, 58, 203, 150, 0.97], [55, 66, 192, 158, 0.90], [72, 52, 214, 138, 0.72],
+    [65, 83, 205, 175, 0.93], [57, 88, 195, 184, 0.81], [76, 91, 211, 168, 0.55],
+    [92, 252, 172, 328, 0.88], [84, 244, 160, 318, 0.76], [100, 262, 176, 342, 0.64],
+    [20, 290, 60, 350, 0.35],
+]  # fmt: skip
+
+
+class NmsExplorer(Explorer):
+    """Boxes with scores, and who strikes out whom. See `explore_nms`."""
+
+    _esm = script("nms.js")
+    boxes = Boxes([]).tag(sync=True)
+    scores = traitlets.List(traitlets.Float()).tag(sync=True)
+    truth = Boxes([]).tag(sync=True)
+    threshold = traitlets.Float(0.5, min=0.0, max=1.0).tag(sync=True)
+    step = traitlets.Int(0, min=0).tag(sync=True)
+    rounds = traitlets.List(read_only=True).tag(sync=True)
+    size = traitlets.List(traitlets.Int(), minlen=2, maxlen=2).tag(sync=True)
+    picture_url = traitlets.Unicode().tag(sync=True)
+
+    def __init__(self, **traits):
+        super().__init__(**traits)
+        self._suppress()
+
+    @traitlets.validate("boxes", "scores")
+    def _one_score_a_box(self, proposal):
+        value, other = proposal["value"], {"boxes": "scores", "scores": "boxes"}
+        there = len(getattr(self, other[proposal["trait"].name]))
+        if there and len(value) != there:
+            raise traitlets.TraitError(
+                f"explore_nms: {proposal['trait'].name} has {len(value)} entries, there are "
+                f"{there} {other[proposal['trait'].name]}; give every box one score (and set both "
+                "inside `with w.hold_trait_notifications():`)."
+            )
+        return value
+
+    @traitlets.validate("step")
+    def _not_beyond_the_end(self, proposal):
+        return min(proposal["value"], len(self.rounds))
+
+    @traitlets.observe("boxes", "scores", "truth", "threshold")
+    def _suppress(self, change=None):
+        if len(self.boxes) == len(self.scores):  # not while the explorer is being built
+            self.set_trait("rounds", rounds_of(self.boxes, self.scores, self.threshold, self.truth))
+            self.step = min(self.step, len(self.rounds))
+
+    @property
+    def values(self) -> dict:
+        """After the steps taken so far: kept, struck and waiting box numbers; objects_left.
+
+        objects_left: how many objects of `truth` some box still stands for (see `rounds_of`).
+        """
+        taken = self.rounds[: self.step]
+        kept = [r["taken"] for r in taken]
+        struck = [i for r in taken for i in r["struck"]]
+        gone = {*kept, *struck}
+        left = _objects_left(_owners(self.boxes, self.truth), set(struck))
+        return {"kept": kept, "struck": struck, "objects_left": left,
+                "waiting": [i for i in range(len(self.boxes)) if i not in gone]}  # fmt: skip
+
+    def draw(self):
+        found = self.values
+        now = set(self.rounds[self.step - 1]["struck"]) if self.step else set()
+        before = [i for i in found["struck"] if i not in now]
+        sentence = (f"IoU threshold {self.threshold:g}, step {self.step} of {len(self.rounds)}: "
+                    f"{len(found['kept'])} kept, {len(found['struck'])} struck, "
+                    f"{len(found['waiting'])} waiting")  # fmt: skip
+        figure, ax = sketch(self.size, self.picture_url, sentence)
+        groups = [(found["waiting"], INK, "-", 1.2, "waiting"), (before, CROWD, ":", 1.0, "struck"),
+                  (sorted(now), INK, ":", 2.0, "struck now"),
+                  (found["kept"], PREDICTION, "-", 3.0, "kept")]  # fmt: skip
+        for numbers, color, dashes, width, name in groups:
+            outline(ax, [self.boxes[i] for i in numbers], color, dashes, width, name)
+        outline(ax, self.truth, TRUTH, "--", 2.5, "object (truth)")
+        for rank, i in enumerate(found["kept"], 1):
+            ax.text(self.boxes[i][1], self.boxes[i][0], str(rank), fontsize=11, weight="bold",
+                    bbox={"facecolor": "white", "edgecolor": PREDICTION, "pad": 2})  # fmt: skip
+        figure.legend(loc="outside lower center", ncols=3, fontsize=10)
+        return figure, f"Overlapping boxes on their way through suppression; {sentence}."
+
+
+def rounds_of(boxes, scores, threshold: float, truth=()) -> list[dict]:
+    """What greedy suppression does with boxes [N, 4] and scores [N], one round for each box kept.
+
+    Each round: taken, the box that is kept; struck, the boxes it removes, and overlaps, their IoU
+    with it; objects_left, how many objects of truth [G, 4] some box stands for that is not struck.
+    A box stands for the object it overlaps most. Who is kept is `labkit.nms.nms`'s answer.
+    """
+    boxes, scores = np.asarray(boxes, np.float32).reshape(-1, 4), np.asarray(scores, np.float32)
+    kept = nms(boxes, scores, threshold).numpy().tolist()
+    overlap = box_ops.iou(boxes, boxes).numpy()
+    # A box is struck by the first one kept that overlaps it too much: it never meets a later one.
+    struck_by = {i: kept[int(np.argmax(overlap[kept, i] > threshold))]
+                 for i in range(len(boxes)) if i not in kept}  # fmt: skip
+    order = np.argsort(-scores, kind="stable").tolist()
+    owners, gone, rounds = _owners(boxes, truth), set(), []
+    for taken in kept:
+        struck = [i for i in order if struck_by.get(i) == taken]
+        gone.update(struck)
+        rounds.append({"taken": taken, "struck": struck,
+                       "overlaps": [round(float(overlap[taken, i]), 3) for i in struck],
+                       "objects_left": _objects_left(owners, gone)})  # fmt: skip
+    return rounds
+
+
+def _owners(boxes, truth) -> list[int]:
+    """The object that each box overlaps most; -1 where it overlaps none."""
+    if not len(truth) or not len(boxes):
+        return [-1] * len(boxes)
+    overlap = box_ops.iou(np.float32(boxes), np.float32(truth)).numpy()
+    return np.where(overlap.max(axis=1) > 0, overlap.argmax(axis=1), -1).tolist()
+
+
+def _objects_left(owners: list[int], struck: set[int]) -> int:
+    return len({o for i, o in enumerate(owners) if o >= 0 and i not in struck})
+
+
+def explore_nms(boxes=None, scores=None, image=None, truth=None, threshold=0.5) -> NmsExplorer:
+    """Greedy non-maximum suppression, one kept box a click, with a slider for the IoU threshold.
+
+    Args:
+        boxes, scores: [N, 4] boxes (y1, x1, y2, x2) in pixels and N scores. Without: three objects,
+            two of them close together.
+        image: what to draw them on, of any kind that `model.detect` takes; without one, a grid.
+        truth: boxes [G, 4] of the objects, to see which of them loses its last box.
+        threshold: the IoU above which the lower score is struck.
+
+    The answer can be driven from code (`w.threshold = 0.6`, `w.step = 3`) and read (`w.values`,
+    `w.rounds`). Raises LabkitError for boxes without scores.
+    """
+    if (boxes is None) != (scores is None):
+        raise LabkitError("explore_nms: give boxes and scores together, or neither.")
+    size = (260, 380) if image is None else read_image(image).shape[:2]
+    if boxes is None:
+        truth = CROWD_OF_THREE if truth is None else truth
+        boxes, scores = [c[:4] for c in CANDIDATES], [c[4] for c in CANDIDATES]
+    elif image is None:
+        size = [int(v) for v in np.ceil(np.reshape(boxes, (-1, 4)).max(axis=0, initial=8)[2:] + 8)]
+    return NmsExplorer(
+        boxes=boxes,
+        scores=np.asarray(scores, np.float64).ravel().tolist(),
+        truth=[] if truth is None else truth,
+        threshold=threshold,
+        size=[int(v) for v in size],
+        picture_url="" if image is None else data_url(image),
+        caption="Press “Next” and see who is kept and who is struck out. Is there a threshold at "
+        "which every object keeps exactly one box?",
+    )

@@ -1,0 +1,155 @@
+"""explore_proposals: from the best anchors to the proposals, one stage a frame."""
+
+import numpy as np
+import tensorflow as tf
+import traitlets
+
+from labkit import boxes as box_ops
+from labkit.errors import LabkitError
+from labkit.evaluation.recall import best_overlaps
+from labkit.inclusive import to_inclusive
+from labkit.nms import batched_nms
+from labkit.trace import Trace
+from labkit.viz.colors import CROWD, PREDICTION, TRUTH
+from labkit.widgets.explorer import Boxes, Explorer, data_url, script
+from labkit.widgets.sketch import outline, sketch
+
+# name, and what happened to get here
+STAGES = {
+    "top-k": "of every level, the anchors with the best objectness",
+    "decode": "each anchor moved and resized by its deltas",
+    "clip": "cut to the picture",
+    "drop tiny": "boxes that the cut left without an area are gone",
+    "NMS": "of near-copies within a level, the best is left",
+    "top-n": "the best of what is left: these are the proposals",
+}
+
+
+class ProposalsExplorer(Explorer):
+    """The boxes of each stage, and how many objects they cover. See `explore_proposals`.
+
+    stages: for each of `STAGES`, its name, what it does, and its number of boxes. boxes: float32
+    [., 5] as bytes, (y1, x1, y2, x2, score) of all stages one after the other, best score first.
+    overlaps: for each stage the best IoU of each object; of the last one see `most`.
+    """
+
+    _esm = script("proposals.js")
+    picture_url = traitlets.Unicode().tag(sync=True)
+    size = traitlets.List(traitlets.Int(), minlen=2, maxlen=2).tag(sync=True)
+    truth = Boxes([]).tag(sync=True)
+    stages = traitlets.List().tag(sync=True)
+    boxes = traitlets.Bytes().tag(sync=True)
+    stage = traitlets.Int(0, min=0, max=len(STAGES) - 1).tag(sync=True)
+    shown = traitlets.Int(60, min=1).tag(sync=True)
+    iou = traitlets.Float(0.5, min=0.0, max=1.0).tag(sync=True)
+    most = traitlets.Int(100, min=1, help="top-n's n").tag(sync=True)
+    overlaps = traitlets.List(read_only=True).tag(sync=True)
+    best = traitlets.List(read_only=True, help="For each object, its best box.").tag(sync=True)
+
+    def __init__(self, **traits):
+        super().__init__(**traits)
+        counts = [s["count"] for s in self.stages]
+        every = np.frombuffer(self.boxes, np.float32).reshape(-1, 5)
+        self.frames = np.split(every, np.cumsum(counts)[:-1])
+        self._look()
+        self.observe(self._look, ["most", "truth", "stage"])
+
+    def of_stage(self, stage: int) -> np.ndarray:
+        """The boxes of a stage, float32 [N, 4], the best score first; of top-n the first `most`."""
+        last = stage == len(self.frames) - 1
+        return self.frames[stage][: self.most if last else None, :4]
+
+    @property
+    def values(self) -> list[dict]:
+        """Of each stage: name, boxes, and recall, the share of objects covered with `iou`."""
+        overlaps = [np.float32(o) for o in self.overlaps]
+        return [
+            {"name": s["name"], "boxes": len(self.of_stage(i)),
+             "recall": float((overlaps[i] >= self.iou).mean()) if len(overlaps[i]) else np.nan}
+            for i, s in enumerate(self.stages)
+        ]  # fmt: skip
+
+    def _look(self, change=None):
+        with self.hold_sync():
+            frames = [self.of_stage(i) for i in range(len(self.frames))]
+            self.set_trait("overlaps", [best_overlaps(f, self.truth).tolist() for f in frames])
+            self.set_trait("best", best_boxes(frames[self.stage], self.truth))
+
+    def draw(self):
+        now = self.values[self.stage]
+        title = (f"{self.stage + 1} of {len(self.stages)}: {now['name']} — "
+                 f"{self.stages[self.stage]['what']}\n{now['boxes']:,} boxes, recall "
+                 f"{now['recall']:.2f} at IoU {self.iou:g}")  # fmt: skip
+        figure, ax = sketch(self.size, self.picture_url, title)
+        boxes = self.of_stage(self.stage)
+        outline(ax, boxes[: self.shown], CROWD, "-", 0.9, "by score")
+        outline(ax, self.best, PREDICTION, "-", 2.5, "best of an object")
+        outline(ax, self.truth, TRUTH, "--", 2.5, "object")
+        # Before the cut, boxes may leave the picture: show where they go.
+        height, width = self.size
+        ax.set(xlim=(-0.12 * width, 1.12 * width), ylim=(1.12 * height, -0.12 * height))
+        figure.legend(loc="outside lower center", ncols=3, fontsize=10)
+        recalls = "; ".join(f"{v['name']}: {v['boxes']} boxes, recall {v['recall']:.2f}"
+                            for v in self.values)  # fmt: skip
+        return figure, f"Boxes of one stage over the picture, objects dashed. {recalls}."
+
+
+def stages_of(trace: Trace, config) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """(boxes [N, 4], scores [N]) of each of `STAGES`, the best score first, from a trace.
+
+    NMS alone, before the limit, is what the trace does not keep: `labkit.batched_nms` finds it.
+    """
+    c = trace.candidates
+    whole = c.large_enough
+    boxes, scores = c.clipped[whole], c.scores[whole]
+    kept = batched_nms(tf.constant(to_inclusive(boxes, config)), tf.constant(scores),
+                       tf.constant(c.level[whole]), config.rpn_nms_iou).numpy()  # fmt: skip
+    found = {"top-k": (c.anchors, c.scores), "decode": (c.decoded, c.scores),
+             "clip": (c.clipped, c.scores), "drop tiny": (boxes, scores),
+             "NMS": (boxes[kept], scores[kept]),
+             "top-n": (trace.rois, trace.roi_scores)}  # fmt: skip
+    order = {name: np.argsort(-s, kind="stable") for name, (_, s) in found.items()}
+    return {name: (b[order[name]], s[order[name]]) for name, (b, s) in found.items()}
+
+
+def best_boxes(boxes, truth) -> list[list[float]]:
+    """For each object of truth [G, 4], the one of boxes [N, 4] that overlaps it most, if any."""
+    if not len(boxes) or not len(truth):
+        return []
+    overlap = box_ops.iou(np.float32(boxes), np.float32(truth)).numpy()
+    best = np.asarray(boxes)[overlap.argmax(axis=0)]
+    return best[overlap.max(axis=0) > 0].tolist()
+
+
+def explore_proposals(model, image, targets=None) -> ProposalsExplorer:
+    """What becomes of a model's best anchors on their way to proposals, and which objects survive.
+
+    Args:
+        model: a `MaskRCNN`.
+        image: of any kind that `model.detect` takes.
+        targets: the objects: a `Sample` of the image or boxes float32 [G, 4] in its pixels.
+
+    The answer can be driven from code (`w.stage = 4`, `w.most = 10`) and read (`w.values`). Raises
+    LabkitError where targets are neither.
+    """
+    trace = model.trace(image)
+    boxes = np.zeros((0, 4)) if targets is None else getattr(targets, "boxes", targets)
+    try:
+        boxes = np.asarray(boxes, np.float32).reshape(-1, 4)
+    except (TypeError, ValueError):
+        raise LabkitError(
+            f"explore_proposals: targets are a {type(targets).__name__}; give a Sample, or boxes "
+            "[G, 4], (y1, x1, y2, x2) in pixels of the image."
+        ) from None
+    stages = stages_of(trace, model.config)
+    seen = trace.seen.round().clip(0, 255).astype(np.uint8)
+    return ProposalsExplorer(
+        picture_url=data_url(seen), size=list(seen.shape[:2]),
+        truth=boxes * np.float32(trace.scale * 2) + np.float32(trace.origin * 2),
+        stages=[{"name": name, "what": STAGES[name], "count": len(b)}
+                for name, (b, _) in stages.items()],
+        boxes=np.concatenate([np.column_stack(s) for s in stages.values()]).astype("f4").tobytes(),
+        most=max(len(trace.rois), 1),
+        caption="Step through the stages with “Next”. Where do most boxes go, and does recall "
+        "suffer for it? Then turn top-n down: how few proposals are enough?",
+    )  # fmt: skip

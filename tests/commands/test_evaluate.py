@@ -1,0 +1,39 @@
+"""`labkit evaluate`: what AP is measured at."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from labkit.cli import main
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+FILES = ["--annotations", str(GOLDEN / "coco_edge_gt.json"),
+         "--results", str(GOLDEN / "coco_edge_dt.json")]  # fmt: skip
+
+
+def test_iou_thresholds_and_areas_by_option(capsys):
+    options = ["--iou-thresholds", "0.3,0.5", "--area", "tiny=0-400", "--area", "huge=40000-"]
+    assert main(["evaluate", *FILES, *options, "--json"]) == 0
+    numbers = json.loads(capsys.readouterr().out)
+    assert list(numbers["by_iou"]["segm"]) == ["AP30", "AP50"]
+    assert {"APtiny", "APhuge", "ARtiny"} <= set(numbers["bbox"]) and "APs" not in numbers["bbox"]
+
+
+def test_by_default_they_are_cocos(capsys):
+    assert main(["evaluate", *FILES, "--json"]) == 0
+    numbers = json.loads(capsys.readouterr().out)
+    assert len(numbers["bbox"]) == 12 and len(numbers["by_iou"]["bbox"]) == 10
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--area", "tiny=0-4", "--area", "tiny=4-9"], "same name"),
+        (["--area", "tiny=9-4"], "'tiny' goes from 9.0 to 4.0"),
+        (["--iou-thresholds", "0"], "above 0"),
+    ],
+)
+def test_mistakes_are_one_sentence(capsys, options, message):
+    assert main(["evaluate", *FILES, *options]) == 2
+    assert message in capsys.readouterr().err

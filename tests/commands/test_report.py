@@ -1,0 +1,59 @@
+"""`labkit report`: which runs on which data, and what the page is called."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from labkit.cli import main
+from labkit.commands.report import names_of
+from labkit.errors import LabkitError
+
+BOX = {"image_id": 1, "category_id": 1, "bbox": [2, 2, 10, 10]}
+
+
+@pytest.fixture
+def files(tmp_path):
+    """truth.json and two results, a/found.json and b/found.json."""
+    truth = {"images": [{"id": 1, "height": 20, "width": 20}], "annotations": [BOX],
+             "categories": [{"id": 1, "name": "cell"}]}  # fmt: skip
+    (tmp_path / "truth.json").write_text(json.dumps(truth))
+    for folder, score in (("a", 0.9), ("b", 0.4)):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "found.json").write_text(json.dumps([{**BOX, "score": score}]))
+    return tmp_path
+
+
+def test_files_of_results_side_by_side(files, capsys):
+    results = [str(files / folder / "found.json") for folder in "ab"]
+    out = files / "page.html"
+    options = ["--annotations", str(files / "truth.json"), "--out", str(out), "--title", "A & B"]
+    assert main(["report", *results, *options]) == 0
+    page = out.read_text(encoding="utf-8")
+    assert "A &amp; B</h1>" in page and "a/found" in page and "b/found" in page
+    assert str(out) in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["a/found.json"], "say on which data"),
+        (["a/found.json", "a/found.json", "--annotations", "truth.json"], "named twice"),
+        (["none.json", "--annotations", "truth.json"], "none.json: there is no such file"),
+        (["a/found.json", "--annotations", "none.json"], "none.json: there is no such file"),
+        (["runs/x", "--annotations", "truth.json"], "--images"),
+    ],
+)
+def test_mistakes_are_one_sentence(files, capsys, monkeypatch, argv, message):
+    monkeypatch.chdir(files)
+    assert main(["report", *argv, "--out", "page.html"]) == 2
+    assert message in capsys.readouterr().err
+    assert not Path("page.html").exists()
+
+
+def test_runs_are_named_by_the_shortest_ends_that_tell_them_apart():
+    assert names_of(["runs/first", "runs/second/"]) == ["first", "second"]
+    assert names_of(["x/run", "y/run"]) == ["x/run", "y/run"]
+    assert names_of(["a/found.json", "b.json"]) == ["found", "b"]
+    with pytest.raises(LabkitError, match="named twice"):
+        names_of(["runs/a", "runs/../runs/a"])

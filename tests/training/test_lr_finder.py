@@ -1,0 +1,59 @@
+"""The range test: rates rise, weights come back, the suggestion lies where the loss falls."""
+
+import numpy as np
+import pytest
+
+import labkit
+from labkit.errors import LabkitError
+from labkit.training.lr_finder import RateTest, Rising, find_learning_rate, running_mean
+
+
+def test_rates_rise_in_equal_ratios():
+    rates = np.array([float(Rising(1e-4, 1.0, 5)(i)) for i in range(5)])
+    np.testing.assert_allclose(rates, [1e-4, 1e-3, 1e-2, 1e-1, 1], rtol=1e-5)
+    again = Rising.from_config(Rising(1e-4, 1.0, 5).get_config())
+    assert float(again(3)) == pytest.approx(0.1)
+
+
+def test_the_running_mean_starts_at_the_first_value():
+    np.testing.assert_allclose(running_mean(np.full(7, 3.0)), 3.0)
+    mean = running_mean(np.r_[np.zeros(50), np.ones(50)])
+    assert mean[0] == 0 and 0.99 < mean[-1] < 1 and (np.diff(mean) >= 0).all()
+    assert running_mean(np.array([])).shape == (0,)
+
+
+def test_the_suggestion_of_a_known_curve():
+    """A loss that falls from 3 to 1 around 1e-3, and rises steeply after 1e-1."""
+    rates = np.geomspace(1e-5, 1, 400)
+    octaves = np.log10(rates)
+    losses = 2 - np.tanh(2 * (octaves + 3)) + np.maximum(octaves + 1, 0) ** 2 * 20
+    test = RateTest(rates, losses, losses, diverged=True)
+    assert 7e-4 < test.steepest < 1.5e-3
+    assert 3e-2 < test.lowest < 1.5e-1
+    assert test.suggestion == pytest.approx(test.lowest / 3)
+    assert "suggested" in str(test) and "then rose" in str(test)
+
+
+def test_weights_and_optimizer_come_back():
+    data = labkit.shapes(8, size=64, seed=0)
+    config = labkit.Config.preset("tiny", image_min_side=64, image_max_side=64,
+                                  max_instances=data.max_instances)  # fmt: skip
+    model = labkit.MaskRCNN(config, data.class_names)
+    model.compile(optimizer="sgd")
+    optimizer = model.optimizer
+    before = [w.copy() for w in model.get_weights()]
+    settings = labkit.TrainSettings.preset("tiny", batch_size=2, canvas=(64, 64))
+    # Rates of a thousand and more: the test must end by itself, and still give back the weights.
+    found = find_learning_rate(model, data, settings, first=1e-3, last=1e9, steps=40)
+    assert found.diverged and len(found.rates) < 40
+    assert len(found.rates) == len(found.losses) == len(found.smoothed)
+    assert np.isfinite(found.losses).all()
+    for old, new in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+    assert model.optimizer is optimizer
+
+
+@pytest.mark.parametrize("options", [{"first": 0}, {"first": 2.0, "last": 1.0}, {"steps": 3}])
+def test_impossible_tests_are_refused(options):
+    with pytest.raises(LabkitError, match="find_learning_rate: 'first' must be above 0"):
+        find_learning_rate(None, None, **options)

@@ -1,0 +1,75 @@
+"""Hyperband: its rounds, its result, going on after an interruption."""
+
+import pytest
+
+import labkit
+from labkit.errors import LabkitError
+from labkit.training import search as module
+from labkit.training.search import SPACE, Trial, search
+
+pytest.importorskip("keras_tuner")
+
+
+@pytest.fixture
+def measured(monkeypatch):
+    """In place of trainings: the better the nearer the learning rate is to 3e-3; all are noted."""
+    calls = []
+
+    def score(dataset, validation, run_dir, config, settings, metric):
+        calls.append((run_dir.name, settings))
+        return 1 / (1 + abs(settings.learning_rate / 3e-3 - 1)) + settings.steps * 1e-6
+
+    monkeypatch.setattr(module, "_score", score)
+    return calls
+
+
+def test_the_better_go_on_longer(measured, tmp_path, capsys):
+    result = search(None, None, tmp_path, None, shortest=10, longest=90, factor=3)
+    steps = [settings.steps for _, settings in measured]
+    assert set(steps) == {10, 30, 90} and steps.count(10) > steps.count(90)
+    # Of those that began short, a third went on: and the best of them is the best of all.
+    assert result.trials == sorted(result.trials, key=lambda t: -t.score)
+    assert result.best.learning_rate == result.trials[0].values["learning_rate"]
+    assert all(SPACE["learning_rate"][0] <= t.values["learning_rate"] <= SPACE["learning_rate"][1]
+               for t in result.trials)  # fmt: skip
+    promoted = [s.learning_rate for _, s in measured if s.steps == 30]
+    assert len(promoted) == len(set(promoted))
+    assert "segm_AP" in str(result) and "learning_rate" in str(result)
+    assert capsys.readouterr().out.count("trial ") == len(measured)
+
+
+def test_the_same_seed_tries_the_same(measured, tmp_path):
+    rates = []
+    for name in "ab":
+        search(None, None, tmp_path / name, None, shortest=10, longest=30, verbose=False)
+        rates.append([s.learning_rate for _, s in measured])
+        measured.clear()
+    assert rates[0] == rates[1]
+
+
+def test_a_finished_search_is_read_again(measured, tmp_path):
+    first = search(None, None, tmp_path, None, shortest=10, longest=30, verbose=False)
+    count = len(measured)
+    again = search(None, None, tmp_path, None, shortest=10, longest=30, verbose=False)
+    assert len(measured) == count and again.best == first.best
+
+
+def test_sgd_searches_its_momentum_too(measured, tmp_path):
+    settings = labkit.TrainSettings(optimizer="sgd")
+    search(None, None, tmp_path, None, settings, shortest=10, longest=30, verbose=False)
+    assert len({s.momentum for _, s in measured}) > 1
+
+
+def test_a_field_that_does_not_exist_is_refused(tmp_path):
+    with pytest.raises(LabkitError, match="no field 'rate'"):
+        search(None, None, tmp_path, None, space={"rate": (1, 2, "linear")})
+
+
+def test_one_real_trial(tmp_path):
+    data = labkit.shapes(8, size=64, seed=0)
+    config = labkit.Config.preset("tiny", image_min_side=64, image_max_side=64,
+                                  max_instances=data.max_instances)  # fmt: skip
+    settings = labkit.TrainSettings.preset("tiny", batch_size=2, canvas=(64, 64))
+    result = search(data, data, tmp_path, config, settings, shortest=2, longest=2, verbose=False)
+    assert all(isinstance(t, Trial) and t.steps == 2 and 0 <= t.score <= 1 for t in result.trials)
+    assert (tmp_path / "runs" / result.trials[0].name / "model.weights.h5").exists()

@@ -11,14 +11,13 @@ import argparse
 import contextlib
 import io
 import json
-import resource
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import numpy as np
+from measuring import measured
 from pycocotools import mask as coco_mask
 
 HEIGHT, WIDTH, CLASSES, CORNERS = 480, 640, 80, 20
@@ -105,18 +104,6 @@ def by_labkit(folder: Path) -> dict:
 WAYS = {"pycocotools": by_pycocotools, "labkit": by_labkit}
 
 
-def measured(way: str, folder: Path) -> dict:
-    began, worked = time.perf_counter(), time.process_time()
-    numbers = WAYS[way](folder)
-    seconds, worked = time.perf_counter() - began, time.process_time() - worked
-    return {
-        "seconds": round(seconds, 1),
-        "processor_seconds": round(worked, 1),
-        "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
-        "numbers": numbers,
-    }
-
-
 def largest_difference(one: dict, other: dict) -> float:
     """Between the numbers that both define alike.
 
@@ -140,7 +127,8 @@ def main() -> None:
         if name == "write":
             write(folder, args.images, args.instances, args.detections)
         else:
-            print(json.dumps(measured(name, folder)))
+            numbers, cost = measured(lambda: WAYS[name](folder))
+            print(json.dumps(cost | {"numbers": numbers}))
         return
     with tempfile.TemporaryDirectory() as folder:
         result = {"images": args.images, "instances": args.instances, "per_image": args.detections}

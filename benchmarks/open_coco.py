@@ -9,14 +9,13 @@ picture is opened, so there is none in the folder but the first.
 
 import argparse
 import json
-import resource
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import numpy as np
+from measuring import measured, peak_mib
 from PIL import Image
 
 from labkit.masks import encode_rle
@@ -65,14 +64,10 @@ def opened(path: Path, by: str) -> dict:
     """Seconds to open the file, of the clock and of the processor, and this process's peak."""
     from labkit.data import CocoDataset, load_dataset
 
-    imported = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-    began, worked = time.perf_counter(), time.process_time()
-    data = CocoDataset(path, path.parent) if by == "CocoDataset" else load_dataset(path)
-    seconds, worked = time.perf_counter() - began, time.process_time() - worked
-    return {
-        "seconds": round(seconds, 2),
-        "processor_seconds": round(worked, 2),
-        "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+    imported = peak_mib()
+    data, cost = measured(lambda: CocoDataset(path, path.parent) if by == "CocoDataset"
+                          else load_dataset(path))  # fmt: skip
+    return cost | {
         "imports_mib": imported,
         "images": len(data),
         "instances": sum(data.instance_limit(index) for index in range(len(data))),

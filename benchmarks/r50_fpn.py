@@ -9,22 +9,18 @@ the number of proposals is at its limit, which is the worst case.
 import argparse
 import json
 import os
-import resource
 import time
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import numpy as np
 import tensorflow as tf
+from measuring import peak_mib
 
 from labkit.config import Config
 from labkit.model import MaskRCNN
 from labkit.training import TrainSettings
 from labkit.training.schedules import make_optimizer
-
-
-def peak_mib() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 
 
 def seconds(work, times: int) -> tuple[float, float]:

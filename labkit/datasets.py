@@ -10,7 +10,6 @@ known it says None, and what comes is trusted as far as it unpacks and reads.
 from __future__ import annotations
 
 import difflib
-import json
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -288,6 +287,7 @@ def _fetch_archive(archive: Archive, folder: Path, progress: bool) -> None:
 
 def _fetch_pictures(entry: Entry, progress: bool) -> None:
     """The first pictures of the split, by id, one by one, and an annotation file of these alone."""
+    from labkit.data.files import read_json, write_json
     from labkit.download import fetch
 
     (split,) = entry.splits.values()
@@ -295,7 +295,7 @@ def _fetch_pictures(entry: Entry, progress: bool) -> None:
     written = folder / "annotations.json"
     if written.exists():  # written last
         return
-    content = json.loads((entry.path / split.annotations).read_text(encoding="utf-8"))
+    content = read_json(entry.path / split.annotations)
     images = sorted(content["images"], key=lambda image: image["id"])[: entry.pictures]
     ids = {image["id"] for image in images}
     content["images"] = images
@@ -305,9 +305,7 @@ def _fetch_pictures(entry: Entry, progress: bool) -> None:
         name = f"{int(image['id']):012d}.jpg"
         fetch(f"{_COCO}val2017/{name}", folder / name, progress=progress)
         image["file_name"] = name
-    draft = written.with_suffix(".part")
-    draft.write_text(json.dumps(content), encoding="utf-8")
-    draft.replace(written)
+    write_json(written, content)
 
 
 def describe() -> str:

@@ -5,6 +5,38 @@ value) and what to do about it. The command line prints that sentence and nothin
 labkit itself is never a `LabkitError`.
 """
 
+import contextlib
+import os
+from collections.abc import Iterable, Iterator
+
+
+@contextlib.contextmanager
+def opening(path: object, what: str = "file") -> Iterator[None]:
+    """Within the block, what the system answers about a path becomes a sentence.
+
+    what: what is looked for there ("image file", "folder"). Raises MissingFileError or LabkitError.
+    """
+    name = printable(path)
+    try:
+        yield
+    except LabkitError:
+        raise
+    except (FileNotFoundError, NotADirectoryError):
+        if what == "folder" and os.path.exists(str(path)):
+            raise LabkitError(f"{name} is a file; give a folder.") from None
+        kind = "folder" if what == "folder" else "file"
+        raise MissingFileError(f"{name}: there is no such {kind}; check the path.") from None
+    except IsADirectoryError:
+        raise LabkitError(f"{name} is a folder; give the path of one {what}.") from None
+    except OSError as error:
+        raise LabkitError(f"{name} cannot be opened ({error.strerror or error}).") from None
+
+
+def listed(names: Iterable[object], most: int = 8) -> str:
+    """The first names for a sentence, and how many more there are."""
+    names = [str(name) for name in names]
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+
 
 def printable(text: object) -> str:
     """A path or name for a sentence, on one line: line feeds and half characters are escaped."""

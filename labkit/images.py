@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from labkit.errors import LabkitError, MissingFileError, printable
+from labkit.errors import LabkitError, opening, printable
 
 #: The largest picture read by default, in pixels. A few kilobytes of a crafted PNG can unpack to
 #: gigabytes; 80 million pixels is beyond any camera in common use and stays below Pillow's own
@@ -130,16 +130,13 @@ def _orientation(picture: Image.Image) -> int | None:
 
 
 def _open_path(path: Path) -> io.BufferedReader:
-    name = printable(path)
     try:
-        return path.open("rb")
-    except FileNotFoundError:
-        raise MissingFileError(f"{name}: there is no such file; check the path.") from None
-    except IsADirectoryError:
-        raise LabkitError(f"{name} is a folder; give the path of one image file.") from None
-    except (OSError, ValueError) as error:  # no permission, a name with a NUL byte, …
-        reason = getattr(error, "strerror", None) or error
-        raise LabkitError(f"{name} cannot be opened ({reason}).") from None
+        with opening(path, "image file"):
+            return path.open("rb")
+    except LabkitError:
+        raise
+    except ValueError as error:  # a name with a NUL byte
+        raise LabkitError(f"{printable(path)} cannot be opened ({error}).") from None
 
 
 def _open_pillow(stream: Any, label: str) -> Image.Image:

@@ -5,6 +5,7 @@ import tensorflow as tf
 
 from labkit.detections import Detections, unused_slots
 from labkit.images import read_image
+from labkit.placement import Placement
 from labkit.resize import origins, resize_image, resized_shape
 
 
@@ -40,42 +41,44 @@ def _detect(model, pictures, score_threshold, nms_iou, max_detections) -> list[D
         tf.constant(max_detections or c.detections, tf.int32),
     )  # fmt: skip
     result = {name: value.numpy() for name, value in result.items()}
-    place = (origins(batch.shape[1:3], sizes[0], c), sizes[0])
-    unused, found = unused_slots(model.class_names), []
-    for i, (n, p) in enumerate(zip(result["count"], result["rpn_count"], strict=True)):
-        boxes = in_picture(result["boxes"][i, :n], *place, (height, width), c)
-        classes = result["classes"][i, :n]
-        keep = ~np.isin(classes, unused)
-        if c.whole_pixel_boxes:
-            boxes = np.round(boxes)
-            keep &= (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
-        found.append(Detections(
-            boxes=boxes[keep],
-            scores=result["scores"][i, :n][keep],
-            class_ids=classes[keep],
-            mask_probs=result["masks"][i, :n][keep],
-            paste=c.mask_paste,
-            class_names=model.class_names,
-            image_size=(height, width),
-            image=pictures[i],
-            rpn_boxes=in_picture(result["rpn_boxes"][i, :p], *place, (height, width), c),
-            rpn_scores=result["rpn_scores"][i, :p],
-        ))  # fmt: skip
-    return found
+    placement = Placement.of((height, width), sizes[0], batch.shape[1:3], c)
+    return [detections_of(model, {name: value[i] for name, value in result.items()},
+                          picture, placement) for i, picture in enumerate(pictures)]  # fmt: skip
 
 
-def in_picture(boxes: np.ndarray, origin, size, shape, config) -> np.ndarray:
-    """Boxes [N, 4] of the padded batch in pixels of the picture, float32 [N, 4].
+def detections_of(model, result: dict, picture: np.ndarray, placement: Placement) -> Detections:
+    """What was found in one picture of a batch, in its own pixels.
 
-    origin, size: where the resized picture lies in the batch, and its rows and columns there;
-    shape: those of the picture itself.
+    result: "boxes", "scores", "classes", "masks", of which the first "count" are real, and
+    "rpn_boxes", "rpn_scores", "rpn_count": arrays, in pixels of the batch.
     """
-    if not config.inclusive_boxes:
-        return (boxes - np.tile(origin, 2)) * np.tile(np.float32(shape) / size, 2)
-    # From the first pixel to the last here, to the first and the last there.
-    last = np.float32([0, 0, 1, 1])
-    factor = (np.float32(shape) - 1) / np.maximum(size - 1, 1)
-    return (boxes - last - np.tile(origin, 2)) * np.tile(factor, 2) + last
+    n, p, c = result["count"], result["rpn_count"], model.config
+    boxes = placement.in_picture(result["boxes"][:n])
+    classes = result["classes"][:n]
+    keep = ~np.isin(classes, unused_slots(model.class_names))
+    if c.whole_pixel_boxes:
+        boxes = np.round(boxes)
+        keep &= (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
+    return Detections(
+        boxes=boxes[keep],
+        scores=result["scores"][:n][keep],
+        class_ids=classes[keep],
+        mask_probs=result["masks"][:n][keep],
+        paste=c.mask_paste,
+        class_names=model.class_names,
+        image_size=placement.shape,
+        image=picture,
+        rpn_boxes=placement.in_picture(result["rpn_boxes"][:p]),
+        rpn_scores=result["rpn_scores"][:p],
+    )
+
+
+def what_was_found(result: dict) -> dict[str, tf.Tensor]:
+    """Of what `MaskRCNN.detect_in_batch` computes, what `detections_of` needs."""
+    names, proposals = ("boxes", "scores", "classes", "masks", "count"), result["proposals"]
+    return {name: result[name] for name in names} | {
+        f"rpn_{name}": proposals[name] for name in ("boxes", "scores", "count")
+    }
 
 
 def batch_of(pictures: list[np.ndarray], config) -> tuple[np.ndarray, np.ndarray]:
@@ -109,12 +112,7 @@ def _compiled(model):
         ])  # fmt: skip
         def graph(images, sizes, score_threshold, nms_iou, detections):
             result = model.detect_in_batch(images, sizes, score_threshold, nms_iou, detections)
-            proposals = result["proposals"]
-            names = ("boxes", "scores", "classes", "masks", "count")
-            return {n: result[n] for n in names} | {
-                "rpn_boxes": proposals["boxes"], "rpn_scores": proposals["scores"],
-                "rpn_count": proposals["count"],
-            }  # fmt: skip
+            return what_was_found(result)
 
         model._detect_graph = graph
     return model._detect_graph

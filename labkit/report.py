@@ -1,11 +1,11 @@
 """What a finished run leaves beside its weights: metrics.json and the figures."""
 
-import json
 import resource
 import sys
 from pathlib import Path
 
 from labkit.data.dataset import Dataset
+from labkit.data.files import write_json
 from labkit.evaluation import Evaluation, confusion_matrix
 from labkit.model import MaskRCNN
 from labkit.training.history import History
@@ -44,7 +44,7 @@ def write_report(
             drawn["confusion.png"] = confusion_figure(matrix, list(evaluation.class_names))
     for name, figure in drawn.items():
         save(figure, figures / name)
-    (run_dir / "metrics.json").write_text(json.dumps(metrics, indent=2), encoding="utf-8")
+    write_json(run_dir / "metrics.json", metrics, indent=2)
     return [*(figures / name for name in drawn), run_dir / "metrics.json"]
 
 

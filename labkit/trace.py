@@ -11,13 +11,14 @@ import numpy as np
 import tensorflow as tf
 
 from labkit import losses
+from labkit.config import Config
 from labkit.detections import Detections
 from labkit.errors import LabkitError
 from labkit.images import read_image
-from labkit.inference import batch_of
+from labkit.inference import batch_of, detections_of, what_was_found
 from labkit.masks import mini_mask
+from labkit.placement import Placement
 from labkit.pooling import roi_levels
-from labkit.resize import origins
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,9 +77,8 @@ class Trace:
     """One image on its way through the network. See the module for units.
 
     image: uint8 [H, W, 3], the original. seen: float32 [H', W', 3] in 0..255, what the network
-    sees; size: (rows, columns) of it that are image, from origin (row, column); scale: (y, x),
-    pixels seen per pixel of the original. features: P2..P6, [h, w, C] each, with `strides` pixels a
-    cell. anchors [A, 4], objectness [A] (logits), deltas [A, 4]: lists, a level each.
+    sees; placement: where in it the image lies. features: P2..P6, [h, w, C] each, with `strides`
+    pixels a cell. anchors [A, 4], objectness [A] (logits), deltas [A, 4]: lists, a level each.
     candidates: the way to the proposals. rois [P, 4]: the proposals; roi_scores [P]; levels int32
     [P], the pyramid level that each is pooled from, 0 for P2; pooled [P, 7, 7, C].
     class_probabilities [P, 1 + N]; refined [P, N, 4] (or [P, 1, 4]): each RoI's box for each class.
@@ -88,9 +88,7 @@ class Trace:
 
     image: np.ndarray
     seen: np.ndarray
-    size: tuple[int, int]
-    origin: tuple[int, int]
-    scale: tuple[float, float]
+    placement: Placement
     strides: tuple[int, ...]
     features: list[np.ndarray]
     anchors: list[np.ndarray]
@@ -110,39 +108,51 @@ class Trace:
     detections: Detections
     lesson: Lesson | None
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """Rows and columns of `seen` that are image, from `origin` on."""
+        return self.placement.size
+
+    @property
+    def origin(self) -> tuple[int, int]:
+        return self.placement.origin
+
+    @property
+    def scale(self) -> tuple[float, float]:
+        """(y, x): pixels seen per pixel of the original."""
+        return self.placement.scale
+
     def in_image(self, boxes: np.ndarray) -> np.ndarray:
         """Boxes [..., 4] in pixels of the original image."""
-        return (boxes - np.float32(self.origin * 2)) / np.float32(self.scale * 2)
+        return self.placement.in_picture(boxes)
 
 
 def trace_image(model, image, targets=None, step: int = 0) -> Trace:
     """What `MaskRCNN.trace` does; see there."""
     picture = read_image(image)
     batch, sizes = batch_of([picture], model.config)
+    placement = Placement.of(picture.shape, sizes[0], batch.shape[1:3], model.config)
     images, sizes = tf.constant(batch), tf.constant(sizes)
     found = model.detect_in_batch(images, sizes)
-    size = tuple(int(v) for v in sizes[0])
-    scale = tuple(float(s) / v for s, v in zip(size, picture.shape[:2], strict=True))
-    canvas = np.int32(batch.shape[1:3])
-    origin = tuple(int(v) for v in origins(canvas, np.int32(size), model.config))
-    proposals = found["proposals"]
-    count, number = int(proposals["count"][0]), int(found["count"][0])
-    rois = proposals["boxes"][:, :count]
+    result = {name: value[0].numpy() for name, value in what_was_found(found).items()}
+    proposals, number = found["proposals"], result["count"]
+    rois = proposals["boxes"][:, : result["rpn_count"]]
     lesson = None
     if targets is not None:
-        lesson = _lesson(model, images, sizes, targets, picture.shape, scale, origin, step)
+        objects = _objects(model.config, targets, placement, batch.shape[1:3])
+        lesson = _lesson(model, {"images": images, "sizes": sizes} | objects, step)
     return Trace(
-        image=picture, seen=batch[0], size=size, origin=origin, scale=scale,
+        image=picture, seen=batch[0], placement=placement,
         strides=model.config.strides, features=_first(found["maps"]),
         anchors=[a.numpy() for a in found["anchors"]], objectness=_first(found["objectness"]),
         deltas=_first(found["deltas"]), candidates=_candidates(proposals),
-        rois=rois[0].numpy(), roi_scores=proposals["scores"][0, :count].numpy(),
+        rois=rois[0].numpy(), roi_scores=result["rpn_scores"][: result["rpn_count"]],
         levels=roi_levels(found["maps"][:4], rois, model.config)[0].numpy(),
         pooled=model.pool(found["maps"], rois, model.config.box_pool)[0].numpy(),
-        class_probabilities=found["class_probabilities"][0, :count].numpy(),
-        refined=found["refined"][0, :count].numpy(),
-        **{n: found[n][0, :number].numpy() for n in ("boxes", "scores", "classes", "masks")},
-        detections=model.detect(picture), lesson=lesson,
+        class_probabilities=found["class_probabilities"][0, : result["rpn_count"]].numpy(),
+        refined=found["refined"][0, : result["rpn_count"]].numpy(),
+        **{n: result[n][:number] for n in ("boxes", "scores", "classes", "masks")},
+        detections=detections_of(model, result, picture, placement), lesson=lesson,
     )  # fmt: skip
 
 
@@ -175,9 +185,7 @@ def _rows(level, boxes, scores) -> list[tuple]:
                                           strict=True)]  # fmt: skip
 
 
-def _lesson(model, images, sizes, targets, shape, scale, origin, step: int) -> Lesson:
-    batch = {"images": images, "sizes": sizes} | _objects(model, targets, shape, scale, origin,
-                                                          images.shape[1:3])  # fmt: skip
+def _lesson(model, batch: dict[str, tf.Tensor], step: int) -> Lesson:
     t = model.trace_losses(batch, step, training=False)
     anchors, rois = t["rpn_targets"], t["rois"]
     return Lesson(
@@ -195,18 +203,17 @@ def _lesson(model, images, sizes, targets, shape, scale, origin, step: int) -> L
     )  # fmt: skip
 
 
-def _objects(model, targets, shape, scale, origin, canvas) -> dict[str, tf.Tensor]:
+def _objects(c: Config, targets, placement: Placement, canvas) -> dict[str, tf.Tensor]:
     """A Sample's objects as a batch of one, in pixels of the image as the network sees it."""
-    c = model.config
-    if targets.masks.shape[1:] != tuple(shape[:2]):
+    if targets.masks.shape[1:] != placement.shape:
         raise LabkitError(
-            f"trace: the targets' masks are {targets.masks.shape[1:]}, the image is {shape[:2]}: "
-            "give the Sample that belongs to the image."
+            f"trace: the targets' masks are {targets.masks.shape[1:]}, the image is "
+            f"{placement.shape}: give the Sample that belongs to the image."
         )
     real = ~targets.crowd  # no training looks at crowds
-    boxes = targets.boxes[real] * np.float32(scale * 2) + np.float32(origin * 2)
+    boxes = placement.in_batch(targets.boxes[real])
     side = (c.mini_mask,) * 2 if c.mini_mask else tuple(canvas)
-    masks = [mini_mask(m, b, side) if c.mini_mask else _on_canvas(m, scale, origin, side)
+    masks = [mini_mask(m, b, side) if c.mini_mask else _on_canvas(m, placement, side)
              for m, b in zip(targets.masks[real], targets.boxes[real], strict=True)]  # fmt: skip
     masks = np.asarray(masks, np.uint8).reshape(-1, *side) * np.uint8(255)
     return {
@@ -215,11 +222,11 @@ def _objects(model, targets, shape, scale, origin, canvas) -> dict[str, tf.Tenso
     }  # fmt: skip
 
 
-def _on_canvas(mask: np.ndarray, scale, origin, canvas) -> np.ndarray:
+def _on_canvas(mask: np.ndarray, placement: Placement, canvas) -> np.ndarray:
     """A mask [H, W] of the image where the network sees it, bool [canvas]."""
-    rows, columns = (round(n * s) for n, s in zip(mask.shape, scale, strict=True))
+    (top, left), (rows, columns) = placement.origin, placement.size
     whole = np.zeros(canvas, bool)
-    whole[origin[0] : origin[0] + rows, origin[1] : origin[1] + columns] = mini_mask(
+    whole[top : top + rows, left : left + columns] = mini_mask(
         mask, [0, 0, *mask.shape], (rows, columns)
     )
     return whole

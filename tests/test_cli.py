@@ -57,6 +57,10 @@ def test_demo_has_a_help_of_its_own(capsys):
     "argv, words",
     [
         ("trian", "trian"),
+        ("inspect", "PATH"),
+        ("inspect nowhere", "nowhere"),
+        ("inspect shapes --images pics", "has its own"),
+        ("inspect shapes --preset huge", "huge"),
         ("train", "--run"),
         ("train --run r --steps 0", "--steps"),
         ("train --run r --preset huge", "huge"),

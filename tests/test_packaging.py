@@ -52,7 +52,8 @@ def imports_of(path: Path) -> set[str]:
             found |= {alias.name.partition(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.level == 0:
             found.add(node.module.partition(".")[0])
-    return found - set(sys.stdlib_module_names) - {"labkit"}
+    own = {"labkit"} | {path.stem for path in (ROOT / "tests" / "helpers").glob("*.py")}
+    return found - set(sys.stdlib_module_names) - own
 
 
 def distributions_of(modules) -> set[str]:

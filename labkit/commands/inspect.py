@@ -38,6 +38,7 @@ def opened(args):
 
 def write_report(dataset, description, out: Path) -> list[Path]:
     """description.json and the figures, into the folder `out`; returns the paths."""
+    from labkit.data.files import write_json
     from labkit.viz import save
     from labkit.viz.dataset import box_sizes, class_bars, contact_sheet
 
@@ -50,5 +51,5 @@ def write_report(dataset, description, out: Path) -> list[Path]:
     for name, figure in figures.items():
         save(figure, out / name)
     report = out / "description.json"
-    report.write_text(json.dumps(description.to_dict(), indent=2), encoding="utf-8")
+    write_json(report, description.to_dict(), indent=2)
     return [*(out / name for name in figures), report]

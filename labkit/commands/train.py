@@ -2,7 +2,6 @@
 
 import dataclasses
 import difflib
-import json
 import os
 import time
 from pathlib import Path
@@ -26,6 +25,7 @@ def run(args) -> int:
     import keras
 
     from labkit import training
+    from labkit.data.files import write_json
     from labkit.model import MaskRCNN
 
     config, settings = chosen_settings(args, dataset, run_dir if going_on else None)
@@ -40,7 +40,7 @@ def run(args) -> int:
     print(f"{model.count_params():,} parameters, {settings.steps} steps of {settings.batch_size}")
 
     def remember_data(logs=None):  # not sooner: a refused run must leave a folder as it was
-        (run_dir / DATA_FILE).write_text(json.dumps(choice, indent=2), encoding="utf-8")
+        write_json(run_dir / DATA_FILE, choice, indent=2)
 
     begin = time.monotonic()
     history = training.train(
@@ -69,7 +69,9 @@ def data_options(args, run_dir: Path, going_on: bool) -> dict:
     files = ("annotations", "images", "val_annotations", "val_images")
     cache = {"cache": os.path.abspath(args.cache)} if args.cache else {}
     if going_on and remembered.exists() and not (args.data or any(getattr(args, f) for f in files)):
-        return json.loads(remembered.read_text(encoding="utf-8")) | cache
+        from labkit.data.files import read_json
+
+        return read_json(remembered) | cache
     choice = {f: os.path.abspath(path) for f in files if (path := getattr(args, f))} | cache
     size = args.image_size if isinstance(args.image_size, int) else None
     data = args.data

@@ -23,6 +23,8 @@ import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
+from labkit.whole_file import whole_file
+
 POLL = 0.25  # seconds
 CELL_TIMEOUT = 900  # seconds; a cell that trains takes minutes on two busy cores
 WIDGET = "application/vnd.jupyter.widget-view+json"
@@ -127,9 +129,8 @@ def _run_and_save(path: Path) -> float:
     began = time.monotonic()
     execute(notebook, path.parent)
     seconds = time.monotonic() - began
-    draft = path.with_suffix(".draft")
-    nbformat.write(tidy(notebook), draft)
-    draft.replace(path)
+    with whole_file(path) as draft:
+        nbformat.write(tidy(notebook), draft)
     return seconds
 
 

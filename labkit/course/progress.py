@@ -10,6 +10,7 @@ from platformdirs import user_data_path
 
 from labkit.course.exercise import Exercise
 from labkit.course.exercises import EXERCISES
+from labkit.data.files import write_json
 
 
 def progress_file() -> Path:
@@ -34,11 +35,8 @@ def note(exercise: Exercise) -> None:
         return
     path = progress_file()
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        draft = path.with_suffix(".draft")
         values = {"solved": done | {exercise.name: date.today().isoformat()}}
-        draft.write_text(json.dumps(values, indent=1), "utf-8")
-        draft.replace(path)
+        write_json(path, values, indent=1)
     except OSError:
         pass
 

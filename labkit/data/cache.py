@@ -4,12 +4,13 @@
       3f9a0c…/            one folder a data set, named by what decides its samples
         00000012.npz      one file an example: image, boxes, classes, masks as bits
 
-A file is written under another name and then renamed, which happens entirely or not at all: a run
-that is killed leaves whole files and at most one `.part`, and two runs may share a folder.
+Every file is there whole or not at all (`whole_file`): a run that is killed leaves whole files and
+at most one `.part`, and two runs may share a folder.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -24,6 +25,7 @@ import numpy as np
 from labkit.data.augment import Example
 from labkit.data.dataset import Dataset
 from labkit.errors import LabkitError
+from labkit.whole_file import whole_file
 
 FORMAT = "examples 1"  # part of the fingerprint: another layout of the files is another cache
 # What a data set notes while it is read; it does not decide what a sample is.
@@ -99,17 +101,12 @@ def _plain(value: Any) -> Any:
 
 def _write(path: Path, example: Example) -> None:
     bits = np.concatenate([np.zeros(0, bool), *(patch.ravel() for patch in example.patches)])
-    # The process in the name: two that make the same example do not write into one another's file.
-    draft = path.with_name(f".{path.stem}.{os.getpid()}.part")
-    try:
-        with draft.open("wb") as file:
-            np.savez(
-                file, image=example.image, boxes=example.boxes, class_ids=example.class_ids,
-                bits=np.packbits(bits), numbers=np.array([example.image_id, example.crowds]),
-            )  # fmt: skip
-        draft.replace(path)
-    except OSError:  # the disk is full, or the folder has gone: go on without it
-        draft.unlink(missing_ok=True)
+    # A disk that is full, or a folder that has gone: go on without it.
+    with contextlib.suppress(OSError), whole_file(path) as draft:
+        np.savez(
+            draft, image=example.image, boxes=example.boxes, class_ids=example.class_ids,
+            bits=np.packbits(bits), numbers=np.array([example.image_id, example.crowds]),
+        )  # fmt: skip
 
 
 def _read(path: Path) -> Example | None:

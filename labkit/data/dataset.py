@@ -6,7 +6,6 @@ caller may write into what it gets.
 
 from __future__ import annotations
 
-import json
 import operator
 import os
 from abc import ABC, abstractmethod
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from PIL import Image
 
+from labkit.data.files import write_json
 from labkit.errors import LabkitError, printable
 from labkit.masks import boxes_from_masks, encode_rle
 
@@ -308,12 +308,7 @@ class Dataset(ABC):
         for image, sample in zip(coco["images"], self, strict=True):
             image["file_name"] = f"{sample.image_id:06d}.png"
             Image.fromarray(sample.image).save(folder / image["file_name"])
-        path = Path(path_json)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # Under a second name first: a writer that is stopped half-way leaves no half json behind.
-        draft = path.with_name(path.name + ".part")
-        draft.write_text(json.dumps(coco), encoding="utf-8")
-        draft.replace(path)
+        write_json(path_json, coco)
 
 
 def _shaping():

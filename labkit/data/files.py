@@ -13,7 +13,8 @@ import reprlib
 from pathlib import Path
 from typing import Any
 
-from labkit.errors import LabkitError, MissingFileError, printable
+from labkit.errors import LabkitError, opening, printable
+from labkit.whole_file import whole_file
 
 #: The endings of pictures, in lower case. Only folders are listed by them; a file that is named
 #: may be called anything, Pillow looks at its content.
@@ -67,13 +68,10 @@ def read_json(path: str | os.PathLike) -> Any:
 def read_text(path: str | os.PathLike) -> str:
     """The content of a text file in UTF-8. Raises as `read_json`."""
     try:
-        return Path(path).read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise MissingFileError(f"{path}: there is no such file; check the path.") from None
+        with opening(path):
+            return Path(path).read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
         raise LabkitError(f"{path} is not text in UTF-8; save it as UTF-8.") from None
-    except OSError as error:
-        raise LabkitError(f"{path} cannot be opened ({error.strerror}).") from None
 
 
 def whole(entry: dict[str, Any], field: str) -> int:
@@ -92,12 +90,14 @@ def is_number(value: Any) -> bool:
 
 
 def write_text(path: str | os.PathLike, text: str) -> None:
-    """Write a text file in UTF-8; a writer that is stopped half-way leaves no half file behind."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(path.name + ".part")
-    draft.write_text(text, encoding="utf-8")
-    draft.replace(path)
+    """Write a text file in UTF-8, whole or not at all; its folder is made."""
+    with whole_file(path) as draft:
+        draft.write_text(text, encoding="utf-8")
+
+
+def write_json(path: str | os.PathLike, content: Any, indent: int | None = None) -> None:
+    """Write a json file in UTF-8, whole or not at all; its folder is made."""
+    write_text(path, json.dumps(content, indent=indent))
 
 
 # ---- where a name leads --------------------------------------------------------------------------
@@ -155,11 +155,5 @@ def list_folder(folder: str | os.PathLike) -> list[Path]:
     Raises:
         MissingFileError, LabkitError: there is no such folder, or it cannot be read.
     """
-    try:
+    with opening(folder, "folder"):
         return sorted(path for path in Path(folder).iterdir() if not path.name.startswith("."))
-    except FileNotFoundError:
-        raise MissingFileError(f"{folder}: there is no such folder; check the path.") from None
-    except NotADirectoryError:
-        raise LabkitError(f"{folder} is a file; give a folder.") from None
-    except OSError as error:
-        raise LabkitError(f"{folder} cannot be opened ({error.strerror}).") from None

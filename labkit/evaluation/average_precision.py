@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from labkit.evaluation.comparison import Comparison, ImagePairs
+from labkit.evaluation.result import mean_measured
 
 COCO_IOUS = np.linspace(0.5, 0.95, 10)
 COCO_RECALLS = np.linspace(0, 1, 101)
@@ -207,5 +208,4 @@ def average_precision(comparison: Comparison, iou_threshold: float = 0.5, **opti
     options: max_dets and inside, as in `outcomes`.
     """
     precision, _, _ = coco_arrays(comparison, iou_thresholds=np.array([iou_threshold]), **options)
-    measured = precision[precision > -1]
-    return float(measured.mean()) if len(measured) else -1.0
+    return mean_measured(precision)

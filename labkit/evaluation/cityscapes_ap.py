@@ -128,7 +128,8 @@ def image_aps(comparison: Comparison, iou_threshold: float = 0.5) -> dict[int, f
     aps = {}
     for pairs in comparison.images:
         one = _alone(comparison, pairs)
-        found = [outcomes(one, k, iou_threshold) for k in range(1, len(one.class_names) + 1)]
+        present = np.union1d(pairs.object_classes, pairs.classes).tolist()
+        found = [outcomes(one, k, iou_threshold) for k in present]
         objects = sum(part.objects for part in found)
         if objects:
             scores = np.concatenate([part.scores for part in found])

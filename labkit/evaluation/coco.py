@@ -7,11 +7,11 @@
 import math
 import os
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from labkit.errors import LabkitError
+from labkit.errors import LabkitError, listed
 from labkit.evaluation.coco_run import run_coco
 from labkit.evaluation.inputs import GroundTruth, Results, read_ground_truth, read_results
 from labkit.evaluation.names import COCO_AREAS
@@ -121,19 +121,14 @@ def _match_classes(names: Sequence[str], dataset) -> tuple[Sequence[int] | dict,
     missing = [name for name in dataset.class_names if name not in names]
     if missing:
         raise LabkitError(
-            f"evaluate: the data set has classes that the model does not know ({_some(missing)}); "
-            f"the model knows {_some(names)}. Evaluate on the classes it was trained on, or train "
+            f"evaluate: the data set has classes that the model does not know ({listed(missing)}); "
+            f"the model knows {listed(names)}. Evaluate on the classes it was trained on, or train "
             "it on these."
         )
     extra = [name for name in names if name not in dataset.class_names]
-    note = f"The model also knows classes that the data set does not have ({_some(extra)})."
+    note = f"The model also knows classes that the data set does not have ({listed(extra)})."
     mapping = dict(zip(dataset.class_names, dataset.category_ids, strict=True))
     return mapping, [note] if extra else []
-
-
-def _some(names: Iterable[str], most: int = 8) -> str:
-    names = [str(name) for name in names]
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def _progress(progress: bool | Callable[[int, int], None]) -> Callable[[int, int], None]:

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from pycocotools import mask as coco_mask
 
-from labkit.errors import LabkitError, MissingFileError
+from labkit.errors import LabkitError, opening
 from labkit.evaluation.rle import check_texts, checked_rle
 
 
@@ -136,12 +136,8 @@ def _load(source, what: str):
         return source, what
     path = Path(source)
     try:
-        with open(path, encoding="utf-8-sig") as file:
+        with opening(path), open(path, encoding="utf-8-sig") as file:
             return json.load(file), str(path)
-    except FileNotFoundError:
-        raise MissingFileError(f"{path}: there is no such file; check the path.") from None
-    except OSError as error:
-        raise LabkitError(f"{path}: cannot be read ({error.strerror}).") from None
     except json.JSONDecodeError as error:
         raise LabkitError(
             f"{path}: is not valid JSON (line {error.lineno}, column {error.colno}: {error.msg}); "

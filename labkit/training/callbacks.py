@@ -1,6 +1,5 @@
 """What happens around the steps of a run: writing down, telling, saving, stopping if it breaks."""
 
-import json
 import math
 import sys
 import time
@@ -10,6 +9,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from labkit.data.files import write_json
 from labkit.errors import LabkitError
 from labkit.losses import LOSS_NAMES
 from labkit.training.checkpoints import save_checkpoint
@@ -71,7 +71,7 @@ class Recorder(keras.callbacks.Callback):
         broken = [f"{name} = {value}" for name, value in named if not math.isfinite(value)]
         images = ", ".join(self.name_of(int(i)) for i in self.model.last_image_ids.numpy())
         record = {"step": self.step, "losses": broken, "images": images}
-        (self.run_dir / BROKEN).write_text(json.dumps(record, indent=2), encoding="utf-8")
+        write_json(self.run_dir / BROKEN, record, indent=2)
         self.history.save(self.run_dir)
         raise NonFiniteLoss(
             f"Step {self.step}: the loss {' and '.join(broken)}, on the images {images}. The last "

@@ -18,9 +18,11 @@ from pathlib import Path
 import numpy as np
 
 from labkit.config import Config
+from labkit.data.files import write_json
 from labkit.errors import LabkitError
 from labkit.model import MaskRCNN
 from labkit.training.averages import averaged, keeps_average
+from labkit.whole_file import whole_file
 
 WEIGHTS = "model.weights.h5"
 AVERAGE = "average.weights.h5"
@@ -52,6 +54,12 @@ def save_checkpoint(model: MaskRCNN, run_dir: Path, step: int, keep: int, stage:
     return folder
 
 
+def save_weights(model: MaskRCNN, path: Path) -> None:
+    """Write a file of weights, whole or not at all."""
+    with whole_file(path) as draft:
+        model.save_weights(draft)
+
+
 def latest_checkpoint(run_dir: Path) -> Path | None:
     """The newest whole checkpoint of a run, or None."""
     found = _checkpoints(Path(run_dir))
@@ -79,9 +87,7 @@ def restore_optimizer(model: MaskRCNN, folder: Path) -> None:
 
 def save_run(run_dir: Path, record: dict) -> None:
     """Write run.json, whole or not at all."""
-    draft = run_dir / "run.json.part"
-    draft.write_text(json.dumps(record, indent=2), encoding="utf-8")
-    draft.replace(run_dir / "run.json")
+    write_json(run_dir / "run.json", record, indent=2)
 
 
 def read_run(run_dir: Path) -> dict:

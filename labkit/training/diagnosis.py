@@ -9,7 +9,6 @@ finds nothing; thresholds are such that the presets on their own data find nothi
 """
 
 import html
-import json
 import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -17,7 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
-from labkit.errors import LabkitError
+from labkit.data.files import read_json
+from labkit.errors import LabkitError, listed
 from labkit.losses import LOSS_NAMES
 from labkit.training.callbacks import BROKEN
 from labkit.training.checkpoints import read_run
@@ -102,8 +102,8 @@ class _Record:
         self.run = read_run(run_dir)
         self.config, self.settings = self.run["config"], self.run["settings"]
         self.history = History.load(run_dir)
-        self.seen = _json(run_dir / SEEN) or {}
-        self.broken = _json(run_dir / BROKEN)
+        self.seen = read_json(run_dir / SEEN) if (run_dir / SEEN).exists() else {}
+        self.broken = read_json(run_dir / BROKEN) if (run_dir / BROKEN).exists() else None
         losses = np.array([[row[n] for n in LOSS_NAMES] for row in self.history.rows], float)
         losses = losses.reshape(-1, len(LOSS_NAMES))
         losses = losses[np.isfinite(losses).all(axis=1)]
@@ -141,10 +141,6 @@ class _Record:
         """The usual change of the weights in a step, relative to them; NaN if never looked at."""
         values = self.vital("update")
         return float(np.median(values)) if len(values) else math.nan
-
-
-def _json(path: Path):
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
 
 
 # --- the checks -------------------------------------------------------------------------
@@ -254,7 +250,7 @@ def classes(r: _Record) -> Iterator[Finding]:
         yield Finding(
             "there are more classes than the data have",
             f"{len(missing)} of {len(counts)} classes have no object in {r.seen['images']} "
-            f"training images: {_some(missing)}",
+            f"training images: {listed(missing)}",
             "make model and data of the classes that occur (dataset.keep_classes, prune), or look "
             "why those objects are left out: labkit inspect counts them.",
         )
@@ -264,7 +260,7 @@ def classes(r: _Record) -> Iterator[Finding]:
         yield Finding(
             "validation has other classes than training",
             f"{len(known)} classes in training, {len(validation)} in validation; in one of them "
-            f"only: {_some(odd)}",
+            f"only: {listed(odd)}",
             "give both the same class names, spelt alike (keep_classes, group_classes).",
         )
 
@@ -304,10 +300,6 @@ def starvation(r: _Record) -> Iterator[Finding]:
         "keep decoded images in a cache (train(cache=FOLDER)), store them in the size that "
         "training sees, or train on a machine with more cores to a GPU.",
     )
-
-
-def _some(names: list[str], most: int = 8) -> str:
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 CHECKS = (broken_loss, learning_rate, flat_loss, classes, anchors, recall, background, no_ap,

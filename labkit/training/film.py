@@ -5,7 +5,6 @@
     runs/mine/film/step-00000400.json     the detections at a step, COCO results with masks as RLE
 """
 
-import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy as np
 from PIL import Image
 
 from labkit.data.dataset import Dataset
+from labkit.data.files import read_json, write_json
 from labkit.detections import Detections
 from labkit.errors import LabkitError, MissingFileError
 from labkit.images import read_image
@@ -60,9 +60,8 @@ class Camera:
                    "height": i["height"], "width": i["width"]}
                   for i, name in zip(coco["images"], names, strict=True)]  # fmt: skip
         truth = [a for a in coco["annotations"] if not a["iscrowd"]]
-        _write(self.folder / "film.json", {
-            "images": images, "categories": coco["categories"], "annotations": truth,
-        })  # fmt: skip
+        cast = {"images": images, "categories": coco["categories"], "annotations": truth}
+        write_json(self.folder / "film.json", cast)
 
     def take(self, step: int, results: list[dict]) -> None:
         """Keep the COCO results of the film's pictures."""
@@ -70,7 +69,7 @@ class Camera:
         for image_id in self.ids:
             own = [r for r in results if r["image_id"] == image_id]
             frame += sorted(own, key=lambda r: -r["score"])[:MOST]
-        _write(self.folder / f"step-{step:08d}.json", frame)
+        write_json(self.folder / f"step-{step:08d}.json", frame)
 
 
 def read_film(run_dir: str | Path) -> Film:
@@ -86,11 +85,11 @@ def read_film(run_dir: str | Path) -> Film:
         )
     path = folder / "film.json"
     try:
-        cast = _read(path)
+        cast = read_json(path)
         truth = _detections(path, [a | {"score": 1.0} for a in cast["annotations"]], cast)
         frames = []
         for path in sorted(folder.glob("step-*.json")):
-            frames.append(Frame(int(path.stem[5:]), _detections(path, _read(path), cast)))
+            frames.append(Frame(int(path.stem[5:]), _detections(path, read_json(path), cast)))
     except (KeyError, TypeError, AttributeError) as error:
         raise LabkitError(f"{path} is not part of a film ({error!r}): remove it.") from error
     return Film(tuple(frames), truth)
@@ -124,16 +123,3 @@ def _detections(path: Path, results: list[dict], cast: dict) -> tuple[Detections
             image_id=image["id"],
         ))  # fmt: skip
     return tuple(found)
-
-
-def _write(path: Path, content) -> None:
-    draft = path.with_suffix(".part")
-    draft.write_text(json.dumps(content), encoding="utf-8")
-    draft.replace(path)
-
-
-def _read(path: Path):
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise LabkitError(f"{path} is no JSON ({error}): remove it.") from error

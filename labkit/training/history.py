@@ -12,6 +12,7 @@ import csv
 from pathlib import Path
 
 from labkit.losses import LOSS_NAMES
+from labkit.whole_file import whole_file
 
 COLUMNS = ("step", "stage", "lr", "total", *LOSS_NAMES)
 EARLIER = {"stage": 1}  # columns that a run of an older labkit lacks
@@ -69,12 +70,10 @@ class History:
 
 
 def _write_csv(path: Path, rows: list[dict], columns) -> None:
-    draft = path.with_suffix(".part")
-    with draft.open("w", newline="", encoding="utf-8") as file:
+    with whole_file(path) as draft, draft.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, columns)
         writer.writeheader()
         writer.writerows(rows)
-    draft.replace(path)  # whole or not at all
 
 
 def _read_csv(path: Path) -> list[dict]:

@@ -6,13 +6,13 @@ variables name them (KERASTUNER_TUNER_ID, KERASTUNER_ORACLE_IP, KERASTUNER_ORACL
 `chief`, the others train.
 """
 
-import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
 
 from labkit.config import Config
 from labkit.data.dataset import Dataset
+from labkit.data.files import read_json, write_json
 from labkit.errors import LabkitError
 from labkit.evaluation import evaluate
 from labkit.model import MaskRCNN
@@ -123,8 +123,8 @@ def _score(dataset, validation, run_dir: Path, config, settings, metric: str) ->
         result = evaluate(model, validation, progress=False)
         scores = {f"{kind}_{name}": float(getattr(result, kind)[name])
                   for kind in ("bbox", "segm") for name in ("AP", "AP50")}  # fmt: skip
-        found.write_text(json.dumps(scores), encoding="utf-8")
-    return json.loads(found.read_text(encoding="utf-8"))[metric]
+        write_json(found, scores)
+    return read_json(found)[metric]
 
 
 def _trial(trial, space, shortest: int) -> Trial:

@@ -21,7 +21,7 @@ from labkit.training.callbacks import (
     Recorder,
     said,
 )
-from labkit.training.checkpoints import WEIGHTS, restore_optimizer, step_of
+from labkit.training.checkpoints import WEIGHTS, restore_optimizer, save_weights, step_of
 from labkit.training.film import Camera, cut_film
 from labkit.training.history import History
 from labkit.training.loggers import make_logger
@@ -95,7 +95,7 @@ def train(
                     run.take(leg, checkpoint, [*watchers, *callbacks], settings.steps, verbose)
     finally:
         logger.close()
-    _save_weights(model, run_dir)
+    save_weights(model, run_dir / WEIGHTS)
     if verbose and run.batches.left_out:
         print(f"Left out of {len(history)} batches: {said(run.batches.left_out)}.")
     history.left_out = dict(run.batches.left_out)
@@ -203,9 +203,3 @@ def _seed(seed: int, deterministic: bool) -> None:
     keras.utils.set_random_seed(seed)
     if deterministic:
         tf.config.experimental.enable_op_determinism()
-
-
-def _save_weights(model: MaskRCNN, run_dir: Path) -> None:
-    draft = run_dir / f"draft.{WEIGHTS}"  # Keras wants the name to end in .weights.h5
-    model.save_weights(draft)
-    draft.replace(run_dir / WEIGHTS)

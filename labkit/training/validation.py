@@ -4,7 +4,6 @@ Each callback writes rows into the history; what follows from them (which was th
 stop) is a function of the history alone, so that a resumed run decides as it would have.
 """
 
-import json
 from pathlib import Path
 
 import keras
@@ -14,10 +13,11 @@ import tensorflow as tf
 from labkit.data.augment import NONE
 from labkit.data.batch_order import BatchPlan
 from labkit.data.dataset import Dataset
+from labkit.data.files import read_json, write_json
 from labkit.data.pipeline import Batches
 from labkit.losses import LOSS_NAMES
 from labkit.training.averages import averaged
-from labkit.training.checkpoints import BEST, BEST_WEIGHTS
+from labkit.training.checkpoints import BEST, BEST_WEIGHTS, save_weights
 from labkit.training.film import Camera
 from labkit.training.history import History
 from labkit.training.settings import AP_METRICS
@@ -105,12 +105,10 @@ class KeepBest(keras.callbacks.Callback):
             self.model.stop_training = True
 
     def _save(self, step: int, score: float) -> None:
-        draft = self.run_dir / f"draft.{BEST_WEIGHTS}"
         with averaged(self.model):
-            self.model.save_weights(draft)
-        draft.replace(self.run_dir / BEST_WEIGHTS)
+            save_weights(self.model, self.run_dir / BEST_WEIGHTS)
         record = {"step": step, "metric": self.settings.best_by, "score": score}
-        (self.run_dir / BEST).write_text(json.dumps(record, indent=2), encoding="utf-8")
+        write_json(self.run_dir / BEST, record, indent=2)
 
 
 def scores(history: History, metric: str) -> list[tuple[int, float]]:
@@ -130,7 +128,7 @@ def has_stalled(history: History, settings) -> bool:
 def best_of(run_dir: Path) -> dict | None:
     """What is known of a run's best.weights.h5: step, metric, score; None where there is none."""
     path = Path(run_dir) / BEST
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+    return read_json(path) if path.exists() else None
 
 
 def forget_best_after(run_dir: Path, step: int) -> None:

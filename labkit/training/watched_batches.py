@@ -1,7 +1,6 @@
 """Batches that remember what the diagnosis of a run asks for: when they were ready, what they held.
 """
 
-import json
 import threading
 import time
 from collections import Counter
@@ -10,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from labkit.data.anchor_fit import fit_of
+from labkit.data.files import write_json
 from labkit.data.pipeline import Batches
 
 SEEN = "seen.json"  # in a run's folder
@@ -54,4 +54,4 @@ class WatchedBatches(Batches):
             "boxes": len(boxes), "uncovered": fit.uncovered if len(boxes) else None,
             "sizes": np.quantile(sizes, [0.1, 0.5, 0.9]).round(1).tolist() if len(boxes) else [],
         }  # fmt: skip
-        (run_dir / SEEN).write_text(json.dumps(seen, indent=2), encoding="utf-8")
+        write_json(run_dir / SEEN, seen, indent=2)

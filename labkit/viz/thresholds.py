@@ -4,6 +4,7 @@ All take the curves of `labkit.evaluation.thresholds.threshold_curves`.
 """
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -39,15 +40,7 @@ def threshold_figure(
     panels = [pooled(dict(curves)), *_chosen(curves, classes)]
     if len(panels) == 2 and panels[1].objects == panels[0].objects:
         panels = panels[1:]  # one class is all classes
-    figure, axes = _grid(len(panels))
-    for ax, curve in zip(axes, panels, strict=False):
-        _threshold_panel(ax, curve)
-    handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False, fontsize=10)
-    _label(axes, "score threshold", "")
-    if title:
-        figure.suptitle(title, fontsize=13)
-    return figure
+    return _in_panels(panels, _threshold_panel, "score threshold", "", title)
 
 
 def raw_pr_figure(
@@ -69,15 +62,7 @@ def raw_pr_figure(
     panels = _chosen(curves, classes)
     if not panels:
         pooled(dict(curves))  # says that there is no object
-    figure, axes = _grid(len(panels))
-    for ax, curve in zip(axes, panels, strict=False):
-        _raw_panel(ax, curve, score)
-    handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False, fontsize=10)
-    _label(axes, "recall", "precision")
-    if title:
-        figure.suptitle(title, fontsize=13)
-    return figure
+    return _in_panels(panels, partial(_raw_panel, score=score), "recall", "precision", title)
 
 
 def f1_bars(curves: Mapping[str, ThresholdCurve], *, title: str | None = None) -> Figure:
@@ -116,6 +101,19 @@ def _chosen(curves, classes: Sequence[str] | None) -> list[ThresholdCurve]:
         raise LabkitError(f"There is no class {unknown[0]!r} with objects; choose among "
                           f"{', '.join(list(curves)[:8])}.")  # fmt: skip
     return [curves[name] for name in classes]
+
+
+def _in_panels(panels, draw, below: str, beside: str, title: str | None) -> Figure:
+    """A panel for each curve, drawn by draw(ax, curve), under one legend."""
+    figure, axes = _grid(len(panels))
+    for ax, curve in zip(axes, panels, strict=False):
+        draw(ax, curve)
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False, fontsize=10)
+    _label(axes, below, beside)
+    if title:
+        figure.suptitle(title, fontsize=13)
+    return figure
 
 
 def _grid(count: int) -> tuple[Figure, list[Axes]]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import safetensors
 
-from labkit.errors import LabkitError, MissingFileError
+from labkit.errors import LabkitError, opening
 from labkit.weights.hdf5_file import read_hdf5
 from labkit.weights.inert_pickle import shown
 from labkit.weights.raw import elements, refuse_bombs
@@ -40,16 +40,10 @@ def read_tensors(path: str | os.PathLike) -> dict[str, np.ndarray]:
         LabkitError: it is none of these, is damaged or incomplete, or is not to be trusted.
     """
     path = Path(path)
-    try:
+    with opening(path, "file of weights"):
         size = path.stat().st_size
         with path.open("rb") as file:
             head = file.read(1024)
-    except FileNotFoundError:
-        raise MissingFileError(f"{path}: there is no such file; check the path.") from None
-    except IsADirectoryError:
-        raise LabkitError(f"{path} is a folder; give the path of one file of weights.") from None
-    except OSError as error:
-        raise LabkitError(f"{path} cannot be read ({error.strerror or error}).") from None
     if head.startswith(_HDF5):
         return read_hdf5(path, str(path), size)
     if head.startswith(_ZIP):

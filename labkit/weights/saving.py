@@ -13,6 +13,7 @@ import numpy as np
 import safetensors.numpy
 
 from labkit.errors import LabkitError
+from labkit.whole_file import whole_file
 
 _STORAGES = {"float32": "FloatStorage", "int64": "LongStorage"}
 
@@ -26,11 +27,10 @@ def write_tensors(path: str | os.PathLike, tensors: dict[str, np.ndarray]) -> No
     writers = {".safetensors": _write_safetensors, ".pth": _write_torch, ".pt": _write_torch}
     if path.suffix not in writers:
         raise LabkitError(f"{path}: give the file one of the endings {', '.join(writers)}.")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(path.name + ".part")
     # C order, and a number stays a number: ascontiguousarray would make it an array of one
-    writers[path.suffix](draft, {n: np.array(t, order="C") for n, t in tensors.items()})
-    draft.replace(path)
+    ordered = {n: np.array(t, order="C") for n, t in tensors.items()}
+    with whole_file(path) as draft:
+        writers[path.suffix](draft, ordered)
 
 
 def _write_safetensors(path: Path, tensors: dict[str, np.ndarray]) -> None:

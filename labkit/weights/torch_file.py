@@ -28,7 +28,7 @@ from typing import Any
 
 import numpy as np
 
-from labkit.errors import LabkitError, MissingFileError
+from labkit.errors import LabkitError, opening
 from labkit.weights.inert_pickle import Malformed, Name, fill, read_pickle, shown
 from labkit.weights.raw import elements, item_size, refuse_bombs
 
@@ -90,22 +90,19 @@ def read_torch(path: str | os.PathLike) -> dict[str, np.ndarray]:
     """
     path = Path(path)
     try:
-        size = path.stat().st_size
-        with path.open("rb") as file:
-            if file.read(4) == b"PK\x03\x04":
-                return _read_zip(file, str(path), size)
-            if not size:
-                raise Malformed("it is empty")
-            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as stream:
-                return _read_stream(stream, str(path), size)
-    except FileNotFoundError:
-        raise MissingFileError(f"{path}: there is no such file; check the path.") from None
+        with opening(path, "file of weights"):
+            size = path.stat().st_size
+            with path.open("rb") as file:
+                if file.read(4) == b"PK\x03\x04":
+                    return _read_zip(file, str(path), size)
+                if not size:
+                    raise Malformed("it is empty")
+                with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as stream:
+                    return _read_stream(stream, str(path), size)
     except Malformed as error:
         raise LabkitError(
             f"{path} is damaged, incomplete or not written by torch.save ({error}); get it again."
         ) from error
-    except OSError as error:
-        raise LabkitError(f"{path} cannot be read ({error.strerror or error}).") from None
 
 
 # --- the two forms ----------------------------------------------------------------------

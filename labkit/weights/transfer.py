@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from labkit.errors import LabkitError
+from labkit.errors import LabkitError, listed
 from labkit.weights import labkit_layout, matterport, torchvision
 from labkit.weights.pair import Pair
 
@@ -37,9 +37,9 @@ class LoadReport:
         lines = [f"{self.source}: {len(self.loaded)} of {total} tensors loaded."]
         for reason in dict.fromkeys(self.skipped.values()):
             names = [n for n, why in self.skipped.items() if why == reason]
-            lines.append(f"  skipped, {reason}: {_some(names)}")
+            lines.append(f"  skipped, {reason}: {listed(names, 4)}")
         if self.missing:
-            lines.append(f"  not in the file, left as they were: {_some(self.missing)}")
+            lines.append(f"  not in the file, left as they were: {listed(self.missing, 4)}")
         return "\n".join(lines)
 
 
@@ -88,8 +88,9 @@ def _wanted(model, tensors, source: str) -> list[Pair]:
         return list(torchvision.backbone_pairs(model.backbone))
     if any(name.startswith("backbone/layers/") for name in tensors):
         return list(labkit_layout.pairs(model))
+    held = listed(tensors, 4) or "no tensors"
     raise LabkitError(
-        f"{source} holds no weights of this network (it holds {_some(list(tensors))}): give a file "
+        f"{source} holds no weights of this network (it holds {held}): give a file "
         "of torchvision's Mask R-CNN or ResNet-50, of Matterport's Mask R-CNN, or one that labkit "
         "has saved."
     )
@@ -110,8 +111,3 @@ def _why(name: str) -> str:
         if re.search(pattern, name):
             return reason
     return "no such part in this model"
-
-
-def _some(names: list[str], most: int = 4) -> str:
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return (", ".join(names[:most]) or "no tensors") + more

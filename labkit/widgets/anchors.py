@@ -4,8 +4,6 @@ import functools
 
 import numpy as np
 import traitlets
-from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 
 from labkit import boxes as box_ops
 from labkit.anchors import cell_anchors, pyramid_anchors
@@ -14,10 +12,11 @@ from labkit.data.anchor_fit import POOR_IOU
 from labkit.errors import LabkitError
 from labkit.images import read_image
 from labkit.inference import batch_of
-from labkit.resize import origins
+from labkit.placement import Placement
 from labkit.viz.colors import INK, PREDICTION, TRUTH
 from labkit.viz.labels import plain_text
-from labkit.widgets.explorer import Boxes, Explorer, data_url, opened, script
+from labkit.widgets.explorer import Boxes, Explorer, data_url, script
+from labkit.widgets.sketch import haloed, sketch
 
 LEVELS = ("P2", "P3", "P4", "P5", "P6")
 RATIO_SETS = ((1.0,), (0.5, 1.0, 2.0), (1 / 3, 0.5, 1.0, 2.0, 3.0), (0.2, 1.0, 5.0, 10.0))
@@ -108,13 +107,9 @@ class AnchorsExplorer(Explorer):
         return cell_anchors(self.sizes[self.level], self.ratios, self.rounding) + np.tile(centre, 2)
 
     def draw(self):
-        height, width = self.canvas
-        y1, x1, y2, x2 = self.place
-        figure = Figure(figsize=(7.2, 7.2 * height / width + 0.6), layout="constrained")
-        ax = figure.add_subplot(xlim=(0, width), ylim=(height, 0), aspect="equal")
-        ax.imshow(opened(self.picture_url), extent=(x1, x2, y2, y1))
+        figure, ax = sketch(self.canvas, self.picture_url, "", self.place)
         for box, name, best in zip(self.boxes, self.names, self.found["best"], strict=True):
-            _outline(ax, box, TRUTH, "--")
+            haloed(ax, box, TRUTH, "--")
             if best["iou"] < POOR_IOU:
                 ax.plot([box[1], box[3]], [box[0], box[2]], color=TRUTH, linewidth=1.2)
                 ax.plot([box[1], box[3]], [box[2], box[0]], color=TRUTH, linewidth=1.2)
@@ -122,7 +117,7 @@ class AnchorsExplorer(Explorer):
             ax.text(box[3], (box[0] + box[2]) / 2, label, fontsize=10, va="center", color="white",
                     bbox={"facecolor": INK, "alpha": 0.75, "pad": 1.5})  # fmt: skip
         for anchor in self.shown():
-            _outline(ax, anchor, PREDICTION, "-")
+            haloed(ax, anchor, PREDICTION, "-")
         sentence = self._sentence()
         ax.set_title(sentence, fontsize=10, loc="left", wrap=True)
         fits = "; ".join(f"{n} {b['iou']:.2f}"
@@ -176,13 +171,6 @@ def _covered(anchors: np.ndarray, place) -> float:
     return float(seen.mean())
 
 
-def _outline(ax, box, color, style) -> None:
-    y1, x1, y2, x2 = box
-    for look in ({"edgecolor": "white", "linewidth": 3.4},
-                 {"edgecolor": color, "linewidth": 2, "linestyle": style}):  # fmt: skip
-        ax.add_patch(Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, **look))
-
-
 def explore_anchors(
     image=None, boxes=None, config: Config | None = None, names=None
 ) -> AnchorsExplorer:
@@ -214,15 +202,13 @@ def explore_anchors(
         raise LabkitError(f"explore_anchors: {len(names)} names for {len(boxes)} boxes; give one "
                           "for each.")  # fmt: skip
     batch, sizes = batch_of([pixels], config)
-    canvas, size = np.int32(batch.shape[1:3]), np.int32(sizes[0])
-    origin = np.float32(origins(canvas, size, config))
-    scale = size / np.float32(pixels.shape[:2])
+    canvas = np.int32(batch.shape[1:3])
+    placement = Placement.of(pixels.shape, sizes[0], canvas, config)
     first = {"sizes": list(map(float, config.anchor_sizes)), "strides": list(config.strides),
              "ratios": list(map(float, config.anchor_ratios))}  # fmt: skip
     return AnchorsExplorer(
         picture_url=data_url(pixels), canvas=canvas.tolist(),
-        place=[*origin.tolist(), *(origin + size).tolist()],
-        boxes=boxes * np.tile(scale, 2) + np.tile(origin, 2), names=names,
+        place=placement.box, boxes=placement.in_batch(boxes), names=names,
         at=(canvas / 2).tolist(), first=first,
         ratio_sets=[list(r) for r in dict.fromkeys([tuple(first["ratios"]), *RATIO_SETS])],
         offset=config.anchor_offset, rounding=config.anchor_rounding, **first,

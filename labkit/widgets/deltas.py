@@ -2,15 +2,14 @@
 
 import numpy as np
 import traitlets
-from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 
 from labkit import boxes as box_ops
 from labkit.config import Config
 from labkit.errors import LabkitError
 from labkit.images import read_image
 from labkit.viz.colors import INK, PREDICTION, TRUTH
-from labkit.widgets.explorer import Box, Explorer, data_url, opened, script
+from labkit.widgets.explorer import Box, Explorer, data_url, script
+from labkit.widgets.sketch import rectangle, sketch
 
 NAMES = ("dy", "dx", "dh", "dw")
 SMALLEST = 8.0  # pixels: the logarithm of nothing is not to be drawn
@@ -61,24 +60,20 @@ class DeltasExplorer(Explorer):
         return tuple(self.std) if self.divide else (1.0,) * 4
 
     def draw(self):
-        height, width = self.size
-        figure = Figure(figsize=(6.2, 6.2 * height / width + 0.5), layout="constrained")
-        ax = figure.add_subplot(xlim=(0, width), ylim=(height, 0), aspect="equal")
-        if self.picture_url:
-            ax.imshow(opened(self.picture_url), extent=(0, width, height, 0))
+        how = ", divided by std" if self.divide else ""
+        numbers = zip(NAMES, self.deltas, strict=True)
+        sentence = ", ".join(f"{n} = {v:.2f}" for n, v in numbers) + how
+        figure, ax = sketch(self.size, self.picture_url, sentence)
         looks = ((self.anchor, PREDICTION, "-", "anchor"), (self.box, TRUTH, "--", "box (target)"))
         centres = []
-        for (y1, x1, y2, x2), color, style, label in looks:
-            ax.add_patch(Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, edgecolor=color,
-                                   linestyle=style, linewidth=2.5, label=label))  # fmt: skip
+        for box, color, style, name in looks:
+            ax.add_patch(rectangle(box, edgecolor=color, linestyle=style, linewidth=2.5,
+                                   label=name))  # fmt: skip
+            y1, x1, y2, x2 = box
             centres.append(((x1 + x2) / 2, (y1 + y2) / 2))
         arrow = {"arrowstyle": "->", "color": INK, "linewidth": 2}
         ax.annotate("", centres[1], centres[0], arrowprops=arrow)
         ax.legend(loc="upper right")
-        how = ", divided by std" if self.divide else ""
-        numbers = zip(NAMES, self.deltas, strict=True)
-        sentence = ", ".join(f"{n} = {v:.2f}" for n, v in numbers) + how
-        ax.set_title(sentence, fontsize=11)
         return figure, ("An anchor, solid, and the box it should become, dashed, with an arrow "
                         f"from centre to centre; {sentence}.")  # fmt: skip
 

@@ -2,13 +2,12 @@
 
 import numpy as np
 import traitlets
-from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 
 from labkit import boxes as box_ops
 from labkit.images import read_image
 from labkit.viz.colors import INK, PREDICTION, TRUTH
-from labkit.widgets.explorer import Boxes, Explorer, data_url, opened, script
+from labkit.widgets.explorer import Boxes, Explorer, data_url, script
+from labkit.widgets.sketch import rectangle, sketch
 
 MEASURES = ("IoU", "GIoU")
 
@@ -48,35 +47,24 @@ class IouExplorer(Explorer):
 
     def draw(self):
         a, b = self.boxes
-        height, width = self.size
-        figure = Figure(figsize=(6.2, 6.2 * height / width + 0.4), layout="constrained")
-        ax = figure.add_subplot(xlim=(0, width), ylim=(height, 0), aspect="equal")
-        if self.picture_url:
-            ax.imshow(opened(self.picture_url), extent=(0, width, height, 0))
-        shared = [max(a[0], b[0]), max(a[1], b[1]), min(a[2], b[2]), min(a[3], b[3])]
-        meet = shared[2] > shared[0] and shared[3] > shared[1]
-        if meet:
-            ax.add_patch(_rectangle(shared, color=INK, alpha=0.35, linewidth=0))
-        if self.measure == "GIoU":
-            around = [min(a[0], b[0]), min(a[1], b[1]), max(a[2], b[2]), max(a[3], b[3])]
-            ax.add_patch(_rectangle(around, fill=False, edgecolor=INK, linestyle=":"))
-        ax.add_patch(_rectangle(a, **_LINE, edgecolor=TRUTH, linestyle="--", label="A (truth)"))
-        ax.add_patch(_rectangle(b, **_LINE, edgecolor=PREDICTION, label="B (prediction)"))
-        ax.legend(loc="upper right")
         found = self.values
         sentence = (f"shared {found['shared']:.0f} of {found['union']:.0f} pixels in either: "
                     f"IoU {found['iou']:.3f}, GIoU {found['giou']:.3f}")  # fmt: skip
-        ax.set_title(sentence, fontsize=10)
+        figure, ax = sketch(self.size, self.picture_url, sentence)
+        shared = [max(a[0], b[0]), max(a[1], b[1]), min(a[2], b[2]), min(a[3], b[3])]
+        meet = shared[2] > shared[0] and shared[3] > shared[1]
+        if meet:
+            ax.add_patch(rectangle(shared, fill=True, color=INK, alpha=0.35, linewidth=0))
+        if self.measure == "GIoU":
+            around = [min(a[0], b[0]), min(a[1], b[1]), max(a[2], b[2]), max(a[3], b[3])]
+            ax.add_patch(rectangle(around, edgecolor=INK, linestyle=":"))
+        for box, color, style, name in ((a, TRUTH, "--", "A (truth)"),
+                                        (b, PREDICTION, "-", "B (prediction)")):  # fmt: skip
+            ax.add_patch(rectangle(box, edgecolor=color, linestyle=style, linewidth=2.5,
+                                   label=name))  # fmt: skip
+        ax.legend(loc="upper right")
         pair = "Two overlapping boxes" if meet else "Two boxes apart"
         return figure, f"{pair}, A dashed and B solid; {sentence}."
-
-
-_LINE = {"fill": False, "linewidth": 2.5}
-
-
-def _rectangle(box, **look) -> Rectangle:
-    y1, x1, y2, x2 = box
-    return Rectangle((x1, y1), x2 - x1, y2 - y1, **look)
 
 
 def explore_iou(boxes=None, image=None, measure: str = "IoU") -> IouExplorer:

@@ -3,13 +3,12 @@
 import numpy as np
 import tensorflow as tf
 import traitlets
-from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 
 from labkit import roi as roi_ops
 from labkit.images import read_image
 from labkit.viz.colors import CROWD, INK, PREDICTION
-from labkit.widgets.explorer import Box, Boxes, Explorer, data_url, opened, script
+from labkit.widgets.explorer import Box, Boxes, Explorer, data_url, script
+from labkit.widgets.sketch import rectangle, sketch
 
 STRIDES = (4, 8, 16, 32)  # of P2..P5
 FIRST = 2
@@ -47,23 +46,17 @@ class LevelExplorer(Explorer):
         }  # fmt: skip
 
     def draw(self):
-        found, (height, width) = self.values, self.size
-        figure = Figure(figsize=(6.2, 6.2 * height / width + 0.5), layout="constrained")
-        ax = figure.add_subplot(xlim=(0, width), ylim=(height, 0), aspect="equal")
-        if self.picture_url:
-            ax.imshow(opened(self.picture_url), extent=(0, width, height, 0))
-        for y1, x1, y2, x2 in self.rois:
-            ax.add_patch(Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, edgecolor=CROWD))
-        y1, x1, y2, x2 = self.roi
-        stride = found["stride"]
-        ax.hlines(_between(y1, y2, stride), x1, x2, color=INK, linewidth=0.6)
-        ax.vlines(_between(x1, x2, stride), y1, y2, color=INK, linewidth=0.6)
-        ax.add_patch(Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, edgecolor=PREDICTION,
-                               linewidth=2.5))  # fmt: skip
+        found, stride = self.values, self.values["stride"]
         rows, columns = found["cells"]
         sentence = (f"size {found['size']:.0f} px: pooled from P{found['level']}, "
                     f"{rows:.1f} x {columns:.1f} cells of {stride} px")  # fmt: skip
-        ax.set_title(sentence, fontsize=11)
+        figure, ax = sketch(self.size, self.picture_url, sentence)
+        for roi in self.rois:
+            ax.add_patch(rectangle(roi, edgecolor=CROWD))
+        y1, x1, y2, x2 = self.roi
+        ax.hlines(_between(y1, y2, stride), x1, x2, color=INK, linewidth=0.6)
+        ax.vlines(_between(x1, x2, stride), y1, y2, color=INK, linewidth=0.6)
+        ax.add_patch(rectangle(self.roi, edgecolor=PREDICTION, linewidth=2.5))
         return figure, f"A region of interest with the cells of its level inside; {sentence}."
 
 

@@ -4,7 +4,6 @@ import numpy as np
 import tensorflow as tf
 import traitlets
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 
 from labkit import boxes as box_ops
 from labkit import heads, losses
@@ -15,6 +14,7 @@ from labkit.masks import mini_mask
 from labkit.matching import BACKGROUND, match
 from labkit.viz.colors import CROWD, PREDICTION, TRUTH
 from labkit.widgets.explorer import Box, Explorer, data_url, opened, script
+from labkit.widgets.sketch import rectangle
 
 STATE = ("truth", "start", "box", "objectness", "class_logits", "mask_logits")
 SURE = 6.0  # a logit: the probability is 0.9975
@@ -185,9 +185,8 @@ class LossExplorer(Explorer):
         for box, color, line, name in ((self.start, CROWD, ":", "start"),
                                        (self.truth, TRUTH, "--", "truth"),
                                        (self.box, PREDICTION, "-", "prediction")):  # fmt: skip
-            y1, x1, y2, x2 = box
-            view.add_patch(Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, edgecolor=color,
-                                     linestyle=line, linewidth=2.5, label=name))  # fmt: skip
+            view.add_patch(rectangle(box, edgecolor=color, linestyle=line, linewidth=2.5,
+                                     label=name))  # fmt: skip
         view.legend(loc="upper center", bbox_to_anchor=(0.5, -0.02), ncols=3, fontsize=10,
                     frameon=False, handlelength=1.4, columnspacing=0.8)  # fmt: skip
         view.set_title(f"anchor {a['anchor']}, RoI {a['roi']}", fontsize=11)

@@ -145,7 +145,7 @@ def explore_proposals(model, image, targets=None) -> ProposalsExplorer:
     seen = trace.seen.round().clip(0, 255).astype(np.uint8)
     return ProposalsExplorer(
         picture_url=data_url(seen), size=list(seen.shape[:2]),
-        truth=boxes * np.float32(trace.scale * 2) + np.float32(trace.origin * 2),
+        truth=trace.placement.in_batch(boxes),
         stages=[{"name": name, "what": STAGES[name], "count": len(b)}
                 for name, (b, _) in stages.items()],
         boxes=np.concatenate([np.column_stack(s) for s in stages.values()]).astype("f4").tobytes(),

@@ -5,7 +5,6 @@ import tensorflow as tf
 import traitlets
 from matplotlib import colormaps
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 
 from labkit import roi as roi_ops
 from labkit.data import shapes
@@ -14,6 +13,7 @@ from labkit.images import read_image
 from labkit.precise_roi import precise_roi_pool
 from labkit.viz.colors import INK, PREDICTION
 from labkit.widgets.explorer import Box, Explorer, data_url, script
+from labkit.widgets.sketch import haloed
 
 OPERATORS = {"pool": "RoIPool", "crop_and_resize": "crop_and_resize", "align": "RoIAlign"}
 EXACT = "exact mean"
@@ -109,8 +109,8 @@ class RoiExplorer(Explorer):
         ax.imshow(self._colored(self.features[..., self.channel]), extent=(0, columns, rows, 0))
         y1, x1, y2, x2 = found["quantised"]
         whole = [v * self.stride for v in (y1, x1, y2 + 1, x2 + 1)]  # the last cell belongs to it
-        _frame(ax, whole, "white", "--")
-        _frame(ax, self.box, PREDICTION, "-")
+        haloed(ax, whole, "white", "--", halo=INK, width=2.5)
+        haloed(ax, self.box, PREDICTION, "-", halo=INK, width=2.5)
         ax.set_title("the RoI (solid) and RoIPool's cells (dashed)", fontsize=12)
         ax.set(xticks=[], yticks=[])
         for i, (name, title) in enumerate(self.names.items()):
@@ -127,14 +127,6 @@ class RoiExplorer(Explorer):
         return figure, ("A feature map with one region of interest, and below it what three "
                         "operators read there, beside the exact mean. Mean difference from it, in "
                         f"per cent of the map's range: {errors}.")  # fmt: skip
-
-
-def _frame(ax, box, color: str, style: str) -> None:
-    """A box with a dark halo: on a map of any colour one of the two can be seen."""
-    y1, x1, y2, x2 = box
-    for look in ({"edgecolor": INK, "linewidth": 4.5}, {"edgecolor": color, "linewidth": 2.5,
-                                                        "linestyle": style}):  # fmt: skip
-        ax.add_patch(Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, **look))
 
 
 def _write(ax, values: np.ndarray) -> None:

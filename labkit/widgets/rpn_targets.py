@@ -12,7 +12,7 @@ from labkit.errors import LabkitError
 from labkit.images import read_image
 from labkit.inference import batch_of
 from labkit.matching import BACKGROUND, BETWEEN, match, sample
-from labkit.resize import origins
+from labkit.placement import Placement
 from labkit.viz.colors import CROWD, INK, PREDICTION, TRUTH
 from labkit.widgets.explorer import Boxes, Explorer, data_url, script
 from labkit.widgets.sketch import outline, sketch
@@ -189,17 +189,15 @@ def explore_rpn_targets(
                           "[G, 4], (y1, x1, y2, x2) in its pixels.")  # fmt: skip
     pixels = read_image(image)
     batch, sizes = batch_of([pixels], config)
-    canvas, size = np.int32(batch.shape[1:3]), np.int32(sizes[0])
-    origin = np.float32(origins(canvas, size, config))
-    scale = size / np.float32(pixels.shape[:2])
+    canvas = np.int32(batch.shape[1:3])
+    placement = Placement.of(pixels.shape, sizes[0], canvas, config)
     grids = [tuple(-(-canvas // stride)) for stride in config.strides]
     levels = pyramid_anchors(canvas, grids, config.anchor_sizes, config.anchor_ratios,
                              config.anchor_rounding, config.anchor_offset)  # fmt: skip
     boxes = np.asarray(boxes, np.float32).reshape(-1, 4)
     return RpnTargetsExplorer(
         picture_url=data_url(batch[0].round().clip(0, 255).astype(np.uint8)),
-        size=canvas.tolist(), place=[*origin.tolist(), *(origin + size).tolist()],
-        boxes=boxes * np.tile(scale, 2) + np.tile(origin, 2),
+        size=canvas.tolist(), place=placement.box, boxes=placement.in_batch(boxes),
         anchors=np.concatenate(levels).astype(np.float32).tobytes(),
         counts=[len(a) for a in levels],
         positive_iou=config.rpn_positive_iou, negative_iou=config.rpn_negative_iou,

@@ -1,22 +1,39 @@
-"""The static picture of an explorer that draws many boxes over a picture."""
+"""The static picture of an explorer that draws boxes over a picture."""
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
 from labkit.widgets.explorer import opened
 
 
-def sketch(size, picture_url: str, title: str) -> tuple[Figure, Axes]:
-    """A figure with room for `size` (height, width) pixels, the picture in it if there is one."""
+def sketch(size, picture_url: str, title: str, place=None) -> tuple[Figure, Axes]:
+    """A figure with room for `size` (height, width) pixels, the picture in it if there is one.
+
+    place: (y1, x1, y2, x2) of the picture; by default all of it.
+    """
     height, width = size
+    y1, x1, y2, x2 = (0, 0, height, width) if place is None else place
     figure = Figure(figsize=(6.6, 6.6 * height / width + 0.9), layout="constrained")
     ax = figure.add_subplot(xlim=(0, width), ylim=(height, 0), aspect="equal")
     if picture_url:
-        ax.imshow(opened(picture_url), extent=(0, width, height, 0))
+        ax.imshow(opened(picture_url), extent=(x1, x2, y2, y1))
     ax.set_title(title, fontsize=10, wrap=True)
     return figure, ax
+
+
+def rectangle(box, **look) -> Rectangle:
+    """A box (y1, x1, y2, x2) as a patch; look: `fill=True` and whatever matplotlib knows."""
+    y1, x1, y2, x2 = box
+    return Rectangle((x1, y1), x2 - x1, y2 - y1, **{"fill": False} | look)
+
+
+def haloed(ax: Axes, box, color: str, style: str, halo: str = "white", width: float = 2.0) -> None:
+    """One box over a wider line of another colour: one of the two can be seen on any picture."""
+    ax.add_patch(rectangle(box, edgecolor=halo, linewidth=width + 1.5))
+    ax.add_patch(rectangle(box, edgecolor=color, linewidth=width, linestyle=style))
 
 
 def outline(ax: Axes, boxes, color: str, style: str, width: float, label: str) -> None:

@@ -55,22 +55,6 @@ def test_built_in_data(capsys):
     assert status == 0 and len(json.loads(out)["classes"]) == 10
 
 
-@pytest.mark.parametrize(
-    "argv, words",
-    [
-        ("inspect", "PATH"),
-        ("inspect nowhere", "nowhere"),
-        ("inspect shapes --images pics", "has its own"),
-        ("inspect shapes --preset huge", "huge"),
-    ],
-)
-def test_a_mistake_is_answered_in_one_sentence(capsys, tmp_path, monkeypatch, argv, words):
-    monkeypatch.chdir(tmp_path)
-    status, out, err = labkit(capsys, *argv.split())
-    assert status == 2 and out == ""
-    assert words in err and err.startswith("labkit") and err.count("\n") == 1
-
-
 def test_help_has_examples(capsys):
     status, out, _ = labkit(capsys, "inspect", "--help")
     assert status == 0 and "labkit inspect shapes --json" in out

@@ -26,7 +26,7 @@ def test_a_notebook_is_run_and_saved(path, capsys):
     saved = nbformat.read(path, as_version=4)
     assert saved.cells[1].outputs[0].text == "run 42\n" and saved.cells[1].execution_count == 1
     assert "saved" in capsys.readouterr().out
-    assert list(path.parent.glob("*.draft")) == []
+    assert list(path.parent.glob(".*.part")) == []
 
 
 def test_a_notebook_that_fails_is_left_as_it_was(path, capsys):

@@ -1,179 +1,36 @@
-"""Broken data, of every format: an error or a counted problem that names file and field.
+"""Data broken in one place, of every format: an error or a counted problem that names the field.
 
-One small, whole data set of each format is written, and then broken in one place: each kind of
-damage is a function that takes the folder. hypothesis then breaks them anywhere, in any way.
+One small, whole data set of each format is written, and then broken: each kind of damage is a
+function that takes the folder.
 """
 
 import base64
 import copy
-import io
-import json
 import shutil
-import time
-import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
-from PIL import Image
+from whole_inputs import (
+    CITY,
+    COCO,
+    GIVEN,
+    LABELME,
+    MASK,
+    PANOPTIC,
+    PHOTO,
+    VIA,
+    WRITERS,
+    png,
+    problems_of,
+    put,
+    read_all,
+)  # fmt: skip
 
 from labkit.data import load_dataset
-from labkit.errors import LabkitError
 
-POLYGON = [[4, 4], [20, 4], [20, 15], [4, 15]]
-FLAT = [value for point in POLYGON for value in point]
-MASK = np.zeros((30, 40), np.uint8)
-MASK[4:15, 4:20] = 1
-
-
-def png(array, **options) -> bytes:
-    stream = io.BytesIO()
-    Image.fromarray(array).save(stream, "PNG", **options)
-    return stream.getvalue()
-
-
-def put(path: Path, content) -> None:
-    """Write json, bytes or an array, and the folders above."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if isinstance(content, np.ndarray):
-        content = png(content)
-    path.write_bytes(content if isinstance(content, bytes) else json.dumps(content).encode())
-
-
-PHOTO = png(np.full((30, 40, 3), 9, np.uint8))
 DEEP = b'{"images": [], "shapes": [], "regions": ' + b"[" * 100_000
 HUGE = b'{"images": [' + b"9" * 5_000 + b"]}"
-
-# ---- a whole data set of every format ------------------------------------------------------------
-
-COCO = {
-    "images": [{"id": 1, "file_name": "a.png", "height": 30, "width": 40},
-               {"id": 2, "file_name": "b.png", "height": 30, "width": 40}],
-    "annotations": [{"id": 1, "image_id": 1, "category_id": 1, "segmentation": [FLAT],
-                     "bbox": [4, 4, 16, 11], "area": 176, "iscrowd": 0}],
-    "categories": [{"id": 1, "name": "cat"}],
-}  # fmt: skip
-PANOPTIC = COCO | {
-    "annotations": [
-        {"image_id": i, "file_name": f"{n}.png", "segments_info":
-         [{"id": 1, "category_id": 1, "area": 176, "bbox": [4, 4, 16, 11], "iscrowd": 0}]}
-        for i, n in ((1, "a"), (2, "b"))
-    ],
-    "categories": [{"id": 1, "name": "cat", "isthing": 1}],
-}  # fmt: skip
-VIA = {
-    f"{name}.png9": {
-        "filename": f"{name}.png", "size": 9, "file_attributes": {},
-        "regions": [{
-            "shape_attributes": {"name": "polygon", "all_points_x": FLAT[::2],
-                                 "all_points_y": FLAT[1::2]},
-            "region_attributes": {"kind": "cat"},
-        }],
-    }
-    for name in "ab"
-}  # fmt: skip
-LABELME = {
-    "version": "5.0", "flags": {}, "imagePath": "a.png", "imageData": None, "imageHeight": 30,
-    "imageWidth": 40,
-    "shapes": [{"label": "cat", "points": POLYGON, "group_id": None, "shape_type": "polygon"}],
-}  # fmt: skip
-CITY = {"imgHeight": 30, "imgWidth": 40, "objects": [{"label": "car", "polygon": POLYGON}]}
-
-
-def photos(folder: Path) -> None:
-    for name in "ab":
-        put(folder / f"{name}.png", PHOTO)
-
-
-def write_coco(root: Path) -> Path:
-    photos(root)
-    put(root / "x.json", COCO)
-    return root / "x.json"
-
-
-def write_panoptic(root: Path) -> Path:
-    photos(root)
-    for name in "ab":
-        put(root / "x" / f"{name}.png", np.dstack([MASK, 0 * MASK, 0 * MASK]))
-    put(root / "x.json", PANOPTIC)
-    return root / "x.json"
-
-
-def write_via(root: Path) -> Path:
-    photos(root)
-    put(root / "x.json", VIA)
-    return root / "x.json"
-
-
-def write_labelme(root: Path) -> Path:
-    photos(root)
-    put(root / "a.json", LABELME | {"imagePath": "a.png"})
-    put(root / "b.json", LABELME | {"imagePath": "b.png"})
-    return root / "b.json"
-
-
-def write_cityscapes(root: Path) -> Path:
-    for name in "ab":
-        put(root / "leftImg8bit" / "train" / "x" / f"{name}_leftImg8bit.png", PHOTO)
-        put(root / "gtFine" / "train" / "x" / f"{name}_gtFine_polygons.json", CITY)
-    return root / "gtFine" / "train" / "x" / "b_gtFine_polygons.json"
-
-
-def write_voc(root: Path) -> Path:
-    photos(root / "JPEGImages")
-    for name in "ab":
-        put(root / "SegmentationObject" / f"{name}.png", MASK)
-        put(root / "SegmentationClass" / f"{name}.png", MASK)
-    return root / "SegmentationObject" / "b.png"
-
-
-def write_label_maps(root: Path) -> Path:
-    photos(root / "images")
-    for name in "ab":
-        put(root / "maps" / f"{name}.png", MASK)
-    return root / "maps" / "b.png"
-
-
-def write_mask_folders(root: Path) -> Path:
-    for name in "ab":
-        put(root / name / "images" / f"{name}.png", PHOTO)
-        put(root / name / "masks" / "1.png", MASK)
-        put(root / name / "masks" / "2.png", MASK)
-    return root / "b" / "masks" / "1.png"
-
-
-WRITERS = {
-    "coco": write_coco, "panoptic": write_panoptic, "via": write_via, "labelme": write_labelme,
-    "cityscapes": write_cityscapes, "voc": write_voc, "label_maps": write_label_maps,
-    "mask_folders": write_mask_folders,
-}  # fmt: skip
-# What is given to the reader: the folder that write_… filled, or something in it.
-GIVEN = {"coco": "x.json", "panoptic": "x.json", "via": "x.json", "label_maps": "maps"}
-
-
-def read_all(root: Path, format: str, **options):
-    """Load, look through everything, and return all problems."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        ds = load_dataset(root / GIVEN.get(format, "."), format=format, **options)
-        assert ds.max_instances >= 0 and len(ds.image_ids) == len(ds)
-        problems = ds.check()
-        for index in range(len(ds)):  # a check of COCO looks at pictures' headers only
-            try:
-                ds[index]
-            except LabkitError as error:
-                problems += [str(error)] if str(error) not in problems else []
-        return problems
-
-
-def problems_of(root: Path, format: str, **options) -> list[str]:
-    """All problems, or the error in loading as the only one."""
-    try:
-        return read_all(root, format, **options)
-    except LabkitError as error:
-        return [str(error)]
 
 
 @pytest.mark.parametrize("format", WRITERS)
@@ -362,93 +219,3 @@ def test_a_decompression_bomb_is_refused_wherever_it_stands(tmp_path, monkeypatc
         put(tmp_path / format / file, bomb)
         problems = problems_of(tmp_path / format, format)
         assert len(problems) == 1 and "limit of 10000" in problems[0], problems
-
-
-# ---- damage anywhere -----------------------------------------------------------------------------
-
-JUNK = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5)
-    | st.sampled_from([0, -1, 10**30, 1e300, "", "../a", "\ud800", "a.png\0", [], {}, [[]]]),
-    lambda inner: st.lists(inner, max_size=3)
-    | st.dictionaries(st.text(max_size=3), inner, max_size=3),
-    max_leaves=5,
-)  # fmt: skip
-
-
-def spots(value, path=()):
-    """The paths of all values in json."""
-    yield path
-    if isinstance(value, (dict, list)):
-        items = value.items() if isinstance(value, dict) else enumerate(value)
-    else:
-        items = ()
-    for key, inner in items:
-        yield from spots(inner, (*path, key))
-
-
-def with_junk(content, draw):
-    """Json of which one to three values are exchanged, taken away or doubled."""
-    content = copy.deepcopy(content)
-    for _ in range(draw(st.integers(1, 3))):
-        path = draw(st.sampled_from(list(spots(content))))
-        if not path:
-            return copy.deepcopy(draw(JUNK))
-        place = content
-        for key in path[:-1]:
-            place = place[key]
-        action = draw(st.sampled_from(["exchange", "exchange", "remove", "double"]))
-        if action == "exchange":
-            place[path[-1]] = copy.deepcopy(draw(JUNK))  # hypothesis gives the same [] again
-        elif action == "remove":
-            del place[path[-1]]
-        elif isinstance(place, list):
-            place.append(place[path[-1]])
-    return content
-
-
-def survives(root: Path, format: str) -> None:
-    """Only a LabkitError of one sentence, or success; and soon."""
-    began = time.process_time()
-    for strict in (False, True):
-        try:
-            read_all(root, format, strict=strict)
-        except LabkitError as error:
-            assert str(error) and "\n" not in str(error)
-    assert time.process_time() - began < 10
-
-
-FUZZ = settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
-SOURCES = {"coco": COCO, "panoptic": PANOPTIC, "via": VIA, "labelme": LABELME, "cityscapes": CITY}
-
-
-@pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("format", SOURCES)
-@FUZZ
-@given(data=st.data())
-def test_json_with_junk_in_it(tmp_path, format, data):
-    root = tmp_path / "data"
-    file = root / "x.json" if (root / "x.json").exists() else WRITERS[format](root)
-    if format == "labelme":
-        file = root / "b.json"
-    put(file, json.dumps(with_junk(SOURCES[format], data.draw)).encode())
-    survives(root, format)
-
-
-@pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("format", WRITERS)
-@FUZZ
-@given(data=st.data())
-def test_bytes_with_junk_in_them(tmp_path, format, data):
-    """The annotation file, json or PNG, with bytes exchanged, cut off or put in."""
-    root = tmp_path / "data"
-    shutil.rmtree(root, ignore_errors=True)
-    file = WRITERS[format](root)
-    content = bytearray(file.read_bytes())
-    for _ in range(data.draw(st.integers(1, 4))):
-        start = data.draw(st.integers(0, len(content)))
-        end = min(start + data.draw(st.integers(0, 8)), len(content))
-        content[start:end] = data.draw(st.binary(max_size=8))
-    file.write_bytes(bytes(content))
-    survives(root, format)

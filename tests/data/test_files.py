@@ -125,7 +125,7 @@ def test_json_that_is_none(tmp_path, data, words):
 def test_missing_files_and_folders(tmp_path):
     with pytest.raises(MissingFileError, match="none.json"):
         read_json(tmp_path / "none.json")
-    with pytest.raises(LabkitError, match="cannot be opened"):
+    with pytest.raises(LabkitError, match="is a folder"):
         read_json(tmp_path)
     with pytest.raises(MissingFileError, match="no such folder"):
         image_files(tmp_path / "none")

@@ -130,7 +130,7 @@ def test_files_are_named(tmp_path):
     cut.write_bytes(b"\xff\xfe\x00\x01")
     with pytest.raises(LabkitError, match="cut.json: is not"):
         evaluate_results(truth, str(cut))
-    with pytest.raises(LabkitError, match="cannot be read"):
+    with pytest.raises(LabkitError, match="is a folder"):
         evaluate_results(tmp_path, [])
     cut.write_text(json.dumps([changed(RESULT, category_id=8)]))
     with pytest.raises(LabkitError, match=r"cut.json: entry 0: .* of .*truth.json \(4\)"):

@@ -11,6 +11,7 @@ from labkit.config import Config
 from labkit.data import shapes
 from labkit.errors import LabkitError
 from labkit.evaluation.recall import best_overlaps, recall
+from labkit.placement import Placement
 from labkit.rpn import propose
 from labkit.trace import _candidates
 from labkit.widgets import explore_proposals
@@ -38,7 +39,7 @@ def model(request, sample):
     trace = SimpleNamespace(
         candidates=_candidates(found), rois=found["boxes"][0, :count].numpy(),
         roi_scores=found["scores"][0, :count].numpy(), seen=np.float32(sample.image),
-        scale=(1.0, 1.0), origin=(0, 0),
+        placement=Placement((128, 128), (128, 128), (0, 0)),
     )  # fmt: skip
     return SimpleNamespace(config=config, trace=lambda image: trace)
 

@@ -32,7 +32,8 @@ demo: $(STAMP) ## train a small Mask R-CNN on two cores, evaluate it, leave it a
 .PHONY: test
 test: $(STAMP) ## the tests (without the slow ones: see test-slow)
 	@echo "labkit: running the tests (a few minutes)"
-	@$(VENV)/bin/python -m pytest $(ARGS)
+	@$(VENV)/bin/python -m pytest --numprocesses=logical --maxprocesses=4 --dist=loadfile \
+	  --no-loadscope-reorder $(ARGS)
 
 .PHONY: test-slow
 test-slow: $(STAMP) ## the tests that train for minutes

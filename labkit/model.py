@@ -293,6 +293,8 @@ class MaskRCNN(keras.Model):
         if kwargs.get("loss") is not None:
             raise LabkitError("MaskRCNN.compile: leave out 'loss'; the five losses are built in.")
         super().compile(optimizer=optimizer, jit_compile=jit_compile, **kwargs)
+        # Variables that a graph makes while it is traced cost tracing it a second time.
+        self.optimizer.build(self.trainable_variables)
 
     @property
     def metrics(self):

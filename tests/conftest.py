@@ -10,6 +10,13 @@ import functools
 import os
 from pathlib import Path
 
+# Side by side (`make test`), each of the processes computes on its share of the cores; before
+# anything imports TensorFlow or NumPy, which read this once.
+if (_workers := int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))) > 1:
+    _share = str(max(1, os.cpu_count() // _workers))
+    for _name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ.setdefault(_name, _share)
+
 import pytest
 from hypothesis import settings
 

@@ -170,25 +170,35 @@ def finish(process) -> None:
     assert process.returncode == 0, errors[-3000:]
 
 
-def test_killed_at_any_moment_nothing_is_half_written(micro_config, tmp_path):
+STEPS = 20  # of the runs below
+
+
+@pytest.fixture(scope="module")
+def whole(micro_config, tmp_path_factory):
+    """A deterministic run that nobody disturbed."""
+    folder = tmp_path_factory.mktemp("runs") / "whole"
+    finish(start(folder, micro_config, STEPS, deterministic=True))
+    return folder
+
+
+def test_killed_at_any_moment_nothing_is_half_written(whole, micro_config, tmp_path):
     """Killed twice while it saves after every step; then resumed to the end of a whole run.
 
     With deterministic operations the ends are equal bit for bit. Without them, sums in two threads
     differ in the last digit; a suppressed box more or less makes that 3 % of a loss in 30 steps.
     """
-    whole, killed = tmp_path / "whole", tmp_path / "killed"
-    finish(start(whole, micro_config, 40, deterministic=True))
+    killed = tmp_path / "killed"
     for more in (2, 5):
-        process = start(killed, micro_config, 40, deterministic=True)
+        process = start(killed, micro_config, STEPS, deterministic=True)
         before = _newest(killed)
         deadline = time.monotonic() + 300
         while _newest(killed) < before + more and time.monotonic() < deadline:
             time.sleep(0.003)
         os.kill(process.pid, signal.SIGKILL)
         process.communicate()
-        assert before < _newest(killed) < 40, "the kill came before a step or after the last"
+        assert before < _newest(killed) < STEPS, "the kill came before a step or after the last"
         load_model(latest_checkpoint(killed))  # whole: loads, and fits its model
-    finish(start(killed, micro_config, 40, deterministic=True))
+    finish(start(killed, micro_config, STEPS, deterministic=True))
     assert History.load(killed).rows == History.load(whole).rows
     for mine, theirs in zip(load_model(killed).weights, load_model(whole).weights, strict=True):
         np.testing.assert_array_equal(mine.numpy(), theirs.numpy(), err_msg=mine.path)
@@ -199,8 +209,7 @@ def _newest(folder) -> int:
     return int(checkpoint.name[5:]) if checkpoint else 0
 
 
-def test_the_same_seed_gives_the_same_losses_twice(micro_config, tmp_path):
-    for name in ("one", "two"):
-        finish(start(tmp_path / name, micro_config, 5, deterministic=True))
-    one, two = (History.load(tmp_path / name) for name in ("one", "two"))
-    assert one.rows == two.rows  # bit for bit, as written
+def test_the_same_seed_gives_the_same_losses_twice(whole, micro_config, tmp_path):
+    finish(start(tmp_path / "again", micro_config, STEPS, deterministic=True))
+    again = History.load(tmp_path / "again")
+    assert again.rows == History.load(whole).rows  # bit for bit, as written

@@ -14,13 +14,7 @@ import time
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import numpy as np
-import tensorflow as tf
 from measuring import peak_mib
-
-from labkit.config import Config
-from labkit.model import MaskRCNN
-from labkit.training import TrainSettings
-from labkit.training.schedules import make_optimizer
 
 
 def seconds(work, times: int) -> tuple[float, float]:
@@ -33,13 +27,19 @@ def seconds(work, times: int) -> tuple[float, float]:
     return taken[0], float(np.median(taken[1:]))
 
 
+def picture(args) -> np.ndarray:
+    """Random pixels, uint8 [height, width, 3]."""
+    shape = args.height, args.width, 3
+    return np.random.default_rng(1).integers(0, 256, shape).astype(np.uint8)
+
+
 def random_batch(count: int, height: int, width: int, objects: int = 8) -> dict:
-    """A padded batch of random pixels with a few objects of 60 to 300 px."""
+    """A padded batch of random pixels with a few objects of 60 to 300 px, as arrays."""
     rng = np.random.default_rng(0)
     canvas = [-(-side // 32) * 32 for side in (height, width)]
     size = rng.uniform(60, 300, (count, objects, 2))
     corner = rng.uniform(0, 1, (count, objects, 2)) * (np.array([height, width]) - size)
-    batch = {
+    return {
         "images": rng.integers(0, 256, (count, *canvas, 3)).astype(np.uint8),
         "sizes": np.tile(np.float32([height, width]), (count, 1)),
         "boxes": np.concatenate([corner, corner + size], -1).astype(np.float32),
@@ -47,7 +47,6 @@ def random_batch(count: int, height: int, width: int, objects: int = 8) -> dict:
         "masks": np.full((count, objects, 56, 56), 255, np.uint8),
         "image_ids": np.arange(count),
     }
-    return {name: tf.constant(values) for name, values in batch.items()}
 
 
 def settle(backbone) -> None:
@@ -55,10 +54,47 @@ def settle(backbone) -> None:
 
     Without any, every residual block doubles the variance and the losses overflow.
     """
-    backbone.get_layer("bn1").moving_variance.assign(tf.fill([64], 2.0 * 74.0**2))
+    backbone.get_layer("bn1").moving_variance.assign([2.0 * 74.0**2] * 64)
     for layer in backbone.layers:
         if layer.name.endswith("bn3"):
-            layer.gamma.assign(tf.fill(layer.gamma.shape, 0.25))
+            layer.gamma.assign([0.25] * layer.gamma.shape[0])
+
+
+def measure_labkit(args) -> dict:
+    """Medians of a detection and of a step, in seconds."""
+    import tensorflow as tf
+
+    from labkit.config import Config
+    from labkit.model import MaskRCNN
+    from labkit.training import TrainSettings
+    from labkit.training.precision import computing_in
+    from labkit.training.schedules import make_optimizer
+
+    began = time.perf_counter()
+    config = Config.preset("r50_fpn", image_min_side=min(args.height, args.width))
+    model = MaskRCNN(config, [f"class {i}" for i in range(1, 81)])
+    settle(model.backbone)
+    with computing_in(model, args.precision or "float32"):
+        model.compile(optimizer=make_optimizer(TrainSettings.preset("r50_fpn")))
+        built = time.perf_counter() - began
+        image = picture(args)
+        first_detect, detect = seconds(
+            lambda: model.detect(image, score_threshold=0.0), args.steps)  # fmt: skip
+        detect_peak = peak_mib()
+        batch = random_batch(args.batch, args.height, args.width)
+        batch = {name: tf.constant(values) for name, values in batch.items()}
+        step = tf.function(model.train_step, autograph=False)
+        first_step, train = seconds(lambda: step(batch)["loss"].numpy(), args.steps)
+    return {
+        "version": tf.__version__,
+        "device": [d.device_type for d in tf.config.list_physical_devices()][-1].lower(),
+        "parameters": model.count_params(), "build_seconds": built,
+        "first_detect_seconds": first_detect, "detect_seconds": detect,
+        "detect_peak_mib": detect_peak,
+        "first_step_seconds": first_step, "step_seconds": train,
+        "detections": len(model.detect(image, score_threshold=0.0)), "peak_mib": peak_mib(),
+        "losses_finite": bool(np.isfinite(model.last_losses.numpy()).all()),
+    }  # fmt: skip
 
 
 def main() -> None:
@@ -67,31 +103,11 @@ def main() -> None:
     p.add_argument("--width", type=int, default=1067)
     p.add_argument("--batch", type=int, default=1)
     p.add_argument("--steps", type=int, default=3)
+    p.add_argument("--precision", choices=("", "mixed_float16"), default="")
     args = p.parse_args()
-
-    began = time.perf_counter()
-    config = Config.preset("r50_fpn", image_min_side=min(args.height, args.width))
-    model = MaskRCNN(config, [f"class {i}" for i in range(1, 81)])
-    settle(model.backbone)
-    model.compile(optimizer=make_optimizer(TrainSettings.preset("r50_fpn")))
-    built = time.perf_counter() - began
-    image = np.random.default_rng(1).integers(0, 256, (args.height, args.width, 3)).astype(np.uint8)
-
-    first_detect, detect = seconds(lambda: model.detect(image, score_threshold=0.0), args.steps)
-    detect_peak = peak_mib()
-    batch = random_batch(args.batch, args.height, args.width)
-    step = tf.function(model.train_step, autograph=False)
-    first_step, train = seconds(lambda: step(batch)["loss"].numpy(), args.steps)
     print(json.dumps({
-        "preset": "r50_fpn", "classes": 80, "parameters": model.count_params(),
-        "image": [args.height, args.width], "batch": args.batch, "cores": os.cpu_count(),
-        "device": [d.name for d in tf.config.list_physical_devices()],
-        "build_seconds": round(built, 2),
-        "first_detect_seconds": round(first_detect, 2), "detect_seconds": round(detect, 2),
-        "detect_peak_mib": detect_peak,
-        "first_step_seconds": round(first_step, 2), "step_seconds": round(train, 2),
-        "step_peak_mib": peak_mib(),
-        "losses_finite": bool(np.isfinite(model.last_losses.numpy()).all()),
+        "preset": "r50_fpn", "classes": 80, "image": [args.height, args.width],
+        "batch": args.batch, "cores": os.cpu_count(), **measure_labkit(args),
     }, indent=2))  # fmt: skip
 
 

@@ -14,7 +14,6 @@ import json
 import os
 import platform
 import tempfile
-import time
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -24,6 +23,7 @@ import tensorflow as tf
 
 from labkit import Config, MaskRCNN, TrainSettings, evaluate, shapes, train
 from labkit.config import CHOICES
+from labkit.data.files import read_json, write_json
 from labkit.errors import LabkitError
 
 SIZE = 96  # pixels: objects of 12 to 40 px, 3 to 10 cells of the map they are pooled from
@@ -49,18 +49,14 @@ def run(op: str, seed: int, common: dict) -> dict:
     config = Config.from_dict(common["config"]).replace(roi_op=op, seed=seed)
     seen = shapes(PICTURES, SIZE, seed=seed)
     model = MaskRCNN(config, seen.class_names)
-    began = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         settings = TrainSettings.from_dict(common["settings"])
         train(model, seen, Path(folder) / "run", settings, verbose=False)
-    trained = time.monotonic()
     found = evaluate(model, shapes(UNSEEN, SIZE, seed=UNSEEN_SEED), progress=False)
     return {
         "op": op, "seed": seed,
         "segm": {name: round(found.segm[name], 4) for name in SHOWN},
         "bbox": {name: round(found.bbox[name], 4) for name in SHOWN},
-        "train_seconds": round(trained - began, 1),
-        "evaluate_seconds": round(time.monotonic() - trained, 1),
     }  # fmt: skip
 
 
@@ -68,7 +64,7 @@ def runs_in(path: Path, common: dict) -> list[dict]:
     """The runs that a file holds. Raises LabkitError if they were made with other settings."""
     if not path.exists():
         return []
-    stored = json.loads(path.read_text("utf-8"))
+    stored = read_json(path)
     if any(stored.get(name) != value for name, value in common.items()):
         raise LabkitError(
             f"{path} holds runs with another config, settings or data; give another --out, or "
@@ -91,7 +87,6 @@ def main() -> None:
                 "keras": keras.__version__, "cores": os.cpu_count()}  # fmt: skip
     command = (f"python benchmarks/roi_experiment.py --ops {' '.join(args.ops)} "
                f"--seeds {' '.join(map(str, args.seeds))} --steps {args.steps}")  # fmt: skip
-    args.out.parent.mkdir(parents=True, exist_ok=True)
     for seed in args.seeds:  # all operators of a seed first: a comparison soon
         for op in args.ops:
             if any((r["op"], r["seed"]) == (op, seed) for r in runs):
@@ -99,7 +94,7 @@ def main() -> None:
             runs.append(run(op, seed, common))
             print(json.dumps(runs[-1]), flush=True)
             report = {"command": command, "versions": versions, **common, "runs": runs}
-            args.out.write_text(json.dumps(report, indent=1) + "\n", "utf-8")
+            write_json(args.out, report, indent=1)
 
 
 if __name__ == "__main__":

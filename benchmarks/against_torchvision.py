@@ -1,0 +1,132 @@
+"""A training step and a detection of r50_fpn beside torchvision's maskrcnn_resnet50_fpn.
+
+    pip install torchvision
+    python benchmarks/against_torchvision.py [--height 800] [--width 1067] [--batch 1] [--steps 5]
+                                             [--torch-python PATH] [--precision mixed_float16]
+
+The two take turns on the same machine, each in a process of its own: --rounds times labkit, then
+torchvision. --torch-python: a Python that has torchvision, if this one has not. Both have the same
+architecture, 80 classes, random weights with the same scale, batch norm frozen and all layers
+trained, so that each computes every gradient; the score threshold is 0, so that both have the most
+proposals and detections to work on. Prints one JSON object; a ratio below 1 means labkit is faster.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+from measuring import peak_mib
+from r50_fpn import measure_labkit, picture, random_batch, seconds
+
+
+def measure_torchvision(args) -> dict:
+    """Medians of a detection and of a step, in seconds, as `measure_labkit` has them."""
+    import torch
+    from torchvision.models.detection import MaskRCNN
+    from torchvision.models.detection.backbone_utils import _resnet_fpn_extractor
+    from torchvision.models.resnet import resnet50
+    from torchvision.ops.misc import FrozenBatchNorm2d
+
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    backbone = resnet50(norm_layer=FrozenBatchNorm2d)
+    with torch.no_grad():  # as `settle` in r50_fpn.py
+        backbone.bn1.running_var.fill_(2.0)
+        for name, module in backbone.named_modules():
+            if name.endswith("bn3"):
+                module.weight.fill_(0.25)
+    model = MaskRCNN(_resnet_fpn_extractor(backbone, 5), 81, box_score_thresh=0.0,
+                     min_size=min(args.height, args.width)).to(device)  # fmt: skip
+    image = torch.tensor(picture(args)).permute(2, 0, 1).to(device) / 255
+
+    def wait():
+        if device == "cuda":
+            torch.cuda.synchronize()
+
+    def detect():
+        with torch.no_grad(), torch.autocast(device, enabled=bool(args.precision)):
+            found = model([image])
+        wait()
+        return found
+
+    model.eval()
+    first_detect, detection = seconds(detect, args.steps)
+    detections = len(detect()[0]["boxes"])
+    images, targets = _lists(random_batch(args.batch, args.height, args.width), device)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.0, momentum=0.9, weight_decay=1e-4)
+    model.train()
+
+    def step():
+        with torch.autocast(device, enabled=bool(args.precision)):
+            loss = sum(model(images, targets).values())
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        wait()
+        return loss
+
+    first_step, train = seconds(step, args.steps)
+    return {"version": torch.__version__, "device": device, "first_detect_seconds": first_detect,
+            "detect_seconds": detection, "first_step_seconds": first_step, "step_seconds": train,
+            "detections": detections, "peak_mib": peak_mib()}  # fmt: skip
+
+
+def _lists(batch: dict, device: str) -> tuple[list, list]:
+    """labkit's padded batch as torchvision's lists of images and targets."""
+    import torch
+
+    height, width = (int(n) for n in batch["sizes"][0])
+    images, targets = [], []
+    for i, boxes in enumerate(batch["boxes"]):
+        y1, x1, y2, x2 = boxes.T
+        masks = np.zeros((len(boxes), height, width), np.uint8)
+        for mask, (top, left, bottom, right) in zip(masks, boxes.astype(int), strict=True):
+            mask[top:bottom, left:right] = 1
+        image = batch["images"][i, :height, :width].transpose(2, 0, 1)
+        images.append(torch.tensor(image).to(device) / 255)
+        targets.append({
+            "boxes": torch.tensor(np.stack([x1, y1, x2, y2], 1)).to(device),
+            "labels": torch.tensor(batch["classes"][i], dtype=torch.int64).to(device),
+            "masks": torch.tensor(masks).to(device),
+        })  # fmt: skip
+    return images, targets
+
+
+MEASURES = {"labkit": measure_labkit, "torchvision": measure_torchvision}
+COMPARED = ("detect_seconds", "step_seconds", "peak_mib")
+
+
+def main() -> None:
+    p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    p.add_argument("--height", type=int, default=800)
+    p.add_argument("--width", type=int, default=1067)
+    p.add_argument("--batch", type=int, default=1)
+    p.add_argument("--steps", type=int, default=5)
+    p.add_argument("--rounds", type=int, default=2)
+    p.add_argument("--precision", choices=("", "mixed_float16"), default="")
+    p.add_argument("--torch-python", default=sys.executable, metavar="PATH")
+    p.add_argument("--only", choices=MEASURES, help=argparse.SUPPRESS)
+    args = p.parse_args()
+    if args.only:
+        print(json.dumps(MEASURES[args.only](args)))
+        return
+    found = {name: [] for name in MEASURES}
+    for _ in range(args.rounds):
+        for name, python in (("labkit", sys.executable), ("torchvision", args.torch_python)):
+            command = [python, __file__, *sys.argv[1:], "--only", name]
+            output = subprocess.run(command, capture_output=True, text=True)
+            if output.returncode:
+                sys.exit(f"{name} failed:\n{output.stderr[-2000:]}")
+            found[name].append(json.loads(output.stdout.splitlines()[-1]))
+    ratios = {what: round(float(np.median([mine[what] / theirs[what] for mine, theirs in
+                                           zip(*found.values(), strict=True)])), 3)
+              for what in COMPARED}  # fmt: skip
+    print(json.dumps({"image": [args.height, args.width], "batch": args.batch,
+                      "precision": args.precision or "float32", "cores": os.cpu_count(),
+                      "ratios": ratios, **found}, indent=2))  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()

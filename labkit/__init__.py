@@ -28,7 +28,9 @@ _WHERE = {
     "nms": ("batched_nms",),
     "roi": ("pyramid_roi_align", "roi_align", "roi_crop_and_resize", "roi_level", "roi_pool"),
     "training": ("History", "Stage", "TrainSettings", "diagnose", "fit_to_data", "load_model",
-                 "recipe", "train"),
+                 "read_film", "recipe", "train"),
+    "training.lr_finder": ("find_learning_rate",),
+    "training.search": ("search",),
 }  # fmt: skip
 _MODULE_OF = {name: module for module, names in _WHERE.items() for name in names}
 _MODULES = (

@@ -9,8 +9,9 @@ import argparse
 import os
 import sys
 
-from labkit.commands import detect, doctor, evaluate, info, inspect, parity, report, train
-from labkit.commands.numbers import share, size_or_native, whole
+from labkit.commands import detect, doctor, evaluate, find_lr, info, inspect, parity, report, train
+from labkit.commands.numbers import share, whole
+from labkit.commands.options import add_batches, add_model, add_training_data
 from labkit.config import PRESETS
 from labkit.errors import LabkitError
 from labkit.quiet import import_tensorflow
@@ -32,6 +33,8 @@ examples:
                --val-annotations val.json --val-images val/ --run runs/nuclei
   labkit train --run runs/nuclei --resume    goes on after an interruption, with the same data
   labkit train --data shapes --run runs/staged --stage heads:300 --stage all:600@0.0003
+  labkit train --data coco --run runs/coco --preset r50_fpn --distribute mirrored \\
+               --batch-size 16 --set rate_for_batch=2   8 GPUs, and 8 times the rate
 
 --set changes any field of the model's Config or of TrainSettings; lists are written with commas:
   --set detections=300 --set anchor_sizes=8,16,32,64,128 --set augment.quarter_turns=true
@@ -147,6 +150,8 @@ def build_parser() -> argparse.ArgumentParser:
     parser = Parser(prog="labkit", description=DESCRIPTION, epilog=EPILOG)
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     add_train(subparsers)
+    test = add_command(subparsers, "find-lr", find_lr.run, find_lr.HELP, find_lr.EPILOG)
+    find_lr.add_options(test)
     add_detect(subparsers)
     add_evaluate(subparsers)
     report.add_options(add_command(subparsers, "report", report.run, report.HELP, report.EPILOG))
@@ -169,15 +174,7 @@ def add_command(subparsers, name: str, run, help: str, epilog: str):
 def add_train(subparsers) -> None:
     parser = add_command(subparsers, "train", train.run, "train a model", TRAIN_EPILOG)
     data = parser.add_argument_group("data: yours, or one of the catalogue")
-    data.add_argument(
-        "--data",
-        metavar="PATH",
-        help="a folder or file of annotated pictures, in any format that `labkit inspect` knows; "
-        "its validation split is measured. Or a name: shapes (drawn), digits (handwritten), "
-        "nuclei, balloon, penn-fudan, coco, ... (downloaded to $LABKIT_DATA)",
-    )
-    data.add_argument("--annotations", metavar="FILE", help="or the annotations ...")
-    data.add_argument("--images", metavar="DIR", help="... and the folder of their pictures")
+    add_training_data(data)
     data.add_argument(
         "--val-annotations",
         metavar="FILE",
@@ -224,51 +221,20 @@ def add_train(subparsers) -> None:
         choices=("tensorboard", "wandb"),
         help="tell another program about every step; may be repeated",
     )
-    run.add_argument("--batch-size", type=whole, metavar="N", help="pictures in a step")
-    run.add_argument("--learning-rate", type=float, metavar="X", help="its highest value")
+    add_batches(run)
     run.add_argument(
-        "--seed",
-        type=int,
-        metavar="N",
-        help="of weights and batches: the same seed starts the same run (default: 0)",
+        "--distribute",
+        choices=("mirrored", "workers"),
+        help="mirrored: on all GPUs of this machine; workers: on several machines, each of which "
+        "runs this command with its own TF_CONFIG. A batch is then that of all of them together",
     )
+    run.add_argument("--learning-rate", type=float, metavar="X", help="its highest value")
     run.add_argument(
         "--deterministic",
         action="store_true",
         help="the same seed gives the same losses to the last digit (slower)",
     )
-    model = parser.add_argument_group("the model")
-    model.add_argument(
-        "--preset",
-        choices=tuple(PRESETS),
-        help="tiny: made for two CPU cores (the default); r50_fpn: the paper's, wants a GPU",
-    )
-    model.add_argument(
-        "--image-size",
-        type=size_or_native,
-        metavar="N",
-        help="pixels that a picture's shorter side is resized to, or 'native' to leave its size",
-    )
-    model.add_argument(
-        "--crop",
-        type=whole,
-        metavar="N",
-        help="side of the windows that training sees, a multiple of 32 (default: whole pictures "
-        "where they fit, else 256)",
-    )
-    model.add_argument(
-        "--backbone-weights",
-        choices=("imagenet", "none"),
-        help="what the backbone starts from (default: imagenet for r50_fpn, downloaded once by "
-        "Keras; none for tiny)",
-    )
-    model.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="change a field of Config or TrainSettings; may be repeated",
-    )
+    add_model(parser)
 
 
 def add_detect(subparsers) -> None:

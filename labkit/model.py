@@ -281,10 +281,16 @@ class MaskRCNN(keras.Model):
         """The random numbers that decide which anchors and RoIs are sampled at a training step.
 
         They depend on the seed, the step and the use alone: a run that is resumed draws what it
-        would have drawn.
+        would have drawn. A replica draws them for the whole batch and takes those of its rows: how
+        many replicas share a batch changes nothing.
         """
         seed = tf.stack([self.config.seed * 2 + use, tf.cast(step, tf.int32)])
-        return tf.random.stateless_uniform(shape, seed)
+        replica, rows = tf.distribute.get_replica_context(), shape[0]
+        if replica is None or replica.num_replicas_in_sync == 1:
+            return tf.random.stateless_uniform(shape, seed)
+        whole = [rows * replica.num_replicas_in_sync, *shape[1:]]
+        first = rows * replica.replica_id_in_sync_group
+        return tf.random.stateless_uniform(whole, seed)[first : first + rows]
 
     # --- what Keras asks of a model ------------------------------------------------------
 
@@ -301,20 +307,35 @@ class MaskRCNN(keras.Model):
         return self.loss_trackers
 
     def train_step(self, batch):
+        if tf.distribute.get_replica_context().num_replicas_in_sync > 1:
+            raise LabkitError(
+                "MaskRCNN.fit: Keras would take each replica's losses for those of the whole "
+                "batch. labkit.train does not: it trains a model that was made in a scope."
+            )
+        trace, values, gradients = self.gradients_of(batch)
+        scale = self.optimizer.scale_loss(tf.ones([]))
+        self.optimizer.apply(gradients, self.trainable_variables)
+        self.steps_done.assign_add(1)
+        self.last_vitals.assign(vital_signs(trace, batch, gradients, scale))
+        return self._record(batch, values, tf.reduce_sum(values * self.loss_weights))
+
+    def gradients_of(self, batch, share=None):
+        """(trace, losses [5], gradients) of a batch, with the random samples of `steps_done`.
+
+        The gradients, of the weighted losses scaled as the optimizer wants them, are in the order
+        of trainable_variables. share: a function of the trace that says what each loss is
+        multiplied by, where the batch is a replica's part of one.
+        """
         variables = self.trainable_variables
         # A tape that watches all it meets would also record what is frozen.
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch([variable.value for variable in variables])
             trace = self.trace_losses(batch, self.steps_done)
             values = self._stacked(trace["losses"])
-            total = tf.reduce_sum(values * self.loss_weights)
-            scaled = self.optimizer.scale_loss(total)
-        gradients = tape.gradient(scaled, variables)
-        scale = self.optimizer.scale_loss(tf.ones([]))
-        self.optimizer.apply(gradients, variables)
-        self.steps_done.assign_add(1)
-        self.last_vitals.assign(vital_signs(trace, batch, gradients, scale))
-        return self._record(batch, values, total)
+            if share is not None:
+                values *= share(trace)
+            scaled = self.optimizer.scale_loss(tf.reduce_sum(values * self.loss_weights))
+        return trace, values, tape.gradient(scaled, variables)
 
     def test_step(self, batch):
         values = self.losses_of(batch, training=False)

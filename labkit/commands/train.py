@@ -1,5 +1,6 @@
 """`labkit train`: options become data, a Config and TrainSettings; `labkit.training` trains."""
 
+import contextlib
 import dataclasses
 import difflib
 import os
@@ -27,20 +28,29 @@ def run(args) -> int:
     from labkit import training
     from labkit.data.files import write_json
     from labkit.model import MaskRCNN
+    from labkit.training.distribution import Team, make_strategy
 
+    scope = contextlib.nullcontext()
+    if args.distribute:  # before anything is computed: workers find one another first
+        scope = make_strategy(args.distribute).scope()
     config, settings = chosen_settings(args, dataset, run_dir if going_on else None)
     settings = settings.planned(len(dataset))
     if validation is not None and not settings.validate_every:
         # three times on the way; the fourth is at the end
         settings = settings.replace(validate_every=settings.steps // 4 + 1)
-    model = MaskRCNN(config, dataset.class_names)
-    if not going_on:  # a resumed run has weights of its own
-        start_backbone(model, args.backbone_weights)
-    print(f"{dataset!r}")
-    print(f"{model.count_params():,} parameters, {settings.steps} steps of {settings.batch_size}")
+    with scope:
+        model = MaskRCNN(config, dataset.class_names)
+        if not going_on:  # a resumed run has weights of its own
+            start_backbone(model, args.backbone_weights)
+    chief = Team(model).chief
+    if chief:
+        print(f"{dataset!r}")
+        print(f"{model.count_params():,} parameters, {settings.steps} steps of "
+              f"{settings.batch_size}")  # fmt: skip
 
     def remember_data(logs=None):  # not sooner: a refused run must leave a folder as it was
-        write_json(run_dir / DATA_FILE, choice, indent=2)
+        if chief:
+            write_json(run_dir / DATA_FILE, choice, indent=2)
 
     begin = time.monotonic()
     history = training.train(
@@ -48,7 +58,8 @@ def run(args) -> int:
         callbacks=[keras.callbacks.LambdaCallback(on_train_begin=remember_data)],
         cache=choice.get("cache"),
     )  # fmt: skip
-    report_run(model, history, validation, run_dir, time.monotonic() - begin)
+    if chief:
+        report_run(model, history, validation, run_dir, time.monotonic() - begin)
     return 0
 
 
@@ -173,6 +184,8 @@ def changed_settings(config: Config, settings, args):
             for_settings[name] = parsed(name, text, getattr(settings, name))
         else:
             raise LabkitError(unknown_setting(name, config, settings))
+    if "learning_rate" in for_settings:  # meant for this batch, whatever another was chosen for
+        for_settings.setdefault("rate_for_batch", 0)
     return config.replace(**for_config), settings.replace(**for_settings)
 
 

@@ -29,9 +29,10 @@ class Recorder(keras.callbacks.Callback):
     """Writes every step into the history, and stops the run at once if a loss is not finite.
 
     leg: the stage that is run, from step `start` on. batches: know when each batch was made.
+    run_dir: None for a worker that must not write there.
     """
 
-    def __init__(self, history: History, leg, start: int, batches, name_of, run_dir: Path):
+    def __init__(self, history: History, leg, start: int, batches, name_of, run_dir: Path | None):
         super().__init__()
         self.history, self.leg, self.step, self.batches = history, leg, start, batches
         self.name_of, self.run_dir = name_of, run_dir
@@ -70,9 +71,10 @@ class Recorder(keras.callbacks.Callback):
         named = zip(LOSS_NAMES, values, strict=True)
         broken = [f"{name} = {value}" for name, value in named if not math.isfinite(value)]
         images = ", ".join(self.name_of(int(i)) for i in self.model.last_image_ids.numpy())
-        record = {"step": self.step, "losses": broken, "images": images}
-        write_json(self.run_dir / BROKEN, record, indent=2)
-        self.history.save(self.run_dir)
+        if self.run_dir is not None:
+            record = {"step": self.step, "losses": broken, "images": images}
+            write_json(self.run_dir / BROKEN, record, indent=2)
+            self.history.save(self.run_dir)
         raise NonFiniteLoss(
             f"Step {self.step}: the loss {' and '.join(broken)}, on the images {images}. The last "
             "checkpoint is untouched: look at those images' boxes, lower the learning rate or clip "

@@ -43,10 +43,9 @@ def fit_to_data(
         )
         config, scale = config.replace(resize="none"), 1.0
         half = max(1, settings.batch_size // 2)
-        # Half the batch, a rate lower by the root of it: Adam's steps are noisier then.
-        rate = settings.learning_rate / math.sqrt(settings.batch_size / half)
+        chosen_for = settings.rate_for_batch or settings.batch_size * settings.accumulate
         settings = settings.replace(
-            canvas=(CANVAS, CANVAS), batch_size=half, learning_rate=rate
+            canvas=(CANVAS, CANVAS), batch_size=half, rate_for_batch=chosen_for
         )
     elif config.resize != "none":
         settings = settings.replace(canvas=_canvas(dataset, config))

@@ -19,7 +19,8 @@ from labkit.training.settings import TrainSettings
 
 SMOOTHING = 0.9  # weight of the past in the running mean of the loss
 DIVERGED = 2.0  # times the lowest smoothed loss: from here on nothing more can be learnt
-FIRST_LOOK = 10  # steps before that is asked: the first losses are noise
+FIRST_LOOK = 10  # steps before anything is asked: the first losses are noise
+AS_GOOD = 1.05  # times the lowest smoothed loss: what is below it differs by chance
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,29 +38,48 @@ class RateTest:
 
     @property
     def lowest(self) -> float:
-        """The rate at which the smoothed loss was lowest: already on the edge."""
+        """The rate at which the smoothed loss was lowest.
+
+        Where the loss is flat over a decade of rates, as it often is, chance decides which.
+        """
         return float(self.rates[np.argmin(self.smoothed)])
 
     @property
+    def edge(self) -> float:
+        """The highest rate at which the smoothed loss was still next to its lowest."""
+        return float(self.rates[np.flatnonzero(self.smoothed <= AS_GOOD * self.smoothed.min())[-1]])
+
+    @property
     def steepest(self) -> float:
-        """The rate at which the smoothed loss fell fastest per octave of the rate."""
-        before = slice(0, max(int(np.argmin(self.smoothed)) + 1, 2))
-        slope = np.gradient(self.smoothed[before], np.log(self.rates[before]))
-        return float(self.rates[before][np.argmin(slope)])
+        """The rate at which the smoothed loss fell fastest per octave of the rate.
+
+        From FIRST_LOOK on: what the network learns at first (that most is background) it learns
+        at any rate.
+        """
+        end = int(np.argmin(self.smoothed)) + 1
+        fall = slice(min(FIRST_LOOK, max(end - 2, 0)), max(end, 2))
+        slope = np.gradient(self.smoothed[fall], np.log(self.rates[fall]))
+        return float(self.rates[fall][np.argmin(slope)])
 
     @property
     def suggestion(self) -> float:
-        """A peak rate for a schedule with warm-up: a third of the one with the lowest loss.
+        """A peak rate for a schedule with warm-up: a third of `edge`.
 
-        The range test runs through each rate for a moment; a training stays there, and needs the
-        margin.
+        The running mean is nine steps behind the loss, in which the rate of a test of a hundred
+        steps has tripled. The suggestion is good to a factor of three or so, not better.
         """
-        return self.lowest / 3
+        return self.edge / 3
+
+    def to_dict(self) -> dict:
+        """All of it as plain numbers, for JSON."""
+        names = ("suggestion", "steepest", "lowest", "edge", "diverged")
+        curve = {n: getattr(self, n).tolist() for n in ("rates", "losses", "smoothed")}
+        return {n: getattr(self, n) for n in names} | curve
 
     def __str__(self) -> str:
-        end = "the loss then rose" if self.diverged else "the loss never rose: test higher rates"
-        return (f"learning rate {self.suggestion:.1e} suggested; steepest at {self.steepest:.1e}, "
-                f"lowest at {self.lowest:.1e}, {end}")  # fmt: skip
+        end = "and then rose" if self.diverged else "and never rose: test higher rates"
+        return (f"learning rate {self.suggestion:.1e} suggested; the loss fell fastest at "
+                f"{self.steepest:.1e}, was at its lowest up to {self.edge:.1e}, {end}")  # fmt: skip
 
 
 @keras.saving.register_keras_serializable("labkit")

@@ -128,6 +128,6 @@ def _paper(settings: TrainSettings, steps: int | None) -> TrainSettings:
     steps = steps or 90_000 * 16 // images * settings.accumulate
     return settings.replace(
         stages=(), optimizer="sgd", momentum=0.9, weight_decay=1e-4, clip_norm=0.0,
-        learning_rate=0.02 * images / 16, schedule="step", milestones=(2 / 3, 8 / 9),
+        learning_rate=0.02, rate_for_batch=16, schedule="step", milestones=(2 / 3, 8 / 9),
         steps=steps, warmup_steps=steps // 90,
     )  # fmt: skip

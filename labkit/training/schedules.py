@@ -111,7 +111,7 @@ def make_optimizer(settings, rate=None) -> keras.optimizers.Optimizer:
 
     rate: a schedule in place of the settings' own.
     """
-    rate = rate or WarmUp(settings.learning_rate, settings.steps, settings.warmup_steps,
+    rate = rate or WarmUp(settings.peak_rate, settings.steps, settings.warmup_steps,
                           settings.schedule, settings.milestones)  # fmt: skip
     options = {
         "global_clipnorm": settings.clip_norm or None,
@@ -121,9 +121,8 @@ def make_optimizer(settings, rate=None) -> keras.optimizers.Optimizer:
         options |= {"use_ema": True, "ema_momentum": settings.ema}
     decay = settings.weight_decay
     if settings.optimizer == "adamw":
-        optimizer = keras.optimizers.AdamW(rate, weight_decay=decay or None, **options)
-        if decay:
-            optimizer.exclude_from_weight_decay(var_names=["gamma", "beta", "bias"])
+        optimizer = keras.optimizers.AdamW(rate, weight_decay=decay, **options)
+        optimizer.exclude_from_weight_decay(var_names=["gamma", "beta", "bias"])
     elif settings.optimizer == "sgd":
         optimizer = SGDWithL2(rate, decay, momentum=settings.momentum, **options)
     else:

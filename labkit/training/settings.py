@@ -1,6 +1,7 @@
 """How to train, in one frozen place, as `Config` is for what is trained."""
 
 import dataclasses
+import math
 from dataclasses import dataclass
 
 from labkit.data.augment import Augment
@@ -19,6 +20,8 @@ class TrainSettings:
 
     accumulate: the weights change once in so many steps, by the mean of their gradients: what fits
         into memory is batch_size, what is learnt from is batch_size * accumulate.
+    rate_for_batch: the batch (of all replicas, times accumulate) that the learning rates were
+        chosen for; with another one they are scaled to it, see `peak_rate`. 0 leaves them.
     ema: how slowly a running average of the weights follows them, e.g. 0.999 (0 keeps none). It is
         measured on the way and saved as the model; see `labkit.training.averages`.
     precision: what convolutions and dense layers compute in; weights, losses, boxes, softmax and
@@ -35,6 +38,7 @@ class TrainSettings:
     optimizer: str = "adamw"  # or "sgd", "adam", "adadelta": see labkit.training.schedules
     momentum: float = 0.9  # of sgd
     learning_rate: float = 2e-3  # at the end of the warm-up
+    rate_for_batch: int = 0
     weight_decay: float = 1e-4
     schedule: str = "cosine"  # or "step", "plateau", "constant": see labkit.training.schedules
     milestones: tuple[float, ...] = (2 / 3, 8 / 9)  # of "step": shares of the run; the paper's
@@ -66,7 +70,7 @@ class TrainSettings:
                      "checkpoint_every", "checkpoints_kept"):  # fmt: skip
             self._check(name, getattr(self, name) > 0, "must be above 0")
         for name in ("weight_decay", "warmup_steps", "clip_norm", "validate_every",
-                     "validate_losses_every", "stop_after", "film"):  # fmt: skip
+                     "validate_losses_every", "stop_after", "film", "rate_for_batch"):  # fmt: skip
             self._check(name, getattr(self, name) >= 0, "must not be negative")
         for name in ("ema", "momentum"):
             self._check(name, 0 <= getattr(self, name) < 1, "must be at least 0 and below 1")
@@ -81,6 +85,20 @@ class TrainSettings:
     def _check(self, name: str, good: bool, rule: str) -> None:
         if not good:
             raise LabkitError(f"TrainSettings: '{name}' {rule}, got {getattr(self, name)!r}.")
+
+    @property
+    def peak_rate(self) -> float:
+        """The learning rate at the end of the warm-up, for the batch that is learnt from.
+
+        With SGD, k times the batch wants k times the rate (Goyal et al. 2017, the linear scaling
+        rule: one large step goes as far as k small ones). The optimizers that divide by the
+        gradient's own size want sqrt(k): its noise, which they also divide by, is smaller by that
+        (Malladi et al. 2022, "On the SDEs and Scaling Rules for Adaptive Gradient Algorithms").
+        """
+        if not self.rate_for_batch:
+            return self.learning_rate
+        factor = self.batch_size * self.accumulate / self.rate_for_batch
+        return self.learning_rate * (factor if self.optimizer == "sgd" else math.sqrt(factor))
 
     def replace(self, **changes) -> "TrainSettings":
         """A copy with some fields changed. Raises LabkitError for a name that does not exist."""

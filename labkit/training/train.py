@@ -1,6 +1,7 @@
 """`train`: from a model and a data set to a run on disk that can be stopped and resumed."""
 
 import contextlib
+from collections import Counter
 from pathlib import Path
 
 import keras
@@ -22,8 +23,9 @@ from labkit.training.callbacks import (
     said,
 )
 from labkit.training.checkpoints import WEIGHTS, restore_optimizer, save_weights, step_of
+from labkit.training.distribution import Team, fit
 from labkit.training.film import Camera, cut_film
-from labkit.training.history import History
+from labkit.training.history import TABLES, History
 from labkit.training.loggers import make_logger
 from labkit.training.precision import computing_in
 from labkit.training.record import prepare_run, run_record
@@ -56,13 +58,16 @@ def train(
 ) -> History:
     """Train `model` on `dataset`; leave weights, checkpoints and history in `run_dir`.
 
+    model: on all the devices of the `tf.distribute` scope it was made in, if it was made in one;
+    see `labkit.training.distribution`.
     stages: short for settings.replace(stages=...); see `labkit.training.stages`.
     resume: go on from the newest checkpoint in run_dir (or start, where there is none). What the
     run would have done without the interruption, it does: batches, samples and learning rates
     depend on the seed and the step alone.
     validation: measured every settings.validate_every steps (AP) and validate_losses_every steps.
     callbacks: any Keras callbacks; they see every stage as a training of its own. log: names of
-    `labkit.training.loggers`, "tensorboard" or "wandb".
+    `labkit.training.loggers`, "tensorboard" or "wandb". Of several workers, each runs the
+    callbacks, and only the chief logs, validates and writes.
     cache: a folder for decoded images, where they do not fit into memory; see `labkit.data.cache`.
     Raises LabkitError if run_dir holds a run and resume is False, or another run than this one;
     NonFiniteLoss if a loss breaks.
@@ -72,63 +77,86 @@ def train(
         settings = settings.replace(stages=tuple(stages))
     settings = settings.planned(len(dataset))
     _check(model, dataset, validation, settings)
-    record = run_record(model, dataset, settings, validation)
-    checkpoint, history = prepare_run(run_dir, record, resume)
+    team = Team(model)
+    team.check(settings)
+    record = run_record(model, dataset, settings, validation) | team.record()
+    record["peak_rates"] = [leg.settings.peak_rate for leg in legs(settings)]
+    team.agree(record)
+    opened = team.by_chief(lambda: _open(run_dir, record, resume))
     _seed(model.config.seed, settings.deterministic)
-    start = 0
-    if checkpoint:
-        model.load_weights(checkpoint / WEIGHTS)
-        start = step_of(checkpoint)
-        history = history.cut_after(start)
-    _cut_after(run_dir, start)
+    checkpoint, start, history = opened["checkpoint"], opened["step"], History(**opened["tables"])
+    if checkpoint and team.chief:
+        model.load_weights(Path(checkpoint) / WEIGHTS)
+    team.share(model.weights)
+    if team.chief:
+        _cut_after(run_dir, start)
     plan = BatchPlan(settings.batch_size, settings.canvas, settings.augment, seed=model.config.seed,
-                     buckets=settings.buckets)  # fmt: skip
-    run = _Run(model, WatchedBatches(dataset, model.config, plan, cache), run_dir, history)
-    logger = make_logger(log, run_dir, history, record)
-    watchers = [*_validators(run, settings, validation), logger]
+                     buckets=settings.buckets, shard=(team.number, team.workers))  # fmt: skip
+    batches = WatchedBatches(dataset, model.config, plan, cache)
+    run = _Run(model, team, batches, run_dir, history)
+    logger = make_logger(log if team.chief else (), run_dir, history, record)
+    watchers = [*_validators(run, settings, validation), logger] if team.chief else []
+    verbose = verbose and team.chief
+    if verbose and settings.rate_for_batch:
+        print(f"Learning rates are for batches of {settings.rate_for_batch}; for these, "
+              f"{settings.learning_rate:g} becomes {settings.peak_rate:g}.")  # fmt: skip
     try:
         # NumPy's own threads would spin for the cores that TensorFlow computes on.
         with (ThreadpoolController().limit(limits=1, user_api="blas"),
               computing_in(model, settings.precision)):  # fmt: skip
             for leg in legs(settings):
-                if leg.last > start and not has_stalled(history, settings):
+                if leg.last > start and not team.by_chief(lambda: has_stalled(history, settings)):
                     run.take(leg, checkpoint, [*watchers, *callbacks], settings.steps, verbose)
     finally:
         logger.close()
-    save_weights(model, run_dir / WEIGHTS)
-    if verbose and run.batches.left_out:
-        print(f"Left out of {len(history)} batches: {said(run.batches.left_out)}.")
-    history.left_out = dict(run.batches.left_out)
+    if team.chief:
+        save_weights(model, run_dir / WEIGHTS)
+    left_out = sum(map(Counter, team.told_by_all(batches.left_out)), Counter())
+    if verbose and left_out:
+        print(f"Left out of {len(history)} batches: {said(left_out)}.")
+    history.left_out = dict(left_out)
     return history
 
 
 class _Run:
     """What all stages of a run share."""
 
-    def __init__(self, model: MaskRCNN, batches: WatchedBatches, run_dir: Path, history: History):
-        self.model, self.batches, self.run_dir, self.history = model, batches, run_dir, history
+    def __init__(
+        self, model: MaskRCNN, team: Team, batches: WatchedBatches, run_dir: Path, history: History
+    ):
+        self.model, self.team, self.batches = model, team, batches
+        self.run_dir, self.history = run_dir, history
 
-    def take(self, leg: Leg, checkpoint: Path | None, callbacks, last: int, verbose: bool) -> None:
+    def take(self, leg: Leg, checkpoint: str, callbacks, last: int, verbose: bool) -> None:
         """Run a stage to its end, from its beginning or from the checkpoint that is within it."""
-        model, history = self.model, self.history
+        model, team, history = self.model, self.team, self.history
         start = max(leg.first, history.rows[-1]["step"] if history.rows else 0)
         if verbose and leg.settings.steps < last:
             print(f"Stage {leg.number}: {leg.trains}, to step {leg.last} of {last}.", flush=True)
-        watchers = [Recorder(history, leg, start, self.batches, self._name_of, self.run_dir)]
+        folder = self.run_dir if team.chief else None
+        watchers = [Recorder(history, leg, start, self.batches, self._name_of, folder)]
         if leg.settings.schedule == "plateau":
             watchers.append(Plateau(history, leg))
         watchers += callbacks
+        if verbose and team.workers == 1:  # of the others' images the end tells
+            watchers.append(LeftOut(self.batches, history, start))
         if verbose:
-            watchers += [LeftOut(self.batches, history, start), Progress(history, start, last)]
-        watchers.append(Checkpointer(self.run_dir, history, leg, self.batches))
+            watchers.append(Progress(history, start, last))
+        if team.chief:
+            watchers.append(Checkpointer(self.run_dir, history, leg, self.batches))
         left = leg.last - start
         with training_only(model, leg.pattern), _weighing(model, leg.loss_weights):
             model.steps_done.assign(start)
-            model.compile(optimizer=make_optimizer(leg.settings))
-            if start > leg.first:
-                restore_optimizer(model, checkpoint)
-            model.fit(self.batches.tf_dataset(left, start), steps_per_epoch=left, epochs=1,
-                      verbose=0, shuffle=False, callbacks=watchers)  # fmt: skip
+            with team.scope():
+                model.compile(optimizer=make_optimizer(leg.settings))
+                if start > leg.first and team.chief:
+                    restore_optimizer(model, Path(checkpoint))
+            batches = self.batches.tf_dataset(left, start)
+            if team.alone:
+                model.fit(batches, steps_per_epoch=left, epochs=1, verbose=0, shuffle=False,
+                          callbacks=watchers)  # fmt: skip
+            else:
+                fit(model, team, batches, watchers)
 
     def _name_of(self, image_id: int) -> str:
         """The image's name for a message, looked up when it is needed."""
@@ -190,6 +218,16 @@ def _check(model, dataset, validation, settings: TrainSettings) -> None:
             f"stop_after: {settings.best_by} is never measured; give validation pictures and "
             f"{every}, or leave stop_after at 0."
         )
+
+
+def _open(run_dir: Path, record: dict, resume: bool) -> dict:
+    """The run's folder, made or found: the checkpoint to go on from ("" for none), the steps that
+    are behind it, and the tables of the history so far."""
+    checkpoint, history = prepare_run(run_dir, record, resume)
+    step = step_of(checkpoint) if checkpoint else 0
+    history = history.cut_after(step)
+    return {"checkpoint": str(checkpoint or ""), "step": step,
+            "tables": {name: getattr(history, name) for name in TABLES}}  # fmt: skip
 
 
 def _cut_after(run_dir: Path, step: int) -> None:

@@ -15,6 +15,7 @@ from labkit.viz.error_types import error_type_figure
 from labkit.viz.instances import draw_detections, draw_instances
 from labkit.viz.matrix import confusion_figure, overlap_figure
 from labkit.viz.mini_masks import mini_mask_curves
+from labkit.viz.rates import rate_figure
 from labkit.viz.sheet import detection_sheet
 from labkit.viz.show import Picture, save, show
 from labkit.viz.thresholds import f1_bars, raw_pr_figure, threshold_figure
@@ -42,6 +43,7 @@ __all__ = [
     "overlap_figure",
     "pr_curves",
     "pruning_curve",
+    "rate_figure",
     "raw_pr_figure",
     "save",
     "show",

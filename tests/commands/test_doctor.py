@@ -6,7 +6,8 @@ import json
 import pytest
 
 from labkit import cli
-from labkit.commands.train import staged
+from labkit.commands.train import changed_settings, staged
+from labkit.config import Config
 from labkit.errors import LabkitError
 from labkit.training import History, Stage, TrainSettings
 from labkit.training.checkpoints import save_run
@@ -46,6 +47,22 @@ def test_no_run_is_one_sentence(tmp_path, capsys):
 
 def options(**given):
     return argparse.Namespace(**({"recipe": None, "stage": [], "steps": None} | given))
+
+
+def asked(settings, *options):
+    """The settings of `labkit train` with these options, where the data or a recipe gave some."""
+    args = cli.build_parser().parse_args(["train", "--run", "r", "--data", "shapes", *options])
+    return changed_settings(Config(), settings, args)[1]
+
+
+def test_a_rate_that_is_given_is_not_scaled():
+    halved = TrainSettings(batch_size=4, learning_rate=3e-3, rate_for_batch=8)
+    assert halved.peak_rate < 3e-3 and asked(halved).peak_rate == halved.peak_rate
+    assert asked(halved, "--learning-rate", "0.001").peak_rate == 1e-3
+    assert asked(halved, "--set", "learning_rate=0.001").peak_rate == 1e-3
+    assert asked(halved, "--batch-size", "8").peak_rate == 3e-3
+    both = asked(halved, "--learning-rate", "0.001", "--set", "rate_for_batch=1")
+    assert both.peak_rate == pytest.approx(2e-3)
 
 
 def test_stages_on_the_command_line():

@@ -1,5 +1,7 @@
 """The range test: rates rise, weights come back, the suggestion lies where the loss falls."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -30,8 +32,37 @@ def test_the_suggestion_of_a_known_curve():
     test = RateTest(rates, losses, losses, diverged=True)
     assert 7e-4 < test.steepest < 1.5e-3
     assert 3e-2 < test.lowest < 1.5e-1
-    assert test.suggestion == pytest.approx(test.lowest / 3)
-    assert "suggested" in str(test) and "then rose" in str(test)
+    assert test.lowest <= test.edge < 3 * test.lowest
+    assert test.suggestion == pytest.approx(test.edge / 3)
+    assert "suggested" in str(test) and "and then rose" in str(test)
+    assert "never rose" in str(RateTest(rates, losses, losses, diverged=False))
+
+
+@pytest.mark.parametrize("dip", [3e-4, 3e-3])
+def test_a_flat_bottom_is_not_judged_by_its_deepest_dent(dip):
+    """As good as the lowest from 1e-4 to 1e-2: where chance puts the lowest must not matter."""
+    rates = np.geomspace(1e-6, 1, 300)
+    losses = np.interp(np.log10(rates), [-6, -4, -2, 0], [3.0, 1.0, 1.0, 9.0])
+    losses[np.abs(np.log(rates / dip)) < 0.1] -= 0.02
+    test = RateTest(rates, losses, losses, diverged=True)
+    assert test.lowest == pytest.approx(dip, rel=0.1)
+    assert 9e-3 < test.edge < 1.2e-2 and 3e-3 < test.suggestion < 4e-3
+
+
+def test_the_fall_at_the_beginning_is_not_the_steepest():
+    """The biases settle within steps, at whatever rate the test begins with."""
+    rates = np.geomspace(1e-5, 1e-1, 80)
+    losses = np.r_[np.linspace(9, 3, 5), np.full(35, 3.0), np.linspace(3, 1, 20), np.full(20, 1.0)]
+    test = RateTest(rates, losses, losses, diverged=False)
+    assert rates[39] <= test.steepest <= rates[60]
+
+
+def test_what_json_holds():
+    losses = np.r_[np.linspace(3, 1, 20), 8.0]
+    rates = np.geomspace(1e-5, 1, 21)
+    found = json.loads(json.dumps(RateTest(rates, losses, losses, diverged=True).to_dict()))
+    assert found["edge"] == rates[19] and found["diverged"] is True
+    assert found["rates"] == rates.tolist() and found["losses"] == found["smoothed"]
 
 
 def test_weights_and_optimizer_come_back():

@@ -44,7 +44,7 @@ def test_the_papers_schedule():
 def test_other_batches_see_as_many_images(batch, accumulate):
     settings = recipe("paper", TrainSettings(batch_size=batch, accumulate=accumulate))
     assert settings.steps * batch == 90_000 * 16
-    assert settings.learning_rate == pytest.approx(0.02 * batch * accumulate / 16)
+    assert settings.peak_rate == pytest.approx(0.02 * batch * accumulate / 16)
 
 
 def test_a_shorter_run_of_the_paper_warms_up_for_less():

@@ -64,9 +64,11 @@ def test_a_plateau_takes_a_tenth(losses, factor):
     assert plateau_factor(losses, 10) == pytest.approx(factor)
 
 
+@pytest.mark.parametrize("decay", [0.0, 1e-4])
 @pytest.mark.parametrize("name", ["adamw", "adam", "sgd", "adadelta"])
-def test_every_optimizer_takes_a_step_downhill(name):
-    settings = TrainSettings(optimizer=name, learning_rate=0.1, warmup_steps=0, schedule="constant")
+def test_every_optimizer_takes_a_step_downhill(name, decay):
+    settings = TrainSettings(optimizer=name, learning_rate=0.1, warmup_steps=0, schedule="constant",
+                             weight_decay=decay)  # fmt: skip
     optimizer, x = make_optimizer(settings), keras.Variable([3.0, -2.0], name="kernel")
     for _ in range(3):
         optimizer.apply([2 * x.value], [x])

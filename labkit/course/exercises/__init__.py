@@ -5,13 +5,17 @@ import difflib
 from labkit.course.exercise import Exercise
 from labkit.course.exercises import (
     anchors_and_iou,
+    average_precision,
     deltas_of_boxes,
     heads_and_losses,
     losses_of_rois,
+    pr_curves,
     proposals,
     roialign_vs_roipool,
     rpn_targets,
     tour,
+    training,
+    training_steps,
 )
 from labkit.errors import LabkitError
 
@@ -26,6 +30,10 @@ EXERCISES: dict[str, Exercise] = {
         roialign_vs_roipool,
         heads_and_losses,
         losses_of_rois,
+        training,
+        training_steps,
+        pr_curves,
+        average_precision,
     )
     for e in module.EXERCISES
 }

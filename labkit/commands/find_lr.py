@@ -1,0 +1,78 @@
+"""`labkit find-lr`: a range test on the data and settings that a training would have."""
+
+import json
+from pathlib import Path
+
+from labkit.commands.numbers import whole
+from labkit.commands.options import add_batches, add_model, add_training_data
+from labkit.commands.sources import chosen_data
+from labkit.commands.train import chosen_settings, start_backbone
+from labkit.quiet import import_tensorflow, only_json_on_stdout
+
+HELP = "test which learning rate suits a training"
+EPILOG = """\
+examples:
+  labkit find-lr --data shapes
+  labkit find-lr --data my-photos/ --preset r50_fpn --set optimizer=sgd --out rates/
+  labkit find-lr --annotations train.json --images train/ --from 1e-6 --to 0.1 --steps 200
+
+A short training in which the rate rises from far too low to far too high; nothing is kept of it.
+Give it the options of the `labkit train` that you plan: batch size, optimizer, clipping and model
+all move the answer. With --out there is a figure (rates.png) and the curve itself (rates.json).
+"""
+
+
+def add_options(parser) -> None:
+    add_training_data(parser.add_argument_group("data: as of `labkit train`"))
+    test = parser.add_argument_group("the test")
+    test.add_argument("--from", dest="first", type=float, default=1e-5, metavar="X",
+                      help="the lowest rate (default: 1e-5)")  # fmt: skip
+    test.add_argument("--to", dest="last", type=float, default=1.0, metavar="X",
+                      help="the highest rate (default: 1)")  # fmt: skip
+    test.add_argument("--steps", dest="test_steps", type=whole, default=100, metavar="N",
+                      help="steps of the test, of one batch each (default: 100)")  # fmt: skip
+    test.add_argument("--out", metavar="DIR", help="folder for rates.png and rates.json")
+    test.add_argument("--json", action="store_true",
+                      help="print JSON and nothing else on stdout")  # fmt: skip
+    add_batches(test)
+    add_model(parser)
+    # What a training asks for besides, and a test has no say in.
+    parser.set_defaults(steps=None, learning_rate=None, deterministic=False, recipe=None, stage=[])
+
+
+def run(args) -> int:
+    with only_json_on_stdout(args.json):
+        found = tested(args)
+        written = write_test(found, Path(args.out)) if args.out else []
+    print(json.dumps(found.to_dict(), indent=2) if args.json else found)
+    if not args.json:
+        for path in written:
+            print(f"  {path}")
+    return 0
+
+
+def tested(args):
+    """The `RateTest` that the options ask for."""
+    choice = {name: getattr(args, name) for name in ("data", "annotations", "images")}
+    size = args.image_size if isinstance(args.image_size, int) else None
+    dataset = chosen_data(choice | {"image_size": size}, "train")
+    import_tensorflow()
+    from labkit.model import MaskRCNN
+    from labkit.training.lr_finder import find_learning_rate
+
+    config, settings = chosen_settings(args, dataset, None)
+    model = MaskRCNN(config, dataset.class_names)
+    start_backbone(model, args.backbone_weights)
+    return find_learning_rate(model, dataset, settings, first=args.first, last=args.last,
+                              steps=args.test_steps)  # fmt: skip
+
+
+def write_test(found, out: Path) -> list[Path]:
+    """rates.png and rates.json, into the folder `out`; returns the paths."""
+    from labkit.data.files import write_json
+    from labkit.viz import rate_figure, save
+
+    out.mkdir(parents=True, exist_ok=True)
+    save(rate_figure(found), out / "rates.png")
+    write_json(out / "rates.json", found.to_dict(), indent=2)
+    return [out / "rates.png", out / "rates.json"]

@@ -1,0 +1,344 @@
+"""One training on several devices, or on several machines, that learns what one process would.
+
+    strategy = make_strategy("mirrored")      # all GPUs of this machine; "workers": of several
+    with strategy.scope():                    # its variables lie on every device
+        model = MaskRCNN(config, data.class_names)
+    train(model, data, "runs/mine", settings)
+
+The scope that a model is made in is the one switch: `train` sees it and goes on as it must. On
+several machines the same program runs on each, and the variable TF_CONFIG says who they are:
+
+    {"cluster": {"worker": ["host0:2222", "host1:2222"]}, "task": {"type": "worker", "index": 0}}
+
+A replica is a device with a copy of the weights. `settings.batch_size` is that of all replicas
+together, each of which gets its share; where the batch is the same, so are the losses, however many
+replicas there are:
+
+- each loss is a sum over anchors or RoIs, divided by how many were sampled in the whole batch, not
+  in the replica's share (`loss_counts`);
+- random samples are drawn for the whole batch, of which a replica takes its rows
+  (`MaskRCNN.priority`);
+- batch norms that train take their statistics over the whole batch;
+- gradients are summed before they are clipped, accumulated and applied.
+
+Only the first worker, the chief, reads and writes the run's folder; the others hear from it.
+Source: Goyal et al. 2017, "Accurate, Large Minibatch SGD", whose loss is a mean per image instead;
+`tf.distribute`, since Keras 3's `fit` does not run under MultiWorkerMirroredStrategy.
+"""
+
+import contextlib
+import functools
+import json
+import os
+import zlib
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from labkit.errors import LabkitError
+from labkit.losses import LOSS_NAMES
+from labkit.training.stages import layer_paths
+from labkit.vitals import vital_signs
+
+KINDS = {"mirrored": tf.distribute.MirroredStrategy,
+         "workers": tf.distribute.MultiWorkerMirroredStrategy}  # fmt: skip
+
+
+def make_strategy(kind: str) -> tf.distribute.Strategy:
+    """ "mirrored": every GPU of this machine (or every logical device that was configured).
+    "workers": every device of the machines in TF_CONFIG; to be called before anything else of
+    TensorFlow computes, and it returns when all of them have come.
+
+    Raises LabkitError where TF_CONFIG is missing or does not say who this worker is, or where
+    TensorFlow has begun to compute.
+    """
+    if kind == "mirrored":
+        kinds = ("GPU", "CPU")
+        devices = next(found for k in kinds if (found := tf.config.list_logical_devices(k)))
+        return tf.distribute.MirroredStrategy([device.name for device in devices])
+    if kind != "workers":
+        raise LabkitError(f"make_strategy: there is no '{kind}'; there are: {', '.join(KINDS)}.")
+    _check_cluster(os.environ.get("TF_CONFIG"))
+    try:
+        return tf.distribute.MultiWorkerMirroredStrategy()
+    except RuntimeError as error:
+        raise LabkitError(
+            "make_strategy('workers') came too late: call it first, before a model, a tensor or a "
+            f"list of devices is asked for ({error})."
+        ) from error
+
+
+def _check_cluster(text: str | None) -> None:
+    """Raise LabkitError unless TF_CONFIG describes a cluster and this worker's place in it."""
+    example = '{"cluster": {"worker": ["host0:2222", "host1:2222"]}, "task": {"type": "worker", ' \
+              '"index": 0}}'  # fmt: skip
+    if not text:
+        raise LabkitError(f"TF_CONFIG is not set: give every worker its own, like {example}.")
+    try:
+        described = json.loads(text)
+        task = described["task"]
+        described["cluster"][task["type"]][int(task["index"])]
+    except (ValueError, KeyError, TypeError, IndexError) as error:
+        raise LabkitError(
+            f"TF_CONFIG does not say which worker this is ({error!r}): it must look like {example}."
+        ) from error
+
+
+class Team:
+    """The workers that train a model together; an ordinary process is a team of one.
+
+    number, workers: of this worker (0 is the chief, who alone writes) and of all; replicas: those
+    of all workers; here: those of this one; alone: the model was made in no scope, and Keras' `fit`
+    trains it.
+    """
+
+    def __init__(self, model):
+        if tf.distribute.has_strategy():
+            raise LabkitError(
+                "train: call it outside of `with strategy.scope():`; only the model is made inside."
+            )
+        self.strategy = strategy = model.distribute_strategy
+        self.kind = next((kind for kind, known in KINDS.items() if isinstance(strategy, known)), "")
+        self.alone = not self.kind
+        numbers = strategy.experimental_local_results(
+            strategy.experimental_distribute_values_from_function(
+                lambda context: context.replica_id_in_sync_group
+            )
+        )
+        self.replicas, self.here = strategy.num_replicas_in_sync, len(numbers)
+        self.workers, self.number = self.replicas // self.here, numbers[0] // self.here
+
+    @property
+    def chief(self) -> bool:
+        return self.number == 0
+
+    def scope(self):
+        """What variables are made in that belong to the model."""
+        return contextlib.nullcontext() if self.alone else self.strategy.scope()
+
+    def record(self) -> dict:
+        """What run.json says of the team. A run may go on with another one."""
+        if self.alone:
+            return {}
+        team = {"kind": self.kind, "workers": self.workers, "replicas": self.replicas}
+        return {"distribution": team}
+
+    def check(self, settings) -> None:
+        """Raise LabkitError where a batch has no equal share for every replica."""
+        if settings.batch_size % self.replicas:
+            raise LabkitError(
+                f"batch_size is {settings.batch_size}, of all {self.replicas} replicas together: "
+                f"make it a multiple of {self.replicas}, so that each gets the same share."
+            )
+
+    # --- what the workers say to one another ----------------------------------------------
+
+    def told(self, value, by: int = 0):
+        """What worker `by` gives, on every worker: anything that JSON can carry."""
+        if self.workers == 1:
+            return value
+        own = json.dumps(value if self.number == by else None).encode()
+        own = np.frombuffer(zlib.compress(own), np.uint8)
+        # As floats: what sums gradients can sum them, on every device.
+        length = int(self._from(by, np.float64(len(own))))
+        text = self._from(by, np.resize(own, length).astype(np.float32))
+        return json.loads(zlib.decompress(text.astype(np.uint8).tobytes()))
+
+    def told_by_all(self, value) -> list:
+        """What every worker gives, in their order."""
+        return [self.told(value, by) for by in range(self.workers)]
+
+    def by_chief(self, work):
+        """What `work()` returns on the chief, on every worker; where it raises, so do all."""
+        if self.workers == 1:
+            return work()
+        outcome = None
+        if self.chief:
+            try:
+                outcome = {"value": work()}
+            except LabkitError as error:
+                outcome = {"error": str(error)}
+        outcome = self.told(outcome)
+        if "error" in outcome:
+            raise LabkitError(outcome["error"])
+        return outcome["value"]
+
+    def any(self, flag: bool) -> bool:
+        """Whether the flag is up on some worker."""
+        return flag if self.workers == 1 else bool(self._sum(np.float32(flag)) > 0)
+
+    def share(self, variables) -> None:
+        """Give variables the chief's values on every worker."""
+        if self.workers > 1:
+            for variable in variables:
+                variable.assign(self._from(0, np.asarray(variable, np.float64)))
+
+    def agree(self, record: dict) -> None:
+        """Raise LabkitError, on every worker, unless all were started with the same run.json."""
+        told = {"class_names": record["class_names"], "images": record["images"]}
+        chief, *others = self.told_by_all({**record["config"], **record["settings"], **told})
+        for number, other in enumerate(others, 1):
+            for name, value in other.items():
+                if value != chief[name]:
+                    raise LabkitError(
+                        f"Worker {number} was started with {name} = {value}, the chief with "
+                        f"{chief[name]}: give all of them the same data and settings."
+                    )
+
+    def _from(self, number: int, value: np.ndarray) -> np.ndarray:
+        """A worker's array on every worker; the others give one of the same shape."""
+        return self._sum(value if self.number == number else np.zeros_like(value))
+
+    def _sum(self, value: np.ndarray) -> np.ndarray:
+        """The sum of the workers' arrays, each counted once however many replicas it has."""
+
+        def of_replica(context):
+            first = context.replica_id_in_sync_group % self.here == 0
+            return tf.constant(value if first else np.zeros_like(value))
+
+        values = self.strategy.experimental_distribute_values_from_function(of_replica)
+        with _lost_told():
+            return self.strategy.reduce(tf.distribute.ReduceOp.SUM, values, axis=None).numpy()
+
+
+@contextlib.contextmanager
+def _lost_told():
+    """Within the block, what TensorFlow raises when another worker is gone is one sentence."""
+    try:
+        yield
+    except (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError) as error:
+        raise LabkitError(
+            "Another worker is gone (its own output says why). The last checkpoint is untouched: "
+            f"start all workers again with resume. TensorFlow says: {error.message.splitlines()[0]}"
+        ) from error
+
+
+# --- the loop ---------------------------------------------------------------------------
+
+
+def fit(model, team: Team, batches, callbacks) -> None:
+    """What `model.fit` does with a dataset of batches, on every replica of the team.
+
+    batches: this worker's share of each batch, as `Batches.tf_dataset` makes it. model: compiled
+    in the team's scope. Raises LabkitError where another worker is lost.
+    """
+    if not model.optimizer.built:
+        with team.scope():
+            model.optimizer.build(model.trainable_variables)
+    team.share(model.optimizer.variables)  # a resumed one's, which the chief alone has read
+    for _, layer in layer_paths(model):
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.synchronized = True  # statistics of the whole batch, as one process has them
+    step, model.stop_training = _step(model, team), False
+    watchers = keras.callbacks.CallbackList(callbacks, model=model, epochs=1, verbose=0)
+    watchers.on_train_begin()
+    watchers.on_epoch_begin(0)
+    sums = np.zeros(1 + len(LOSS_NAMES))
+    for number, batch in enumerate(batches):
+        watchers.on_train_batch_begin(number)
+        with _lost_told():
+            step(_dealt(batch, team))
+            losses = model.last_losses.numpy().astype(float)
+        sums += [losses @ np.asarray(model.loss_weights), *losses]
+        # Keras' logs are means since the beginning.
+        logs = dict(zip(("loss", *LOSS_NAMES), (sums / (number + 1)).tolist(), strict=True))
+        watchers.on_train_batch_end(number, logs)
+        if team.any(model.stop_training):
+            break
+    watchers.on_epoch_end(0, logs)
+    model.optimizer.finalize_variable_values(model.trainable_variables)
+    watchers.on_train_end(logs)
+
+
+def _dealt(batch: dict, team: Team):
+    """A worker's share of a batch, dealt out to its replicas: rows in the order of the replicas."""
+
+    def of_replica(context):
+        place = context.replica_id_in_sync_group % team.here
+        rows = len(batch["images"]) // team.here
+        return {name: value[place * rows : (place + 1) * rows] for name, value in batch.items()}
+
+    return team.strategy.experimental_distribute_values_from_function(of_replica)
+
+
+def _step(model, team: Team):
+    """A training step: the function of a dealt batch that `MaskRCNN.train_step` is of a whole one.
+
+    The optimizer works outside of the replicas, where its gradients are already sums: inside, Keras
+    would clip what a replica has alone.
+    """
+    strategy = team.strategy
+
+    @tf.function(autograph=False)
+    def step(dealt):
+        results = strategy.run(_of_replica, args=(model, dealt))
+        # The same on every replica.
+        values, gradients, vitals, ids = (_first(strategy, x) for x in results)
+        model.optimizer.apply(gradients, model.trainable_variables)
+        model.steps_done.assign_add(1)
+        model.last_losses.assign(values)
+        model.last_vitals.assign(vitals)
+        model.last_image_ids.assign(ids)
+
+    return step
+
+
+def _first(strategy, value):
+    if isinstance(value, list | tuple):
+        return [_first(strategy, x) for x in value]
+    return strategy.experimental_local_results(value)[0]
+
+
+def _of_replica(model, batch: dict):
+    """(losses [5], gradients, vital signs, image ids) of the whole batch, from a replica's rows."""
+    context = tf.distribute.get_replica_context()
+    # A function's input is on no device yet; what goes from worker to worker must be on one.
+    batch = {name: tf.identity(value) for name, value in batch.items()}
+    shares = functools.partial(_shares, config=model.config)
+    trace, values, gradients = model.gradients_of(batch, shares)
+    given = [g for g in gradients if g is not None]
+    values, *given = context.all_reduce(tf.distribute.ReduceOp.SUM, [values, *given])
+    given = iter(given)
+    gradients = [None if g is None else next(given) for g in gradients]
+    seen = {"proposals": {"boxes": trace["proposals"]["boxes"]},
+            "class_logits": trace["class_logits"],
+            "rois": {name: trace["rois"][name] for name in ("positive", "classes")},
+            "rpn_targets": {"positive": trace["rpn_targets"]["positive"]}}  # fmt: skip
+    truth = {name: batch[name] for name in ("boxes", "classes")}
+    seen, truth = tf.nest.map_structure(_whole, (seen, truth))
+    scale = model.optimizer.scale_loss(tf.ones([]))
+    vitals = vital_signs(seen, truth, gradients, scale)
+    return values, gradients, vitals, context.all_gather(batch["image_ids"], axis=0)
+
+
+def _whole(rows: tf.Tensor) -> tf.Tensor:
+    """What all replicas have, [B of the replica, ...] to [B, ...]."""
+    context = tf.distribute.get_replica_context()
+    # NVIDIA's library gathers neither flags nor, on a GPU, int32.
+    return tf.cast(context.all_gather(tf.cast(rows, tf.float32), axis=0), rows.dtype)
+
+
+def loss_counts(trace: dict, config) -> tf.Tensor:
+    """What each loss of a `MaskRCNN.trace_losses` is a sum divided by: float32 [5].
+
+    In the order of LOSS_NAMES: the anchors that were sampled, twice; the RoIs that were sampled,
+    weighed where the config weighs classes; the RoIs, not weighed; those that are positive.
+    """
+    rpn, rois = trace["rpn_targets"], trace["rois"]
+    anchors, samples, positives = (
+        tf.reduce_sum(tf.cast(flags, tf.float32))
+        for flags in (rpn["positive"] | rpn["negative"], rois["sampled"], rois["positive"])
+    )
+    weighed = samples
+    if config.class_weights:
+        weights = tf.gather(tf.constant(config.class_weights, tf.float32), rois["classes"])
+        weighed = tf.reduce_sum(tf.where(rois["sampled"], weights, 0.0))
+    return tf.stack([anchors, anchors, weighed, samples, positives])
+
+
+def _shares(trace: dict, config) -> tf.Tensor:
+    """By what a replica's losses are multiplied so that their sum over replicas is the batch's."""
+    own = loss_counts(trace, config)
+    whole = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, own)
+    return tf.math.divide_no_nan(own, whole)

@@ -1,0 +1,378 @@
+"""Several replicas learn what one process learns, and a lost worker costs little.
+
+Replicas need processes of their own: the devices of a process, and who its peers are, are settled
+before TensorFlow computes anything. On the loopback, with free ports; whoever hangs is killed.
+"""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import textwrap
+import time
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from labkit import losses
+from labkit.cli import main
+from labkit.data import shapes
+from labkit.errors import LabkitError
+from labkit.model import MaskRCNN
+from labkit.training import History, TrainSettings, train
+from labkit.training.checkpoints import latest_checkpoint, load_model, read_run
+from labkit.training.distribution import Team, loss_counts, make_strategy
+from labkit.vitals import VITALS
+
+# SGD, whose steps are as precise as its gradients. Adam divides by their size: the sign of what
+# ought to be zero, which is the order of a sum's terms, moves a weight as far as anything does.
+SETTINGS = {"steps": 3, "batch_size": 4, "canvas": (64, 64), "warmup_steps": 0,
+            "checkpoint_every": 2, "optimizer": "sgd", "learning_rate": 0.02}  # fmt: skip
+LOSSES = ("total", *losses.LOSS_NAMES)
+
+PROGRAM = """
+    import json, sys, time
+
+    options = json.loads(sys.argv[1])
+    import keras
+    import tensorflow as tf
+
+    if options["kind"] == "mirrored":
+        cpu = tf.config.list_physical_devices("CPU")[0]
+        two = [tf.config.LogicalDeviceConfiguration()] * 2
+        tf.config.set_logical_device_configuration(cpu, two)
+    from labkit.config import Config
+    from labkit.data import shapes
+    from labkit.data.pipeline import BatchPlan, Batches
+    from labkit.errors import LabkitError
+    from labkit.model import MaskRCNN
+    from labkit.training import TrainSettings, train
+    from labkit.training.distribution import Team, make_strategy
+
+    strategy = make_strategy(options["kind"])
+    data = shapes(5, 64, seed=3)
+    with strategy.scope():
+        model = MaskRCNN(Config.from_dict(options["config"]), data.class_names)
+
+    def run(**changes):
+        settings = TrainSettings.from_dict(options["settings"] | changes)
+        pause = keras.callbacks.LambdaCallback(
+            on_train_batch_end=lambda batch, logs: time.sleep(options["pause"]))
+        return train(model, data, options["folder"], settings, verbose=False,
+                     validation=data[:2] if settings.validate_losses_every else None,
+                     resume=options["resume"], callbacks=[pause] * bool(options["pause"]))
+
+    def refused(work):
+        try:
+            work()
+        except LabkitError as error:
+            return str(error)
+        return "not refused"
+"""
+TRAIN = """
+    history = run()
+    weight = model.box_head.get_layer("logits").kernel.numpy()
+    said = {"rows": history.rows, "vitals": history.vitals, "weight": weight.tolist(),
+            "left_out": history.left_out}
+    if not options["resume"]:
+        said["again"] = refused(run)
+    print(json.dumps(said))
+"""
+
+
+def start(kind: str, config, folder, body: str = TRAIN, environment=None, **options):
+    """A process that runs PROGRAM and then `body`."""
+    options = {"kind": kind, "config": config.to_dict(), "folder": str(folder), "resume": False,
+               "pause": 0, "settings": SETTINGS} | options  # fmt: skip
+    program = textwrap.dedent(PROGRAM) + textwrap.dedent(body)
+    return subprocess.Popen(
+        [sys.executable, "-c", program, json.dumps(options)], text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=os.environ | (environment or {}),
+    )  # fmt: skip
+
+
+def start_workers(count: int, config, folder, **options) -> list:
+    """Workers on free ports of this machine, the chief first."""
+    sockets = [socket.socket() for _ in range(count)]
+    for s in sockets:
+        s.bind(("localhost", 0))
+    hosts = [f"localhost:{s.getsockname()[1]}" for s in sockets]
+    for s in sockets:
+        s.close()
+    described = [{"cluster": {"worker": hosts}, "task": {"type": "worker", "index": i}}
+                 for i in range(count)]  # fmt: skip
+    return [start("workers", config, folder, environment={"TF_CONFIG": json.dumps(d)}, **options)
+            for d in described]  # fmt: skip
+
+
+def finished(processes, timeout: float = 500) -> list:
+    """What each process printed; if one fails or does not end, all are killed."""
+    deadline, outputs = time.monotonic() + timeout, []
+    try:
+        for process in processes:
+            output, errors = process.communicate(timeout=max(deadline - time.monotonic(), 1))
+            assert process.returncode == 0, errors[-3000:]
+            outputs.append(json.loads(output.splitlines()[-1]))
+    finally:
+        for process in processes:
+            process.kill()
+            process.communicate()
+    return outputs
+
+
+def trained_alone(config, folder, settings=SETTINGS):
+    """(model, history) of one process without a strategy: this one."""
+    data = shapes(5, 64, seed=3)
+    model = MaskRCNN(config, data.class_names)
+    settings = TrainSettings.from_dict(settings)
+    validation = data[:2] if settings.validate_losses_every else None
+    return model, train(model, data, folder, settings, validation=validation, verbose=False)
+
+
+def assert_same_losses(rows, expected, rtol=1e-5):
+    # 1e-7 in the absolute: a box loss of 1e-4 is a difference of coordinates of 64 pixels, which
+    # have no more digits.
+    for name in (*LOSSES, "lr"):
+        np.testing.assert_allclose([r[name] for r in rows], [r[name] for r in expected], rtol,
+                                   atol=1e-7, err_msg=name)  # fmt: skip
+
+
+def assert_same_vitals(vitals, expected):
+    for name in VITALS:  # 1e-4: the norm of a gradient is a sum of squares of many small numbers
+        np.testing.assert_allclose([v[name] for v in vitals], [v[name] for v in expected], 1e-4,
+                                   err_msg=name)  # fmt: skip
+
+
+# --- the same losses -------------------------------------------------------------------
+
+
+def test_two_workers_lose_what_one_process_loses(micro_config, tmp_path):
+    """One training in two processes: its losses, its vital signs, and who writes what."""
+    workers = start_workers(2, micro_config, tmp_path / "two")
+    model, alone = trained_alone(micro_config, tmp_path / "one")
+    chief, other = finished(workers)
+    assert_same_losses(chief["rows"], alone.rows)
+    assert_same_vitals(chief["vitals"], alone.vitals)
+    assert other["rows"] == chief["rows"]  # they sum the same numbers
+    assert other["weight"] == chief["weight"]
+    np.testing.assert_allclose(chief["weight"], model.box_head.get_layer("logits").kernel, 1e-4,
+                               atol=1e-6)  # fmt: skip
+    assert chief["left_out"] == other["left_out"] == alone.left_out
+    assert History.load(tmp_path / "two").rows == chief["rows"]
+    record = read_run(tmp_path / "two")
+    assert record["distribution"] == {"kind": "workers", "workers": 2, "replicas": 2}
+    for found in (chief, other):  # what the chief finds in the folder, all are told
+        assert "already holds a run" in found["again"]
+    names = [sorted(p.name for p in (tmp_path / n).rglob("*")) for n in ("one", "two")]
+    assert names[0] == names[1]
+
+
+EVERYTHING = {
+    "accumulate": 2, "steps": 4, "ema": 0.9, "clip_norm": 0.5, "weight_decay": 1e-3,
+    "validate_losses_every": 2, "best_by": "total", "schedule": "plateau", "patience": 2,
+    "validate_every": 4, "film": 1,
+    "stages": [{"trains": "heads", "steps": 2}, {"trains": "all", "steps": 2}],
+}  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["mirrored", "workers"])
+def test_with_everything_that_looks_at_a_whole_batch(kind, micro_config, tmp_path):
+    """Batch norm that trains, class weights, clipping, accumulation, averages, stages, plateaus.
+
+    1e-4: Keras takes a variance over replicas as a mean of squares less the square of the mean,
+    which has fewer digits than the two passes of one process.
+    """
+    names = shapes(5, 64, seed=3).class_names
+    config = micro_config.replace(heads_batch_norm=True, box_convs=(8,),
+                                  class_weights=(0.5, *range(1, len(names) + 1)))  # fmt: skip
+    settings = SETTINGS | EVERYTHING
+    started = {"mirrored": lambda: [start("mirrored", config, tmp_path / "two", settings=settings)],
+               "workers": lambda: start_workers(2, config, tmp_path / "two", settings=settings)}
+    processes = started[kind]()
+    model, alone = trained_alone(config, tmp_path / "one", settings)
+    assert_same_losses(finished(processes)[0]["rows"], alone.rows, rtol=1e-4)
+    found = History.load(tmp_path / "two")
+    assert_same_losses(found.rows, alone.rows, rtol=1e-4)
+    for row, expected in zip(found.validation_losses, alone.validation_losses, strict=True):
+        np.testing.assert_allclose(row["total"], expected["total"], 1e-4)
+    assert [row["step"] for row in found.validation] == [4]
+    names = [sorted(p.name for p in (tmp_path / n).rglob("*")) for n in ("one", "two")]
+    assert names[0] == names[1]
+    for which in ("last", "best"):
+        stored = load_model(tmp_path / "two", which)
+        expected = load_model(tmp_path / "one", which)
+        for mine, theirs in zip(stored.weights, expected.weights, strict=True):
+            np.testing.assert_allclose(mine.numpy(), theirs.numpy(), 1e-3, atol=1e-5,
+                                       err_msg=mine.path)  # fmt: skip
+
+
+@pytest.mark.slow
+def test_two_devices_lose_what_one_process_loses(micro_config, tmp_path):
+    process = start("mirrored", micro_config, tmp_path / "two")
+    _, alone = trained_alone(micro_config, tmp_path / "one")
+    (found,) = finished([process])
+    assert_same_losses(found["rows"], alone.rows)
+    assert_same_vitals(found["vitals"], alone.vitals)
+    record = read_run(tmp_path / "two")
+    assert record["distribution"] == {"kind": "mirrored", "workers": 1, "replicas": 2}
+
+
+REFUSED = """
+    def priority():
+        return model.priority([2, 5], 3, 0)
+
+    mine = strategy.gather(strategy.run(priority), axis=0).numpy()
+    said = {"priority": mine.tolist(),
+            "odd": refused(lambda: run(batch_size=3)), "small": refused(lambda: run(batch_size=1))}
+    with strategy.scope():
+        said["inside"] = refused(run)
+        model.compile("sgd")
+    batches = Batches(data, model.config, BatchPlan(4, (64, 64))).tf_dataset(1)
+    said["fit"] = refused(lambda: model.fit(batches, verbose=0))
+    print(json.dumps(said))
+"""
+
+
+def test_what_cannot_be_shared_is_refused_and_samples_are_rows(micro_config, tmp_path):
+    (found,) = finished([start("mirrored", micro_config, tmp_path / "run", REFUSED)])
+    assert found["odd"] == (
+        "batch_size is 3, of all 2 replicas together: make it a multiple of 2, so that each gets "
+        "the same share."
+    )
+    assert found["small"].startswith("batch_size is 1, of all 2 replicas together")
+    assert "outside of `with strategy.scope():`" in found["inside"]
+    assert "MaskRCNN.fit: Keras would take each replica's losses" in found["fit"]
+    assert not (tmp_path / "run").exists()
+    whole = MaskRCNN(micro_config, ["a"]).priority([4, 5], 3, 0)
+    np.testing.assert_array_equal(np.float32(found["priority"]), whole.numpy())
+
+
+# --- a worker that dies ----------------------------------------------------------------
+
+
+KILLED = SETTINGS | {"steps": 9, "checkpoint_every": 3, "deterministic": True}
+
+
+@pytest.fixture(scope="module")
+def undisturbed(micro_config, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("undisturbed")
+    return finished(start_workers(2, micro_config, folder, settings=KILLED))[0]["rows"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("victim", [1, 0])  # the chief may die, too
+def test_a_killed_worker_costs_the_steps_since_the_checkpoint(
+    victim, undisturbed, micro_config, tmp_path
+):
+    """SIGKILL for one; the other ends in a sentence; both come back and go on as if nothing was."""
+    workers = start_workers(2, micro_config, tmp_path, settings=KILLED, pause=0.3)
+    survivor = workers[1 - victim]
+    try:
+        deadline = time.monotonic() + 400
+        while not latest_checkpoint(tmp_path) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        workers[victim].send_signal(signal.SIGKILL)
+        _, errors = survivor.communicate(timeout=200)
+    finally:
+        for worker in workers:
+            worker.kill()
+            worker.communicate()
+    assert survivor.returncode != 0
+    assert "LabkitError: Another worker is gone" in errors, errors[-3000:]
+    step = int(latest_checkpoint(tmp_path).name[5:])
+    assert 3 <= step < 9, "the kill came before a checkpoint or after the last"
+    resumed = start_workers(2, micro_config, tmp_path, settings=KILLED, resume=True)
+    again = finished(resumed)[0]["rows"]
+    assert [row["step"] for row in again] == list(range(1, 10))
+    assert_same_losses(again, undisturbed)
+    assert History.load(tmp_path).rows == again
+
+
+# --- one process -----------------------------------------------------------------------
+
+
+def test_one_process_is_a_team_of_one(micro_config):
+    team = Team(MaskRCNN(micro_config, ["a"]))
+    assert (team.alone, team.chief, team.workers, team.replicas) == (True, True, 1, 1)
+    assert team.told_by_all({"a": 1}) == [{"a": 1}]
+    assert team.any(True) and not team.any(False)
+    assert team.record() == {}
+    team.check(TrainSettings(batch_size=1))
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        (None, "TF_CONFIG is not set"),
+        ("{", "TF_CONFIG does not say"),
+        ("[]", "TF_CONFIG does not say"),
+        ('{"cluster": {"worker": ["a:1"]}}', "'task'"),
+        ('{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": 1}}', "IndexError"),
+        ('{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": 0}}', "too late"),
+    ],
+)
+def test_workers_must_know_one_another(text, sentence, monkeypatch):
+    tf.zeros([])  # TensorFlow has begun to compute
+    if text is None:
+        monkeypatch.delenv("TF_CONFIG", raising=False)
+    else:
+        monkeypatch.setenv("TF_CONFIG", text)
+    with pytest.raises(LabkitError, match=sentence):
+        make_strategy("workers")
+
+
+def test_an_unknown_kind_is_refused():
+    with pytest.raises(LabkitError, match="there is no 'horovod'; there are: mirrored, workers"):
+        make_strategy("horovod")
+
+
+def test_the_command_line_says_it_in_one_sentence(monkeypatch, tmp_path, capsys):
+    monkeypatch.delenv("TF_CONFIG", raising=False)
+    command = ["train", "--data", "shapes", "--run", str(tmp_path / "run")]
+    assert main([*command, "--distribute", "workers"]) == 2
+    assert capsys.readouterr().err.startswith("labkit train: TF_CONFIG is not set")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("class_weights", [(), (0.5, 1.0, 3.0)])
+@pytest.mark.parametrize("empty", [False, True])
+def test_counts_are_what_the_losses_are_divided_by(class_weights, empty, micro_config):
+    """The losses of two halves, weighed by their counts, are those of the whole."""
+    rng = np.random.default_rng(0)
+    config = micro_config.replace(class_weights=class_weights)
+    anchors, rois = rng.integers(0, 3, (4, 20)), rng.integers(0, 3, (4, 9))
+    if empty:  # a half without a sample, and no positive RoI at all
+        anchors[:2], rois[:2], rois[2:] = 0, 0, np.minimum(rois[2:], 1)
+    numbers = {n: rng.normal(size=shape).astype(np.float32) for n, shape in {
+        "objectness": (4, 20), "anchor": (4, 20, 4), "logits": (4, 9, 3), "delta": (4, 9, 4),
+        "masks": (4, 9, 8, 8)}.items()}  # fmt: skip
+    classes = np.where(rois == 2, rng.integers(1, 3, (4, 9)), 0)
+
+    def values_and_counts(rows):
+        x = {name: tf.constant(value[rows]) for name, value in numbers.items()}
+        positive, sampled = tf.constant(anchors[rows] == 2), tf.constant(anchors[rows] > 0)
+        trace = {"rpn_targets": {"positive": positive, "negative": sampled & ~positive},
+                 "rois": {"positive": tf.constant(rois[rows] == 2),
+                          "sampled": tf.constant(rois[rows] > 0),
+                          "classes": tf.constant(classes[rows], tf.int32)}}  # fmt: skip
+        own, zeros = trace["rois"], tf.zeros_like
+        values = [
+            losses.objectness_loss(x["objectness"], positive, sampled & ~positive),
+            losses.box_loss(x["anchor"], zeros(x["anchor"]), positive,
+                            tf.math.count_nonzero(sampled), 1.0),
+            losses.class_loss(x["logits"], own["classes"], own["sampled"], class_weights),
+            losses.box_loss(x["delta"], zeros(x["delta"]), own["positive"],
+                            tf.math.count_nonzero(own["sampled"]), 1.0),
+            losses.mask_loss(x["masks"], zeros(x["masks"]), own["positive"]),
+        ]  # fmt: skip
+        return np.array(values, float), loss_counts(trace, config).numpy().astype(float)
+
+    whole, total = values_and_counts(slice(None))
+    halves = [values_and_counts(rows) for rows in (slice(0, 2), slice(2, 4))]
+    np.testing.assert_array_equal(sum(counts for _, counts in halves), total)
+    summed = sum(values * counts for values, counts in halves)
+    np.testing.assert_allclose(summed / np.maximum(total, 1), whole, 1e-5)  # float32 sums

@@ -86,7 +86,8 @@ def evaluation_page(
     ready = []
     for name, evaluation in runs.items():
         comparison = compare(evaluation, iou_type=kind)
-        ready.append(_Run(name, evaluation, comparison, threshold_curves(comparison)))
+        curves = threshold_curves(comparison, max_dets=evaluation.max_dets)
+        ready.append(_Run(name, evaluation, comparison, curves))
     first = evaluations[0]
     intro = (
         f"{first.images} images, {first.objects} objects, {first.crowds} crowds, "
@@ -265,7 +266,8 @@ def _confusions(matrix, names: list[str]) -> list[list]:
 
 def _errors(page: Page, runs: list[_Run]) -> None:
     blocks = page.section("Types of errors")
-    found = {run.name: error_types(run.comparison) for run in runs}
+    found = {run.name: error_types(run.comparison, max_dets=run.evaluation.max_dets)
+             for run in runs}  # fmt: skip
     words = "; ".join(
         f"{name}: " + ", ".join(f"{kind} {cost:.3f}" for kind, cost in one.costs.items())
         for name, one in found.items()
@@ -284,7 +286,8 @@ def _errors(page: Page, runs: list[_Run]) -> None:
 
 def _calibration(page: Page, runs: list[_Run]) -> None:
     blocks = page.section("Calibration")
-    found = {run.name: calibration(run.comparison) for run in runs}
+    found = {run.name: calibration(run.comparison, max_dets=run.evaluation.max_dets)
+             for run in runs}  # fmt: skip
     words = ", ".join(f"{name} {one.ece:.3f}" for name, one in found.items())
     alt = f"Share of right detections over their score. Expected calibration error: {words}."
     blocks.append(figure(calibration_figure(found), alt))
@@ -292,7 +295,11 @@ def _calibration(page: Page, runs: list[_Run]) -> None:
 
 def _conditions(page: Page, runs: list[_Run]) -> None:
     blocks = page.section("Size, occlusion, crowding")
-    found = {r.name: {c: under_condition(r.comparison, c) for c in CONDITIONS} for r in runs}
+    found = {
+        r.name: {c: under_condition(r.comparison, c, max_dets=r.evaluation.max_dets)
+                 for c in CONDITIONS}
+        for r in runs
+    }  # fmt: skip
     alt = "AP at IoU 0.5 against size, occlusion and crowding; the tables hold the same numbers."
     blocks.append(figure(condition_figure(found), alt))
     for name, condition in CONDITIONS.items():

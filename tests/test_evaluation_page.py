@@ -81,3 +81,16 @@ def test_runs_on_other_data_are_refused_and_empty_truth_is_not():
     with pytest.raises(LabkitError, match="at least one run"):
         evaluation_page({})
     assert "Types of errors" not in evaluation_page({"empty": fewer}).html()
+
+
+def test_all_of_the_page_counts_as_many_detections_as_the_evaluation(tmp_path):
+    squares = [{"image_id": 1, "category_id": 1, "bbox": [5 * i, 0, 4, 4], "area": 16, "iscrowd": 0}
+               for i in range(120)]  # fmt: skip
+    truth = {"images": [{"id": 1, "file_name": "a.png", "height": 9, "width": 600}],
+             "categories": [{"id": 1, "name": "cell"}],
+             "annotations": [s | {"id": i} for i, s in enumerate(squares, 1)]}  # fmt: skip
+    found = [s | {"score": 0.9} for s in squares]
+    for most, cost in ((120, "missed 0.000"), (100, "missed 0.1")):
+        evaluation = evaluate_results(truth, found, iou_types=["bbox"], max_dets=most)
+        path = write_evaluation_page({"run": evaluation}, tmp_path / f"{most}.html")
+        assert cost in path.read_text(encoding="utf-8")

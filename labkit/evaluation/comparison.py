@@ -168,7 +168,8 @@ def overlaps(
 def shape_areas(entries: Sequence[dict], iou_type: str) -> np.ndarray:
     """float64 [N], px² of the masks or boxes of COCO entries."""
     if iou_type == "segm" and entries:
-        return coco_mask.area([e["segmentation"] for e in entries]).astype(float)
+        # One by one: of a list of 256 and more, pycocotools 2.0.11 raises OverflowError.
+        return np.array([coco_mask.area(e["segmentation"]) for e in entries], float)
     return np.array([e["bbox"][2] * e["bbox"][3] for e in entries], float)
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from labkit.errors import LabkitError
 from labkit.evaluation import compare, evaluate_results
+from labkit.evaluation.error_types import error_types
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 PATHS = GOLDEN / "coco_main_gt.json", GOLDEN / "coco_main_dt.json"
@@ -48,3 +49,22 @@ def test_images_of_a_class_and_bad_kinds(compared):
     assert [p.image_id for p in comparison.images_with(2)] == [2]
     with pytest.raises(LabkitError, match="'segm' or 'bbox'"):
         compare(*PATHS, iou_type="mask")
+
+
+def crowded(count: int):
+    """One picture with so many squares of 4 px, and all of them found."""
+    places = [(i % 40 * 5, i // 40 * 5) for i in range(count)]
+    squares = [{"image_id": 1, "category_id": 1, "bbox": [x, y, 4, 4], "area": 16, "iscrowd": 0,
+                "segmentation": [[x, y, x + 4, y, x + 4, y + 4, x, y + 4]]}
+               for x, y in places]  # fmt: skip
+    truth = {"images": [{"id": 1, "file_name": "a.png", "height": 200, "width": 200}],
+             "categories": [{"id": 1, "name": "cell"}],
+             "annotations": [s | {"id": i} for i, s in enumerate(squares, 1)]}  # fmt: skip
+    return evaluate_results(truth, [s | {"score": 0.9} for s in squares], max_dets=count)
+
+
+def test_hundreds_of_masks_in_a_picture():
+    """From 256 masks on, pycocotools 2.0.11 cannot take their areas at once."""
+    comparison = compare(crowded(300))
+    assert comparison.images[0].areas.tolist() == [16.0] * 300
+    assert error_types(comparison, max_dets=300).counts["missed"] == 0

@@ -64,11 +64,12 @@ function pictureView(model, change) {
   const node = stage(100, 100, "Objects and detections of the picture; click one to see all about it", WIDE);
   const frameOf = svg("rect", { class: "lk-edge", tabindex: 0, focusable: "true", role: "button",
                                 style: "stroke: #1a1a1a", "data-lm-suppress-shortcuts": "true" });
-  let shapes = {}, layers = {}, shown = [];
+  let shapes = {}, layers = {}, shown = [], scene = null;
 
   /** Another picture: new shapes. Their look is given by draw(). */
   function enter() {
-    const { size: [height, width], picture_url, found, objects } = model.get("scene"), unit = width / WIDE;
+    scene = model.get("scene");
+    const { size: [height, width], picture_url, found, objects } = scene, unit = width / WIDE;
     set(node, { viewBox: `0 0 ${width} ${height}`, style: `max-width:${WIDE}px;--lk-unit:${unit}`, "data-unit": unit });
     const [halo, roi] = ["lk-halo", "lk-many"].map((look) => svg("path", { class: look }));
     set(roi, { style: "stroke-dasharray: 2 3; stroke-width: 2.5" });
@@ -95,6 +96,7 @@ function pictureView(model, change) {
     return seen;
   }
   function draw() {
+    if (scene !== model.get("scene")) enter(); // what belongs to it may be told first
     const seen = looks(), chosen = model.get("chosen"), unit = Number(node.dataset.unit);
     const { size: [height, width] } = model.get("scene");
     for (const [key, { node: path }] of Object.entries(shapes)) {

@@ -28,6 +28,10 @@ EMBEDDED = re.compile(r"base64,[A-Za-z0-9+/=\s]+")  # pictures inside HTML spell
 def clean_kernel(monkeypatch, tmp_path):
     for name, value in clean_environment(tmp_path).items():
         monkeypatch.setenv(name, value)
+    # What trains for minutes when a notebook is saved trains for a few steps here, and on data that
+    # every machine has.
+    monkeypatch.setenv("LABKIT_SHORT", "1")
+    monkeypatch.setenv("LABKIT_DATA", str(tmp_path / "data"))
 
 
 def code_cells(notebook):

@@ -9,6 +9,7 @@ from labkit.course.exercises import (
     deltas_of_boxes,
     heads_and_losses,
     losses_of_rois,
+    own_data,
     pr_curves,
     proposals,
     roialign_vs_roipool,
@@ -34,6 +35,7 @@ EXERCISES: dict[str, Exercise] = {
         training_steps,
         pr_curves,
         average_precision,
+        own_data,
     )
     for e in module.EXERCISES
 }

@@ -1,9 +1,10 @@
 """The building blocks of every part of the network: a convolution and two kinds of norm.
 
-Keras' own layers, with the conventions of the papers' code pinned down in one place.
+Keras' layers, with the conventions of the papers' code pinned down in one place.
 """
 
 import keras
+import tensorflow as tf
 from keras import layers
 
 
@@ -42,7 +43,30 @@ def group_norm(name: str):
     From scratch with four images a step, batch statistics are noise: group norm learns the same in
     fewer steps.
     """
-    return layers.GroupNormalization(groups=8, epsilon=1e-3, name=name)
+    return GroupNormalization(groups=8, epsilon=1e-3, name=name)
+
+
+class GroupNormalization(layers.GroupNormalization):
+    """Keras' own over maps [B, H, W, C], in half its time and with its name, so that weights fit.
+
+    Keras splits the channels and computes on [B, H, W, G, C / G]; here channels are summed first,
+    and only the [B, C] sums are split.
+    """
+
+    def call(self, inputs):
+        x = tf.cast(inputs, tf.float32)  # the squares of float16 overflow
+        mean = self._of_groups(tf.reduce_mean(x, axis=(1, 2)))
+        square = self._of_groups(tf.reduce_mean(tf.square(x), axis=(1, 2)))
+        variance = tf.maximum(square - tf.square(mean), 0.0)
+        scale = self.gamma * tf.math.rsqrt(variance + self.epsilon)
+        shift = self.beta - mean * scale
+        return tf.cast(x * scale[:, None, None] + shift[:, None, None], self.compute_dtype)
+
+    def _of_groups(self, means: tf.Tensor) -> tf.Tensor:
+        """[B, C] to [B, C]: for each channel the mean of its group."""
+        members = means.shape[-1] // self.groups
+        split = tf.reshape(means, (-1, self.groups, members))
+        return tf.repeat(tf.reduce_mean(split, axis=2), members, axis=1)
 
 
 def small_normal(std: float = 0.01):

@@ -113,7 +113,7 @@ class MaskRCNN(keras.Model):
     def classify(self, maps: list[tf.Tensor], rois: tf.Tensor, real=None, training: bool = False):
         """Class logits [B, K, 1 + N] and deltas [B, K, N, 4] of rois [B, K, 4].
 
-        real: bool [B, K], which RoIs are no padding; matters to batch norm in training.
+        real: bool [B, K], which RoIs to look at in training; the others get zeros. By default all.
         """
         pooled = _merge(self.pool(maps, rois, self.config.box_pool))
         logits, deltas = self._apply_head(self.box_head, pooled, real, training)
@@ -302,6 +302,10 @@ class MaskRCNN(keras.Model):
         # Variables that a graph makes while it is traced cost tracing it a second time.
         self.optimizer.build(self.trainable_variables)
 
+    def compile_from_config(self, config):
+        """A model read from a .keras file is compiled as the saved one was."""
+        self.compile(**keras.saving.deserialize_keras_object(config))
+
     @property
     def metrics(self):
         return self.loss_trackers
@@ -370,18 +374,21 @@ class MaskRCNN(keras.Model):
         return tf.zeros_like(classes) if self.config.class_agnostic else tf.maximum(classes - 1, 0)
 
     def _apply_head(self, head, pooled: tf.Tensor, real, training: bool) -> list[tf.Tensor]:
-        """The outputs of a head for RoIs [B K, ...]; zeros where a batch norm must not see a RoI.
+        """The outputs of a head for RoIs [B K, ...]; in training zeros for those that are not real.
 
-        Statistics of a batch are of what is there: padding and, in the mask head, RoIs without an
-        object would shift them. Without a batch norm it is simpler to compute them all.
+        Padding and, in the mask head, RoIs without an object teach nothing: to look at them costs
+        time, and would shift the statistics of a batch norm.
         """
-        if not (training and self.config.heads_batch_norm and real is not None):
+        if not training or real is None:
             return [_float32(x) for x in tf.nest.flatten(head(pooled, training=training))]
         places = tf.where(tf.reshape(real, [-1]))
-        outputs = tf.nest.flatten(head(tf.gather_nd(pooled, places), training=True))
-        outputs = [_float32(x) for x in outputs]
+        seen, count = tf.gather_nd(pooled, places), tf.shape(places)[0]
+        if not self.config.heads_batch_norm:
+            seen = _to_a_multiple(seen)
+        outputs = tf.nest.flatten(head(seen, training=True))
         rows = tf.shape(pooled, tf.int64)[:1]
-        return [tf.scatter_nd(places, x, tf.concat([rows, tf.shape(x, tf.int64)[1:]], 0))
+        return [tf.scatter_nd(places, _float32(x)[:count],
+                              tf.concat([rows, tf.shape(x, tf.int64)[1:]], 0))
                 for x in outputs]  # fmt: skip
 
     def pool(self, maps, rois, size: int) -> tf.Tensor:
@@ -397,6 +404,13 @@ def _height_width(x: tf.Tensor):
 def _float32(x: tf.Tensor) -> tf.Tensor:
     """Out of mixed precision: boxes, softmax and losses want all their digits."""
     return tf.cast(x, tf.float32)
+
+
+def _to_a_multiple(x: tf.Tensor, of: int = 8) -> tf.Tensor:
+    """With rows of zeros added: a convolution is planned anew for every number of rows it meets."""
+    count = tf.shape(x)[0]
+    more = of * tf.maximum(-(-count // of), 1) - count
+    return tf.pad(x, [[0, more]] + [[0, 0]] * (len(x.shape) - 1))
 
 
 def _merge(x: tf.Tensor) -> tf.Tensor:

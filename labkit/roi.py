@@ -198,6 +198,7 @@ def roi_pool(
     to whole cells once more, which moves features by up to a cell: the misalignment that RoIAlign
     removes. An empty bin is 0. Source: Fast R-CNN (Girshick 2015); torchvision.
     """
+    features = tf.convert_to_tensor(features)
     height, width, channels = (tf.shape(features)[i] for i in (1, 2, 3))
     scaled = boxes * scale
     rounded = tf.sign(scaled) * tf.floor(tf.abs(scaled) + 0.5)

@@ -9,8 +9,10 @@ from labkit.config import Config
 from labkit.data import shapes
 from labkit.data.pipeline import Batches, BatchPlan
 from labkit.errors import LabkitError
-from labkit.losses import LOSS_NAMES
+from labkit.losses import LOSS_NAMES, mask_loss
 from labkit.model import MaskRCNN
+from labkit.training import TrainSettings
+from labkit.training.schedules import make_optimizer
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +53,27 @@ def test_every_part_gets_a_gradient(agnostic, batches, data, micro_config):
         assert gradient is not None and np.isfinite(gradient.numpy()).all(), variable.path
     parts = {v.path.split("/")[0] for v in model.trainable_variables}
     assert len(parts) >= 5, parts  # backbone, fpn, rpn, box_head, mask_head
+
+
+@pytest.mark.parametrize("positives", [0, 3, 8, 11])
+def test_the_mask_head_learns_from_the_real_rois_alone(positives, batches, data, micro_config):
+    """What the others would say changes neither the loss nor a gradient, and is not computed."""
+    model = MaskRCNN(micro_config, data.class_names)
+    maps = model.features(*(tensors(batches.batch(0))[k] for k in ("images", "sizes")))[:4]
+    rois = tf.constant([[[4.0 + i, 3.0, 30.0 + 2 * i, 40.0] for i in range(6)]] * 2)
+    classes = tf.ones((2, 6), tf.int32)
+    real = tf.reshape(tf.range(12) < positives, (2, 6))
+    answers = []
+    for chosen in (real, None):  # the real ones; all of them, and the others' masks thrown away
+        with tf.GradientTape() as tape:
+            logits = model.segment(maps, rois, classes, chosen, training=True)
+            loss = mask_loss(logits, tf.zeros_like(logits), real)
+        weights = model.mask_head.trainable_variables
+        answers.append([loss, *tape.gradient(loss, weights)])
+        if chosen is not None:
+            assert not logits[~real].numpy().any()
+    for mine, every in zip(*answers, strict=True):
+        np.testing.assert_allclose(mine, every, rtol=1e-5, atol=1e-7)
 
 
 def test_the_loss_of_one_batch_falls(data, micro_config):
@@ -109,6 +132,20 @@ def test_weights_and_whole_models_are_saved_and_read(fitted, data, micro_config,
     assert loaded.class_names == model.class_names and loaded.config == model.config
     found = loaded.detect(image, score_threshold=0.0, max_detections=5).boxes
     np.testing.assert_array_equal(found, expected)
+    was, now = model.optimizer, loaded.optimizer  # it goes on where the saved one stopped
+    assert type(now) is type(was) and int(now.iterations) == int(was.iterations) > 0
+    for old, new in zip(was.variables, now.variables, strict=True):
+        np.testing.assert_array_equal(old.numpy(), new.numpy(), err_msg=old.path)
+
+
+@pytest.mark.parametrize("schedule", ["cosine", "step", "plateau"])
+def test_a_model_with_labkits_own_optimizer_is_saved_whole(schedule, data, micro_config, tmp_path):
+    model = MaskRCNN(micro_config, data.class_names)
+    settings = TrainSettings(steps=5, schedule=schedule, ema=0.9, clip_norm=1.0)
+    model.compile(optimizer=make_optimizer(settings))
+    model.save(tmp_path / "m.keras")
+    loaded = keras.saving.load_model(tmp_path / "m.keras")
+    assert loaded.optimizer.get_config() == model.optimizer.get_config()
 
 
 def test_evaluate_gives_validation_losses_and_changes_nothing(fitted, batches):

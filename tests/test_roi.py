@@ -136,6 +136,13 @@ def test_no_rois_at_all(ratio):
     assert got.shape == (2, 0, 7, 7, 2)
 
 
+def test_numpy_arrays_are_welcome():
+    boxes = np.array([[0.0, 1, 4, 5]], np.float32)
+    for op in (roi_align, roi_pool):
+        want = op(tf.constant(FEATURES), tf.constant(boxes), tf.constant([1]), 3, 0.5)
+        np.testing.assert_array_equal(op(FEATURES, boxes, np.array([1]), 3, 0.5), want)
+
+
 def test_roi_level_by_example():
     sides = tf.constant([0.0, 1, 56, 111.99, 112, 223.9, 224, 447, 448, 5000])
     boxes = tf.stack([0 * sides, 0 * sides, sides, sides], axis=-1)

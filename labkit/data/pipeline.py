@@ -158,7 +158,10 @@ class Batches:
         # Two workers keep the order and leave the cores to the model; NumPy holds Python's lock
         # only in between its own loops.
         numbers = tf.data.Dataset.range(start, start + steps)
-        return numbers.map(load, num_parallel_calls=2).prefetch(4)
+        options = tf.data.Options()
+        # There is nothing to tune, and at the end its thread is waited for: up to a minute.
+        options.autotune.enabled = False
+        return numbers.map(load, num_parallel_calls=2).prefetch(4).with_options(options)
 
     def _load(self, step) -> list[np.ndarray]:
         batch = self.batch(int(step))

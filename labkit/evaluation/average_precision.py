@@ -58,6 +58,34 @@ def match_detections(
     return matches
 
 
+def match_by_class(
+    overlaps: np.ndarray,
+    classes: np.ndarray,
+    object_classes: np.ndarray,
+    iou_threshold: float,
+    crowd: np.ndarray | None = None,
+) -> np.ndarray:
+    """`match_detections` of one image's classes, one after the other: each finds its own only.
+
+    Args:
+        overlaps: float [D, G], detections best score first.
+        classes: int [D]. object_classes: int [G].
+        crowd: bool [G], by default none; crowds are ignored.
+
+    Returns:
+        int64 [D]: the object's place, or -1.
+    """
+    crowd = np.zeros(len(object_classes), bool) if crowd is None else crowd
+    matches = np.full(len(classes), -1)
+    for class_id in np.unique(classes):
+        found, mine = np.flatnonzero(classes == class_id), np.flatnonzero(object_classes == class_id)
+        places = match_detections(
+            overlaps[np.ix_(found, mine)], iou_threshold, crowd[mine], crowd[mine]
+        )
+        matches[found] = np.append(mine, -1)[places]  # -1 is the appended one
+    return matches
+
+
 def precision_recall(hits: np.ndarray, objects: int) -> tuple[np.ndarray, np.ndarray]:
     """The raw curve: after each detection, best score first, what share was right and was found.
 

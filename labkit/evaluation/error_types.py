@@ -12,7 +12,7 @@ import numpy as np
 
 from labkit.evaluation.average_precision import (
     coco_101_points,
-    match_detections,
+    match_by_class,
     precision_recall,
 )
 from labkit.evaluation.comparison import Comparison, ImagePairs
@@ -128,21 +128,14 @@ class _State:
         )
 
     def _sort_image(self, pairs: ImagePairs, max_dets: int) -> None:
-        taken = np.zeros(len(pairs.objects), bool)
-        wrong = []
-        for class_id in np.unique(pairs.classes):
-            mine = np.flatnonzero(pairs.object_classes == class_id)
-            found = np.flatnonzero(pairs.classes == class_id)[:max_dets]
-            crowd = pairs.crowd[mine]
-            matches = match_detections(
-                pairs.overlaps[np.ix_(found, mine)], self.found_iou, crowd, crowd
-            )
-            wrong += found[matches < 0].tolist()
-            right = found[matches >= 0][~crowd[matches[matches >= 0]]]
-            self.hits += pairs.detections[right].tolist()
-            taken[mine[matches[matches >= 0]]] = True
+        kept = _first_of_each_class(pairs.classes, max_dets)
+        matches = match_by_class(pairs.overlaps[kept], pairs.classes[kept], pairs.object_classes,
+                                 self.found_iou, pairs.crowd)  # fmt: skip
+        taken = np.isin(np.arange(len(pairs.objects)), matches)
+        right = matches[matches >= 0]
+        self.hits += pairs.detections[kept[matches >= 0][~pairs.crowd[right]]].tolist()
         meant = set()
-        for d in sorted(wrong):
+        for d in kept[matches < 0].tolist():
             kind, place = self._type_of(pairs, d)
             entry = int(pairs.detections[d])
             target = None if place is None else int(pairs.objects[place])
@@ -201,3 +194,10 @@ class _State:
             else:
                 aps.append(0.0 if len(mine) else 1.0)
         return float(np.mean(aps)) if aps else -1.0
+
+
+def _first_of_each_class(classes: np.ndarray, count: int) -> np.ndarray:
+    kept = np.zeros(len(classes), bool)
+    for class_id in np.unique(classes):
+        kept[np.flatnonzero(classes == class_id)[:count]] = True
+    return np.flatnonzero(kept)

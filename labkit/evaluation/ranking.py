@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from labkit.errors import LabkitError
-from labkit.evaluation.average_precision import match_detections
+from labkit.evaluation.average_precision import match_by_class
 from labkit.evaluation.cityscapes_ap import image_aps
 from labkit.evaluation.comparison import Comparison, ImagePairs
 
@@ -65,20 +65,14 @@ def agreement(
     pairs: ImagePairs, *, iou_threshold: float = 0.5, score_threshold: float = 0.5
 ) -> Agreement:
     """Matches class by class, as AP does, the detections of score_threshold and above."""
-    agreed, invented = [], []
-    for class_id in np.unique(pairs.classes):
-        mine = np.flatnonzero(pairs.object_classes == class_id)
-        found = np.flatnonzero((pairs.classes == class_id) & (pairs.scores >= score_threshold))
-        crowd = pairs.crowd[mine]
-        matches = match_detections(
-            pairs.overlaps[np.ix_(found, mine)], iou_threshold, crowd, crowd
-        )
-        invented += found[matches < 0].tolist()
-        agreed += [(int(mine[m]), int(d)) for d, m in zip(found, matches, strict=True)
-                   if m >= 0 and not crowd[m]]  # fmt: skip
+    found = np.flatnonzero(pairs.scores >= score_threshold)
+    matches = match_by_class(pairs.overlaps[found], pairs.classes[found], pairs.object_classes,
+                             iou_threshold, pairs.crowd)  # fmt: skip
+    agreed = sorted((int(g), int(d)) for d, g in zip(found, matches, strict=True)
+                    if g >= 0 and not pairs.crowd[g])  # fmt: skip
     taken = {place for place, _ in agreed}
     missed = [int(g) for g in np.flatnonzero(~pairs.crowd) if g not in taken]
-    return Agreement(sorted(agreed), missed, sorted(invented))
+    return Agreement(agreed, missed, found[matches < 0].tolist())
 
 
 def image_scores(

@@ -2,6 +2,7 @@
 
 from labkit.training.checkpoints import load_model
 from labkit.training.diagnosis import diagnose
+from labkit.training.distribution import make_strategy
 from labkit.training.film import read_film
 from labkit.training.fit_to_data import fit_to_data
 from labkit.training.history import History
@@ -11,4 +12,4 @@ from labkit.training.stages import Stage
 from labkit.training.train import train
 
 __all__ = ["History", "Stage", "TrainSettings", "diagnose", "fit_to_data", "load_model",
-           "read_film", "recipe", "train"]  # fmt: skip
+           "make_strategy", "read_film", "recipe", "train"]  # fmt: skip

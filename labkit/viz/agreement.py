@@ -12,7 +12,7 @@ from labkit.evaluation.comparison import Comparison, ImagePairs
 from labkit.evaluation.ranking import ImageScore, agreement
 from labkit.viz.colors import TRUTH
 from labkit.viz.instances import EMPTY_CANVAS, draw_instances
-from labkit.viz.labels import plain_text
+from labkit.viz.labels import plain_text, shortened
 
 # Okabe and Ito's blue, vermilion and reddish purple; the labels say the same in words.
 AGREED, MISSED, INVENTED = TRUTH, "#D55E00", "#CC79A7"
@@ -47,7 +47,8 @@ def draw_agreement(
     if image is None:
         image = np.full((*pairs.size, 3), EMPTY_CANVAS, np.uint8)
     found = agreement(pairs, iou_threshold=iou_threshold, score_threshold=score_threshold)
-    names = comparison.class_names
+    # short, so that what follows them is never cut off
+    names = [shortened(name) for name in comparison.class_names]
     rows = []  # (COCO entry, label, colour, dashed)
     for g, d in found.agreed:
         name, iou = names[pairs.classes[d] - 1], pairs.overlaps[d, g]

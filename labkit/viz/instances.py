@@ -17,6 +17,7 @@ from labkit.viz.labels import place_labels, plain_text
 MASK_ALPHA = 0.45
 EMPTY_CANVAS = 235  # the grey of a picture that was not kept
 LONG_SIDE = 7.0  # inches of a figure made for one picture
+LONGEST = 40  # characters of a label: a class name and what is said of it
 
 
 def draw_instances(
@@ -130,7 +131,7 @@ def _font_size(count: int) -> float:
 def _texts(labels, scores, count: int) -> list[str]:
     if labels is None and scores is None:
         return []
-    labels = [""] * count if labels is None else [plain_text(label) for label in labels]
+    labels = [""] * count if labels is None else [plain_text(label, LONGEST) for label in labels]
     if scores is None:
         return labels
     return [f"{a} {s:.2f}".strip() for a, s in zip(labels, scores, strict=True)]

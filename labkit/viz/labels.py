@@ -51,13 +51,18 @@ def plain_text(text: str, most: int = 24, keep: str = "start") -> str:
     """A name from somebody's file as matplotlib should draw it: one line, and as it is written.
 
     A `$` would start a formula (and raise if it is none), and a legend leaves out what begins with
-    `_`. Names longer than `most` lose their end, or with keep="end" their beginning, as of paths.
+    `_`. What is longer than `most` is `shortened`.
     """
-    text = " ".join(str(text).split())
-    if len(text) > most:
-        text = "…" + text[1 - most :] if keep == "end" else text[: most - 1] + "…"
-    text = text.replace("$", r"\$")
+    text = shortened(" ".join(str(text).split()), most, keep).replace("$", r"\$")
     return " " + text if text.startswith("_") else text
+
+
+def shortened(text: str, most: int = 24, keep: str = "start") -> str:
+    """A text of at most `most` characters, without its end, or with keep="end" (of paths) without
+    its beginning."""
+    if len(text) <= most:
+        return text
+    return "…" + text[1 - most :] if keep == "end" else text[: most - 1] + "…"
 
 
 def _pixels_per_point(ax: Axes) -> float:

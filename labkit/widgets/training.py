@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from labkit.detections import Detections
 from labkit.errors import LabkitError
-from labkit.evaluation.average_precision import match_detections
+from labkit.evaluation.average_precision import match_by_class
 from labkit.evaluation.comparison import overlaps
 from labkit.training.film import Film, Frame, read_film
 from labkit.training.history import History
@@ -165,13 +165,7 @@ def objects_of(found: Detections, truth: Detections) -> np.ndarray:
     """
     here, there = ([{"segmentation": rle} for rle in d.rles()] for d in (found, truth))
     shared = overlaps(here, there, [False] * len(there), "segm")
-    matched = np.full(len(found), -1)
-    for class_id in np.unique(found.class_ids):
-        mine = np.flatnonzero(found.class_ids == class_id)
-        theirs = np.flatnonzero(truth.class_ids == class_id)
-        places = match_detections(shared[np.ix_(mine, theirs)], RIGHT_IOU)
-        matched[mine] = [theirs[p] if p >= 0 else -1 for p in places]
-    return matched
+    return match_by_class(shared, found.class_ids, truth.class_ids, RIGHT_IOU)
 
 
 def outline(mask: np.ndarray) -> str:

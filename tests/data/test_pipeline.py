@@ -67,6 +67,12 @@ def test_tf_dataset_gives_the_same_batches_in_order_with_static_shapes():
             np.testing.assert_array_equal(batch[name], values)
 
 
+def test_the_end_of_training_waits_for_no_tuning():
+    """tf.data's tuner sleeps for up to a minute, and who lets go of the iterator sleeps with it."""
+    options = batches().tf_dataset(steps=3).options()
+    assert options.autotune.enabled is False
+
+
 def test_what_exceeds_the_limit_is_counted_and_takes_turns():
     dataset = shapes(1, 64, seed=3, min_objects=4, max_objects=4)
     made = batches(dataset, CONFIG.replace(max_instances=3), batch_size=1)

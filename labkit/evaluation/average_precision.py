@@ -78,7 +78,8 @@ def match_by_class(
     crowd = np.zeros(len(object_classes), bool) if crowd is None else crowd
     matches = np.full(len(classes), -1)
     for class_id in np.unique(classes):
-        found, mine = np.flatnonzero(classes == class_id), np.flatnonzero(object_classes == class_id)
+        found = np.flatnonzero(classes == class_id)
+        mine = np.flatnonzero(object_classes == class_id)
         places = match_detections(
             overlaps[np.ix_(found, mine)], iou_threshold, crowd[mine], crowd[mine]
         )

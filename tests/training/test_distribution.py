@@ -94,18 +94,22 @@ def start(kind: str, config, folder, body: str = TRAIN, environment=None, **opti
     )  # fmt: skip
 
 
-def start_workers(count: int, config, folder, **options) -> list:
-    """Workers on free ports of this machine, the chief first."""
+def clusters(count: int) -> list[dict]:
+    """What TF_CONFIG says to each of the workers on free ports of this machine, the chief first."""
     sockets = [socket.socket() for _ in range(count)]
     for s in sockets:
         s.bind(("localhost", 0))
     hosts = [f"localhost:{s.getsockname()[1]}" for s in sockets]
     for s in sockets:
         s.close()
-    described = [{"cluster": {"worker": hosts}, "task": {"type": "worker", "index": i}}
-                 for i in range(count)]  # fmt: skip
+    return [{"cluster": {"worker": hosts}, "task": {"type": "worker", "index": i}}
+            for i in range(count)]  # fmt: skip
+
+
+def start_workers(count: int, config, folder, **options) -> list:
+    """A process for each worker, the chief first."""
     return [start("workers", config, folder, environment={"TF_CONFIG": json.dumps(d)}, **options)
-            for d in described]  # fmt: skip
+            for d in clusters(count)]  # fmt: skip
 
 
 def finished(processes, timeout: float = 500) -> list:
@@ -249,6 +253,29 @@ def test_what_cannot_be_shared_is_refused_and_samples_are_rows(micro_config, tmp
     assert not (tmp_path / "run").exists()
     whole = MaskRCNN(micro_config, ["a"]).priority([4, 5], 3, 0)
     np.testing.assert_array_equal(np.float32(found["priority"]), whole.numpy())
+
+
+@pytest.mark.slow
+def test_two_workers_of_the_command_line_leave_one_run(tmp_path):
+    """`labkit train --distribute workers`, started twice: the chief tells and writes."""
+    folder = tmp_path / "run"
+    program = "import sys; from labkit.cli import main; sys.exit(main(sys.argv[1:]))"
+    command = [sys.executable, "-c", program, "train", "--distribute", "workers", "--data",
+               "shapes", "--steps", "3", "--batch-size", "2", "--run", str(folder)]  # fmt: skip
+    workers = [subprocess.Popen(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                env=os.environ | {"TF_CONFIG": json.dumps(described)})
+               for described in clusters(2)]  # fmt: skip
+    try:
+        told = [worker.communicate(timeout=500) for worker in workers]
+    finally:
+        for worker in workers:
+            worker.kill()
+    assert [worker.returncode for worker in workers] == [0, 0], told[0][1][-2000:]
+    assert "3 steps of 2" in told[0][0] and "AP" in told[0][0]
+    assert "steps" not in told[1][0]
+    assert read_run(folder)["distribution"]["workers"] == 2
+    assert len(History.load(folder).rows) == 3
+    assert load_model(folder).class_names
 
 
 # --- a worker that dies ----------------------------------------------------------------

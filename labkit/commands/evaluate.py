@@ -3,6 +3,7 @@
 import json
 
 from labkit.commands.numbers import area_range, shares
+from labkit.commands.run_data import note_if_seen
 from labkit.commands.sources import chosen_data
 from labkit.errors import LabkitError
 from labkit.quiet import import_tensorflow, only_json_on_stdout
@@ -69,7 +70,9 @@ def evaluate_model(args):
     import_tensorflow()
     from labkit import evaluation
     from labkit.training import load_model
+    from labkit.training.checkpoints import run_of
 
+    note_if_seen(run_of(args.weights), vars(args))
     return evaluation.evaluate(
         load_model(args.weights), dataset, score_threshold=args.score, **measures(args)
     )

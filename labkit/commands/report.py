@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from labkit.commands.numbers import share, whole
+from labkit.commands.run_data import note_if_seen
 from labkit.commands.sources import chosen_data
 from labkit.errors import LabkitError
 from labkit.quiet import import_tensorflow
@@ -40,17 +41,17 @@ def add_options(parser) -> None:
 
 
 def run(args) -> int:
-    names = names_of(args.runs)
+    names, choice = names_of(args.runs), vars(args)
     files = [source.endswith(".json") for source in args.runs]
     if all(files) and args.annotations and not args.images:
         dataset, truth = None, args.annotations
     else:
-        dataset = chosen_data(vars(args), "val")
+        dataset = chosen_data(choice, "val")
         truth = dataset.to_coco()
     evaluations = {}
     for name, source, is_file in zip(names, args.runs, files, strict=True):
-        evaluate = of_results if is_file else of_model
-        evaluations[name] = evaluate(source, truth, dataset, args.max_dets)
+        evaluations[name] = (of_results(source, truth, args.max_dets) if is_file
+                             else of_model(source, dataset, args.max_dets, choice))  # fmt: skip
     from labkit.evaluation_page import write_evaluation_page
 
     path = write_evaluation_page(
@@ -60,18 +61,20 @@ def run(args) -> int:
     return 0
 
 
-def of_results(source: str, truth, dataset, max_dets: int):
+def of_results(source: str, truth, max_dets: int):
     """A file of results: needs no model, so no TensorFlow."""
     from labkit.evaluation import evaluate_results
 
     return evaluate_results(truth, source, max_dets=max_dets)
 
 
-def of_model(source: str, truth, dataset, max_dets: int):
+def of_model(source: str, dataset, max_dets: int, choice: dict):
     import_tensorflow()
     from labkit.evaluation import evaluate
     from labkit.training import load_model
+    from labkit.training.checkpoints import run_of
 
+    note_if_seen(run_of(source), choice)
     return evaluate(load_model(source), dataset, max_dets=max_dets)
 
 

@@ -7,6 +7,7 @@ import os
 import time
 from pathlib import Path
 
+from labkit.commands.run_data import remember, remembered
 from labkit.commands.sources import chosen_data, is_drawn, pair, validation_data
 from labkit.config import Config
 from labkit.errors import LabkitError
@@ -14,7 +15,6 @@ from labkit.quiet import import_tensorflow
 
 DEFAULT_PRESET = "tiny"
 NATIVE_CROP = 256  # pixels
-DATA_FILE = "data.json"  # in a run's folder: the data it was started on
 
 
 def run(args) -> int:
@@ -26,7 +26,6 @@ def run(args) -> int:
     import keras
 
     from labkit import training
-    from labkit.data.files import write_json
     from labkit.model import MaskRCNN
     from labkit.training.distribution import Team, make_strategy
 
@@ -50,7 +49,7 @@ def run(args) -> int:
 
     def remember_data(logs=None):  # not sooner: a refused run must leave a folder as it was
         if chief:
-            write_json(run_dir / DATA_FILE, choice, indent=2)
+            remember(run_dir, choice)
 
     begin = time.monotonic()
     history = training.train(
@@ -76,13 +75,11 @@ def start_backbone(model, weights: str | None) -> None:
 
 def data_options(args, run_dir: Path, going_on: bool) -> dict:
     """The options that say which data; a resumed run remembers its own."""
-    remembered = run_dir / DATA_FILE
     files = ("annotations", "images", "val_annotations", "val_images")
     cache = {"cache": os.path.abspath(args.cache)} if args.cache else {}
-    if going_on and remembered.exists() and not (args.data or any(getattr(args, f) for f in files)):
-        from labkit.data.files import read_json
-
-        return read_json(remembered) | cache
+    named = args.data or any(getattr(args, f) for f in files)
+    if going_on and not named and (before := remembered(run_dir)):
+        return before | cache
     choice = {f: os.path.abspath(path) for f in files if (path := getattr(args, f))} | cache
     size = args.image_size if isinstance(args.image_size, int) else None
     data = args.data

@@ -10,6 +10,7 @@ _WHERE = {
     "checking": ("Verdict", "check", "hint"),
     "model": ("trained_model",),
     "progress": ("show_progress",),
+    "sabotage": ("sabotaged",),
 }
 _MODULE_OF = {name: module for module, names in _WHERE.items() for name in names}
 

@@ -7,8 +7,8 @@
     )))
 
 New heads start from noise, and their first gradients would wreck a backbone that already knows how
-to see. So it is kept still until they have settled: how Fast R-CNN fine-tuned (Girshick 2015), and
-what nearly everybody who trains Mask R-CNN on own data does.
+to see. So it is kept still until they have settled, as Matterport's code and its descendants do.
+(Detectron2 and torchvision keep only the lowest layers still, and train the others from the start.)
 
 A stage names the weights by a word of `PARTS` or by a regular expression that is searched for in
 their paths: PART/LAYER/WEIGHT, and in the backbone the map that a layer leads to first.

@@ -27,6 +27,7 @@ def draw_agreement(
     *,
     iou_threshold: float = 0.5,
     score_threshold: float = 0.5,
+    labels: bool = True,
     font_size: float | None = None,
     title: str | None = None,
 ) -> Figure:
@@ -39,6 +40,7 @@ def draw_agreement(
     Args:
         image: uint8 [H, W, 3]; by default a grey canvas.
         score_threshold: weaker detections are left out.
+        labels: whether class, score and IoU are written; in a crowd they hide what they are about.
         ax, font_size, title: as in `draw_instances`.
 
     Raises LabkitError if there is no such image.
@@ -67,9 +69,10 @@ def draw_agreement(
         (coco_mask.decode(entry["segmentation"]) for entry in entries)
         if comparison.iou_type == "segm"
         else None,
-        [label for _, label, *_ in rows],
+        [label for _, label, *_ in rows] if labels else None,
         None,
         ax,
+        fill=False,  # what is judged must be seen
         colors=[color for _, _, color, _ in rows],
         dashed=[dashed for *_, dashed in rows],
         font_size=font_size,
@@ -85,6 +88,7 @@ def worst_gallery(
     *,
     iou_threshold: float = 0.5,
     score_threshold: float = 0.5,
+    labels: bool = True,
     columns: int = 3,
     title: str | None = None,
 ) -> Figure:
@@ -93,6 +97,7 @@ def worst_gallery(
     Args:
         rows: which images, and the counts for their titles.
         dataset: the `labkit.data.Dataset` that has the pictures; by default grey canvases.
+        labels: as in `draw_agreement`.
 
     Raises LabkitError if there are no rows.
     """
@@ -111,7 +116,7 @@ def worst_gallery(
     for ax, row in zip(axes, rows, strict=False):
         image = dataset[places[row.image_id]].image if row.image_id in places else None
         draw_agreement(comparison, row.image_id, image, ax, iou_threshold=iou_threshold,
-                       score_threshold=score_threshold, font_size=6.5)  # fmt: skip
+                       score_threshold=score_threshold, labels=labels, font_size=6.5)  # fmt: skip
         ax.set_title(plain_text(_words(row), 70), fontsize=9, loc="left")
         ax.set_anchor("N")
     for ax in axes[len(rows) :]:

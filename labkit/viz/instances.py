@@ -30,6 +30,7 @@ def draw_instances(
     *,
     colors: Sequence | None = None,
     dashed: bool | Sequence[bool] = False,
+    fill: bool = True,
     font_size: float | None = None,
     line_width: float = 1.8,
     title: str | None = None,
@@ -45,6 +46,7 @@ def draw_instances(
         ax: where to draw; by default a new figure in the picture's proportions.
         colors: N colours; by default the ten instance colours in turn.
         dashed: True for the truth, False for what was predicted; or one for each.
+        fill: whether masks tint what they cover; if not, only their outlines are drawn.
         font_size, line_width: in points; by default the text is smaller where there is more of it.
         title: above the picture.
 
@@ -60,7 +62,7 @@ def draw_instances(
     ax = _new_axes(image, title) if ax is None else ax
     font_size = _font_size(count) if font_size is None else font_size
 
-    painted, outlines = _paint(image, [] if masks is None else masks, colors)
+    painted, outlines = _paint(image, [] if masks is None else masks, colors, MASK_ALPHA * fill)
     height, width = image.shape[:2]
     smooth = "nearest" if max(height, width) < 400 else "antialiased"
     ax.imshow(painted, extent=(0, width, height, 0), interpolation=smooth)
@@ -137,7 +139,7 @@ def _texts(labels, scores, count: int) -> list[str]:
     return [f"{a} {s:.2f}".strip() for a, s in zip(labels, scores, strict=True)]
 
 
-def _paint(image: np.ndarray, masks: Iterable[np.ndarray], colors: Sequence):
+def _paint(image: np.ndarray, masks: Iterable[np.ndarray], colors: Sequence, alpha: float):
     """The picture with translucent masks, and each mask's outline as a list of [P, 2] (x, y)."""
     painted = image[..., :3].astype(np.float32)
     outlines = []
@@ -151,7 +153,7 @@ def _paint(image: np.ndarray, masks: Iterable[np.ndarray], colors: Sequence):
         window = (slice(y, rows[-1] + 1), slice(x, columns[-1] + 1))
         inside = mask[window]
         tint = 255 * np.array(to_rgb(color), np.float32)
-        painted[window][inside] += MASK_ALPHA * (tint - painted[window][inside])
+        painted[window][inside] += alpha * (tint - painted[window][inside])
         outlines.append(_outline(inside, y, x))
     return painted.round().clip(0, 255).astype(np.uint8), outlines
 

@@ -1,0 +1,37 @@
+"""Which data a run was started on: remembered in its folder, asked for when it is measured."""
+
+import os
+import sys
+from pathlib import Path
+
+DATA_FILE = "data.json"
+
+
+def remember(run_dir: Path, choice: dict) -> None:
+    """Keep the options that say which data, with absolute paths."""
+    from labkit.data.files import write_json
+
+    write_json(run_dir / DATA_FILE, choice, indent=2)
+
+
+def remembered(run_dir: Path) -> dict | None:
+    """What `remember` kept there, or None."""
+    from labkit.data.files import read_json
+
+    file = run_dir / DATA_FILE
+    return read_json(file) if file.exists() else None
+
+
+def note_if_seen(run_dir: Path, choice: dict) -> None:
+    """Say so where a run is about to be measured on all the pictures that it was trained on."""
+    from labkit.data.load import splits
+
+    started_on = remembered(run_dir) or {}
+    data, annotations = choice.get("data"), choice.get("annotations")
+    if data and os.path.exists(data):  # of one with splits, another part is measured
+        seen = started_on.get("data") == os.path.abspath(data) and not splits(data)
+    else:
+        seen = bool(annotations) and started_on.get("annotations") == os.path.abspath(annotations)
+    if seen:
+        print(f"note: {run_dir} was trained on these very pictures, so the numbers say how well it "
+              "remembers them; keep some apart.", file=sys.stderr)  # fmt: skip

@@ -1,0 +1,15 @@
+"""Three trainings that go wrong, for notebook 05: the answers, away from the question."""
+
+from labkit.config import Config
+from labkit.training import TrainSettings
+
+
+def sabotaged(
+    config: Config, settings: TrainSettings
+) -> dict[str, tuple[dict[str, tuple], TrainSettings]]:
+    """For "A", "B" and "C": what to change in the config (`config.replace`), and the settings."""
+    return {
+        "A": ({}, settings.replace(learning_rate=1e-6)),
+        "B": ({"anchor_sizes": tuple(4 * size for size in config.anchor_sizes)}, settings),
+        "C": ({}, settings.replace(learning_rate=0.1, clip_norm=0.0)),
+    }

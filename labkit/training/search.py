@@ -1,9 +1,10 @@
 """Hyperband: many settings trained a little, the better ones longer.
 
 Source: Li et al., "Hyperband: A Novel Bandit-Based Approach to Hyperparameter Optimization" (2018),
-as keras-tuner has it (the extra `search`). Several processes share a search when keras-tuner's own
-variables name them (KERASTUNER_TUNER_ID, KERASTUNER_ORACLE_IP, KERASTUNER_ORACLE_PORT): one is
-`chief`, the others train.
+as keras-tuner has it (the extra `search`). Several processes share a search, in a folder that all
+of them reach, when keras-tuner's own variables name them: KERASTUNER_TUNER_ID is "chief" for one,
+which only hands out trials, and another name for each of those that train; KERASTUNER_ORACLE_IP and
+KERASTUNER_ORACLE_PORT say where the chief listens.
 """
 
 import math
@@ -75,6 +76,7 @@ def search(
     the best 1/factor go on, with factor times the steps. A trial that goes on starts anew, so that
     its learning rate has the course of a training of that length.
     metric: "segm_AP", "bbox_AP", "segm_AP50" or "bbox_AP50".
+    Of several processes, the chief's result has all trials, a worker's those that had ended.
     Raises LabkitError for a field that does not exist, or where keras-tuner is not installed.
     """
     try:
@@ -109,7 +111,7 @@ def search(
         hyperparameters=hyperparameters, directory=str(folder), project_name="search",
     )  # fmt: skip
     tuner.search(verbose=0)
-    trials = [_trial(t, space, shortest) for t in tuner.oracle.get_best_trials(10_000)]
+    trials = _trials(Path(tuner.project_dir), space, shortest)
     best = settings.replace(**trials[0].values)
     return SearchResult(best, trials, metric)
 
@@ -125,6 +127,18 @@ def _score(dataset, validation, run_dir: Path, config, settings, metric: str) ->
                   for kind in ("bbox", "segm") for name in ("AP", "AP50")}  # fmt: skip
         write_json(found, scores)
     return read_json(found)[metric]
+
+
+def _trials(folder: Path, space, shortest: int) -> list[Trial]:
+    """All trials that have ended, the best first.
+
+    From their files: who asks the chief of several processes may find that it has gone home.
+    """
+    from keras_tuner.engine.trial import Trial as Stored
+
+    stored = [Stored.load(str(file)) for file in sorted(folder.glob("trial_*/trial.json"))]
+    ended = [_trial(trial, space, shortest) for trial in stored if trial.score is not None]
+    return sorted(ended, key=lambda trial: -trial.score)
 
 
 def _trial(trial, space, shortest: int) -> Trial:

@@ -1,5 +1,12 @@
 """Hyperband: its rounds, its result, going on after an interruption."""
 
+import json
+import os
+import socket
+import subprocess
+import sys
+import textwrap
+
 import pytest
 
 import labkit
@@ -52,6 +59,49 @@ def test_a_finished_search_is_read_again(measured, tmp_path):
     count = len(measured)
     again = search(None, None, tmp_path, None, shortest=10, longest=30, verbose=False)
     assert len(measured) == count and again.best == first.best
+
+
+PROGRAM = """
+    import json, sys, time
+
+    from labkit.training import search as module
+
+    mine = []
+
+    def score(dataset, validation, run_dir, config, settings, metric):
+        mine.append(run_dir.name)
+        time.sleep(0.1)
+        return 1 / (1 + abs(settings.learning_rate / 3e-3 - 1))
+
+    module._score = score
+    result = module.search(None, None, sys.argv[1], None, shortest=10, longest=30, verbose=False)
+    print(json.dumps([mine, [t.name for t in result.trials], result.best.learning_rate]))
+"""
+
+
+@pytest.mark.slow
+def test_a_chief_hands_out_and_workers_train(tmp_path):
+    """keras-tuner's own way to share a search: three processes, one folder."""
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = free.getsockname()[1]
+    where = {"KERASTUNER_ORACLE_IP": "localhost", "KERASTUNER_ORACLE_PORT": str(port)}
+    command = [sys.executable, "-c", textwrap.dedent(PROGRAM), str(tmp_path)]
+    processes = [
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                         env=os.environ | where | {"KERASTUNER_TUNER_ID": name})
+        for name in ("chief", "worker0", "worker1")
+    ]  # fmt: skip
+    try:
+        told = [process.communicate(timeout=200) for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+    assert [process.returncode for process in processes] == [0, 0, 0], told
+    (idle, every, best), *workers = (json.loads(out.splitlines()[-1]) for out, _ in told)
+    assert idle == [] and all(done for done, *_ in workers)
+    assert sorted(workers[0][0] + workers[1][0]) == sorted(every)
+    assert workers[0][2] == best or workers[1][2] == best
 
 
 def test_sgd_searches_its_momentum_too(measured, tmp_path):

@@ -156,6 +156,8 @@ function maskPainter(model, change) {
     at = [clamp(Math.round(y), 0, side - 1), clamp(Math.round(x), 0, side - 1)];
     set(sign, { x: (at[1] + 0.5) * CELL, y: (at[0] + 0.5) * CELL + 5 });
     sign.textContent = SIGNS[PENS[pen]];
+    const share = 100 / (1 + Math.exp(-PENS[pen])); // the brush has the colour that it paints
+    brush.style.fill = `color-mix(in srgb, var(--lk-prediction) ${share}%, var(--lk-paper))`;
     set(brush, { x: (at[1] - 1) * CELL, y: (at[0] - 1) * CELL,
                  "aria-label": `Brush at row ${at[0] + 1}, column ${at[1] + 1}; Space paints, with Shift arrows paint` });
   }

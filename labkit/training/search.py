@@ -64,7 +64,7 @@ class SearchResult:
 def search(
     dataset: Dataset, validation: Dataset, folder, config: Config,
     settings: TrainSettings | None = None, *, space: dict | None = None,
-    shortest: int = 50, longest: int = 450, factor: int = 3, metric: str = "segm_AP",
+    shortest: int = 25, longest: int = 225, factor: int = 3, metric: str = "segm_AP",
     seed: int = 0, verbose: bool = True,
 ) -> SearchResult:  # fmt: skip
     """Search `space` by Hyperband; every trial is a training of its own, measured on `validation`.
@@ -76,6 +76,8 @@ def search(
     the best 1/factor go on, with factor times the steps. A trial that goes on starts anew, so that
     its learning rate has the course of a training of that length.
     metric: "segm_AP", "bbox_AP", "segm_AP50" or "bbox_AP50".
+    With the defaults 23 trainings of 2,175 steps in all: 9 minutes on two CPU cores with `tiny` on
+    pictures of 64 px in batches of 4.
     Of several processes, the chief's result has all trials, a worker's those that had ended.
     Raises LabkitError for a field that does not exist, or where keras-tuner is not installed.
     """
@@ -92,12 +94,13 @@ def search(
         settings.replace(**{name: low}), settings.replace(**{name: high})  # are they possible?
         hyperparameters.Float(name, low, high, sampling=kind)
     epochs = factor ** round(math.log(longest / shortest, factor))
+    fresh = _Fresh(config, dataset)
 
     class Search(keras_tuner.Hyperband):
         def run_trial(self, trial, **_):
             values = {name: trial.hyperparameters.get(name) for name in space}
             steps = shortest * int(trial.hyperparameters.values["tuner/epochs"])
-            score = _score(dataset, validation, Path(folder) / "runs" / trial.trial_id, config,
+            score = _score(dataset, validation, Path(folder) / "runs" / trial.trial_id, fresh,
                            settings.replace(steps=steps, **values), metric)  # fmt: skip
             if verbose:
                 said = ", ".join(f"{n} {v:.2g}" for n, v in values.items())
@@ -116,11 +119,26 @@ def search(
     return SearchResult(best, trials, metric)
 
 
-def _score(dataset, validation, run_dir: Path, config, settings, metric: str) -> float:
+class _Fresh:
+    """An untrained model for every trial. It is the same one, set back: what it has traced to
+    detect with is kept, which in a short trial takes as long as the training."""
+
+    def __init__(self, config: Config, dataset: Dataset):
+        self.config, self.dataset, self.model = config, dataset, None
+
+    def __call__(self) -> MaskRCNN:
+        if self.model is None:
+            self.model = MaskRCNN(self.config, self.dataset.class_names)
+            self.weights = self.model.get_weights()
+        self.model.set_weights(self.weights)
+        return self.model
+
+
+def _score(dataset, validation, run_dir: Path, fresh: _Fresh, settings, metric: str) -> float:
     """Train in run_dir, measure on validation; what has been measured there is read again."""
     found = run_dir / "score.json"
     if not found.exists():
-        model = MaskRCNN(config, dataset.class_names)
+        model = fresh()
         train(model, dataset, run_dir, settings, resume=True, verbose=False)
         result = evaluate(model, validation, progress=False)
         scores = {f"{kind}_{name}": float(getattr(result, kind)[name])

@@ -7,10 +7,13 @@ import subprocess
 import sys
 import textwrap
 
+import numpy as np
 import pytest
 
 import labkit
+from labkit.data import shapes
 from labkit.errors import LabkitError
+from labkit.training import History
 from labkit.training import search as module
 from labkit.training.search import SPACE, Trial, search
 
@@ -123,3 +126,27 @@ def test_one_real_trial(tmp_path):
     result = search(data, data, tmp_path, config, settings, shortest=2, longest=2, verbose=False)
     assert all(isinstance(t, Trial) and t.steps == 2 and 0 <= t.score <= 1 for t in result.trials)
     assert (tmp_path / "runs" / result.trials[0].name / "model.weights.h5").exists()
+
+
+def test_every_trial_begins_with_the_same_weights(micro_config):
+    fresh = module._Fresh(micro_config, shapes(1, 64, seed=0))
+    first = fresh()
+    before = first.get_weights()
+    first.set_weights([w + 1 for w in before])
+    assert fresh() is first
+    for was, now in zip(before, first.get_weights(), strict=True):
+        np.testing.assert_array_equal(was, now)
+
+
+@pytest.mark.slow
+def test_trials_know_nothing_of_one_another(micro_config, tmp_path):
+    """The same settings lose the same, though another training lies between."""
+    data = shapes(4, 64, seed=0)
+    fresh = module._Fresh(micro_config, data)
+    settings = labkit.TrainSettings(steps=3, batch_size=2, canvas=(64, 64), warmup_steps=0)
+    for name, rate in (("a", 1e-3), ("b", 1e-2), ("again", 1e-3)):
+        settings = settings.replace(learning_rate=rate)
+        module._score(data, data, tmp_path / name, fresh, settings, "segm_AP")
+    losses = {name: History.load(tmp_path / name)["total"] for name in ("a", "b", "again")}
+    np.testing.assert_allclose(losses["again"], losses["a"], rtol=1e-4)
+    assert abs(losses["b"][-1] - losses["a"][-1]) > 1e-3

@@ -70,9 +70,8 @@ def evaluate_model(args):
     import_tensorflow()
     from labkit import evaluation
     from labkit.training import load_model
-    from labkit.training.checkpoints import run_of
 
-    note_if_seen(run_of(args.weights), vars(args))
+    note_if_seen(args.weights, vars(args))
     return evaluation.evaluate(
         load_model(args.weights), dataset, score_threshold=args.score, **measures(args)
     )

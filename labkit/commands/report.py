@@ -72,9 +72,8 @@ def of_model(source: str, dataset, max_dets: int, choice: dict):
     import_tensorflow()
     from labkit.evaluation import evaluate
     from labkit.training import load_model
-    from labkit.training.checkpoints import run_of
 
-    note_if_seen(run_of(source), choice)
+    note_if_seen(source, choice)
     return evaluate(load_model(source), dataset, max_dets=max_dets)
 
 

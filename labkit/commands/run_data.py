@@ -22,10 +22,13 @@ def remembered(run_dir: Path) -> dict | None:
     return read_json(file) if file.exists() else None
 
 
-def note_if_seen(run_dir: Path, choice: dict) -> None:
-    """Say so where a run is about to be measured on all the pictures that it was trained on."""
+def note_if_seen(run: str | Path, choice: dict) -> None:
+    """Say so where a run, or a checkpoint of one, is about to be measured on all the pictures that
+    it was trained on."""
     from labkit.data.load import splits
+    from labkit.training.checkpoints import run_of
 
+    run_dir = run_of(run)
     started_on = remembered(run_dir) or {}
     data, annotations = choice.get("data"), choice.get("annotations")
     if data and os.path.exists(data):  # of one with splits, another part is measured

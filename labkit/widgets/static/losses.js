@@ -4,6 +4,7 @@
 const NAMES = ["objectness", "rpn_box", "class", "box", "mask"], CELL = 9, GAP = 34;
 const PENS = { "object (logit 4)": 4, "background (logit −4)": -4, "undecided (logit 0)": 0 };
 const SIGNS = { 4: "+", "-4": "−", 0: "?" }; // shown in the brush
+const sigmoid = (logit) => 1 / (1 + Math.exp(-logit));
 const signed = (v, digits = 2) => (v < 0 ? "−" : "+") + Math.abs(v).toFixed(digits);
 
 function render({ model, el }) {
@@ -113,7 +114,7 @@ function logitSliders(model, change) {
     for (const { k, control } of classes) control.put(model.get("class_logits")[k]);
   }
   function draw(a) {
-    const p = 1 / (1 + Math.exp(-model.get("objectness")));
+    const p = sigmoid(model.get("objectness"));
     first.words.textContent = `probability ${p.toFixed(2)}, slope ${signed(a.objectness_slope)}`;
     classes.forEach(({ k }, i) => {
       const label = k === a.label ? "  ◂ the label" : "";
@@ -156,7 +157,7 @@ function maskPainter(model, change) {
     at = [clamp(Math.round(y), 0, side - 1), clamp(Math.round(x), 0, side - 1)];
     set(sign, { x: (at[1] + 0.5) * CELL, y: (at[0] + 0.5) * CELL + 5 });
     sign.textContent = SIGNS[PENS[pen]];
-    const share = 100 / (1 + Math.exp(-PENS[pen])); // the brush has the colour that it paints
+    const share = 100 * sigmoid(PENS[pen]); // the brush has the colour that it paints
     brush.style.fill = `color-mix(in srgb, var(--lk-prediction) ${share}%, var(--lk-paper))`;
     set(brush, { x: (at[1] - 1) * CELL, y: (at[0] - 1) * CELL,
                  "aria-label": `Brush at row ${at[0] + 1}, column ${at[1] + 1}; Space paints, with Shift arrows paint` });
@@ -193,7 +194,7 @@ function maskPainter(model, change) {
   });
   function move() {
     model.get("mask_logits").forEach((row, y) => row.forEach((v, x) => {
-      cells[y][x].style.fillOpacity = 1 / (1 + Math.exp(-v));
+      cells[y][x].style.fillOpacity = sigmoid(v);
     }));
   }
   function draw(answer) {

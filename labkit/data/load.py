@@ -90,6 +90,18 @@ def validation_split(path: str | os.PathLike) -> str | None:
     return next((name for name in splits(path) if _rank(name) == _VALIDATION), None)
 
 
+def taken_split(path: str | os.PathLike, split: str | None = None) -> str:
+    """The name in `splits` of what `load_dataset(path, split=split)` takes: "train" may stand for
+    "train2017". Empty where there is nothing to choose.
+
+    Raises as `load_dataset`.
+    """
+    if not splits(path):
+        return ""
+    with warnings.catch_warnings(action="ignore"):  # it is said where the pictures are opened
+        return _choose(_find(Path(path), None), split, Path(path)).split
+
+
 def _given(name: str | os.PathLike, root: Path) -> Path:
     """A path as it was given, or as the name of something in `root`."""
     return root / name if not Path(name).exists() and (root / name).exists() else Path(name)

@@ -61,6 +61,18 @@ class Comparison:
     annotations: list[dict]
     entries: list[dict]
 
+    def image(self, image_id: int) -> ImagePairs:
+        """The image of that id. Raises LabkitError if it is not among those compared."""
+        if image_id not in self._places:
+            raise LabkitError(
+                f"There is no image {image_id!r} among the {len(self.images)} that were compared."
+            )
+        return self.images[self._places[image_id]]
+
+    @cached_property
+    def _places(self) -> dict[int, int]:
+        return {pairs.image_id: i for i, pairs in enumerate(self.images)}
+
     def images_with(self, class_id: int) -> list[ImagePairs]:
         """The images that hold an object or a detection of class 1..K."""
         return [self.images[i] for i in self._images_of_class[class_id]]

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from pycocotools import mask as coco_mask
 
 from labkit.errors import LabkitError
-from labkit.evaluation.comparison import Comparison, ImagePairs
+from labkit.evaluation.comparison import Comparison
 from labkit.evaluation.ranking import ImageScore, agreement
 from labkit.viz.colors import TRUTH
 from labkit.viz.instances import EMPTY_CANVAS, draw_instances
@@ -45,7 +45,7 @@ def draw_agreement(
 
     Raises LabkitError if there is no such image.
     """
-    pairs = _pairs_of(comparison, image_id)
+    pairs = comparison.image(image_id)
     if image is None:
         image = np.full((*pairs.size, 3), EMPTY_CANVAS, np.uint8)
     found = agreement(pairs, iou_threshold=iou_threshold, score_threshold=score_threshold)
@@ -107,7 +107,7 @@ def worst_gallery(
     columns = min(columns, len(rows))
     lines = -(-len(rows) // columns)
     cell = PAGE_WIDTH / max(columns, 2)
-    shapes = [_pairs_of(comparison, row.image_id).size for row in rows]
+    shapes = [comparison.image(row.image_id).size for row in rows]
     height = cell * float(np.clip(max(h / w for h, w in shapes), 0.4, 1.5)) + 0.35
     figure = Figure(figsize=(cell * columns, height * lines + (0.4 if title else 0)),
                     layout="constrained")  # fmt: skip
@@ -129,15 +129,6 @@ def worst_gallery(
 def _words(row: ImageScore) -> str:
     return (f"image {row.image_id}: {row.found} of {row.objects} found, {row.invented} invented, "
             f"F1 {row.f1:.2f}")  # fmt: skip
-
-
-def _pairs_of(comparison: Comparison, image_id: int) -> ImagePairs:
-    for pairs in comparison.images:
-        if pairs.image_id == image_id:
-            return pairs
-    raise LabkitError(
-        f"There is no image {image_id!r} among the {len(comparison.images)} that were compared."
-    )
 
 
 def _box(entry: dict) -> tuple[float, float, float, float]:

@@ -38,7 +38,28 @@ def test_of_a_folder_with_splits_another_part_is_measured(tmp_path, capsys):
         shapes(1, 64, seed=1).save_coco(tmp_path / f"{part}.json", tmp_path / part)
     remember(tmp_path, {"data": str(tmp_path)})
     note_if_seen(tmp_path, {"data": str(tmp_path)})
+    note_if_seen(tmp_path, {"data": str(tmp_path), "split": "val"})
     assert capsys.readouterr().err == ""
+
+
+def test_the_training_part_that_is_asked_for_by_name(tmp_path, capsys):
+    for part in ("train2017", "val2017"):
+        shapes(1, 64, seed=1).save_coco(tmp_path / f"{part}.json", tmp_path / part)
+    remember(tmp_path, {"data": str(tmp_path)})
+    for name in ("train", "train2017"):
+        note_if_seen(tmp_path, {"data": str(tmp_path), "split": name})
+        assert "keep some apart" in capsys.readouterr().err
+    note_if_seen(tmp_path, {"data": str(tmp_path), "split": "val2017"})
+    assert capsys.readouterr().err == ""
+
+
+def test_the_training_part_of_the_catalogue(tmp_path, capsys):
+    remember(tmp_path, {"data": "shapes"})
+    note_if_seen(tmp_path, {"data": "shapes", "split": "val"})
+    note_if_seen(tmp_path, {"data": "digits", "split": "train"})
+    assert capsys.readouterr().err == ""
+    note_if_seen(tmp_path, {"data": "shapes", "split": "train"})
+    assert "keep some apart" in capsys.readouterr().err
 
 
 def test_annotations_that_were_trained_on(tmp_path, capsys):

@@ -17,13 +17,19 @@ PATHS = GOLDEN / "coco_main_gt.json", GOLDEN / "coco_main_dt.json"
 def test_the_overlaps_are_those_of_pycocotools(kind):
     comparison = compare(*PATHS, iou_type=kind)
     stored = np.load(GOLDEN / "coco_main.npz")
-    ids, pairs_of = stored["cat_ids"].tolist(), {p.image_id: p for p in comparison.images}
+    ids = stored["cat_ids"].tolist()
     for key in [k for k in stored if k.startswith(f"{kind}_iou_1")]:
         image, category = map(int, key.split("_")[2:])
-        pairs = pairs_of[image]
+        pairs = comparison.image(image)
         class_id = ids.index(category) + 1
         mine = pairs.overlaps[pairs.classes == class_id][:, pairs.object_classes == class_id]
         np.testing.assert_array_equal(mine, stored[key])
+
+
+def test_an_image_that_was_not_compared():
+    comparison = compare(*PATHS)
+    with pytest.raises(LabkitError, match=f"no image 'x' among the {len(comparison.images)} that"):
+        comparison.image("x")
 
 
 def test_an_evaluation_compares_what_it_evaluated():

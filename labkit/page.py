@@ -27,7 +27,7 @@ nav ol { columns: 2 18rem; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 caption { text-align: left; padding-bottom: .3rem; }
 th, td { padding: .2rem .7rem; text-align: right; border-bottom: 1px solid var(--line); }
-th[scope=row], th:first-child { text-align: left; } thead th { background: var(--band); }
+th[scope=row], th:first-child, .words { text-align: left; } thead th { background: var(--band); }
 td.best { font-weight: 700; } td.best::after { content: " *"; }
 figure { margin: 1rem 0; } img { max-width: 100%; height: auto; background: white; }
 """
@@ -87,16 +87,21 @@ def table(
     best: str | None = None,
 ) -> str:
     """A table whose first column names the rows; floats get three digits, -1 and NaN a dash.
+    Columns of words stand to the left, numbers to the right.
 
     best: "row" or "column" marks the highest float of each row or column, if there are several.
     """
     marked = _best(rows, best) if best else set()
-    head = "".join(f"<th scope='col'>{escape(str(text))}</th>" for text in heads)
+    words = {c for c in range(len(heads)) if all(isinstance(row[c], str) for row in rows)}
+    head = "".join(
+        f"<th scope='col'{_kind(c in words, False)}>{escape(str(text))}</th>"
+        for c, text in enumerate(heads)
+    )
     body = []
     for r, (name, *values) in enumerate(rows):
         cells = "".join(
-            f"<td class='best'>{_text(v)}</td>" if (r, c) in marked else f"<td>{_text(v)}</td>"
-            for c, v in enumerate(values)
+            f"<td{_kind(c + 1 in words, (r, c) in marked)}>{_text(value)}</td>"
+            for c, value in enumerate(values)
         )
         body.append(f"<tr><th scope='row'>{escape(str(name))}</th>{cells}</tr>")
     if marked:
@@ -106,6 +111,10 @@ def table(
         f"<table><caption>{escape(caption.strip())}</caption>"
         f"<thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table></div>"
     )
+
+
+def _kind(words: bool, best: bool) -> str:
+    return " class='words'" if words else " class='best'" if best else ""
 
 
 def _text(value) -> str:

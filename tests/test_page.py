@@ -29,3 +29,9 @@ def test_tables_print_numbers_and_mark_the_best():
 def test_an_empty_page_and_empty_texts():
     assert Page("nothing").html().startswith("<!DOCTYPE html>")
     assert paragraph("") == "" and "<tbody></tbody>" in table(["a"], [])
+
+
+def test_words_stand_to_the_left_and_numbers_to_the_right():
+    html = table(["", "AP", "meaning"], [["one", 0.5, "so"], ["two", "–", "and so"]])
+    assert "<th scope='col' class='words'>meaning</th>" in html and "<td class='words'>so" in html
+    assert "<th scope='col'>AP</th>" in html and "<td>–</td>" in html  # a gap is no word

@@ -142,7 +142,7 @@ def guarded(command: str, run) -> int:
         sentence = str(error)
     except OSError as error:
         sentence = f"{error.filename}: {error.strerror}." if error.filename else str(error)
-    print(f"labkit {command}: {sentence}", file=sys.stderr)
+    print(f"labkit {command}: {sentence.removeprefix(f'{command}: ')}", file=sys.stderr)
     return 2
 
 

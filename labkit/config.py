@@ -14,6 +14,7 @@ import json
 from dataclasses import dataclass
 
 from labkit.errors import LabkitError
+from labkit.field_types import check_types, make_tuples
 
 
 @dataclass(frozen=True)
@@ -109,11 +110,8 @@ class Config:
     seed: int = 0  # of weights, samples and batches
 
     def __post_init__(self):
-        for field in dataclasses.fields(self):  # JSON gives lists where we mean tuples
-            value = getattr(self, field.name)
-            if isinstance(value, list):
-                object.__setattr__(self, field.name, tuple(value))
-        _check_types(self)
+        make_tuples(self)
+        check_types(self)
         for problem in _problems(self):
             raise LabkitError(f"Config: {problem}.")
 
@@ -153,26 +151,6 @@ class Config:
 
     def to_json(self) -> str:
         return json.dumps(self.to_dict(), indent=2)
-
-
-def _check_types(config: Config) -> None:
-    """Each value is of its field's type: 0.5 for an int, or "7" for 7, is a mistake."""
-    kinds = {
-        int: lambda v: isinstance(v, int) and not isinstance(v, bool),
-        float: lambda v: isinstance(v, int | float) and not isinstance(v, bool) and abs(v) < 1e9,
-        bool: lambda v: isinstance(v, bool),
-        str: lambda v: isinstance(v, str),
-    }
-    for field in dataclasses.fields(config):
-        value = getattr(config, field.name)
-        if field.type in kinds:
-            good = kinds[field.type](value)
-        else:  # tuple[int, ...] or tuple[float, ...]
-            item = field.type.__args__[0]
-            good = isinstance(value, tuple) and all(kinds[item](v) for v in value)
-        if not good:
-            wanted = getattr(field.type, "__name__", field.type)
-            raise LabkitError(f"Config: '{field.name}' must be {wanted}, got {value!r}.")
 
 
 def _problems(c: Config):
@@ -230,6 +208,8 @@ def _problems(c: Config):
         yield f"'pad_multiple' must be a multiple of 32, the stride of C5, got {c.pad_multiple}"
     if min(c.mini_mask, c.roi_sampling_ratio, c.seed, c.rpn_channels) < 0:
         yield "'mini_mask', 'roi_sampling_ratio', 'seed', 'rpn_channels' must not be negative"
+    if c.seed >= 2**32:
+        yield f"'seed' must be below 2**32, got {c.seed}: NumPy takes no larger one"
     for name in ("smooth_l1_beta", "rpn_min_size", "batch_norm_epsilon"):
         if getattr(c, name) < 0:  # a norm's 0: torchvision's COCO weights want that
             yield f"'{name}' must not be negative, got {getattr(c, name)}"

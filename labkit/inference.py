@@ -5,6 +5,7 @@ import tensorflow as tf
 
 from labkit.detections import Detections, unused_slots
 from labkit.images import read_image
+from labkit.nms import round_down
 from labkit.placement import Placement
 from labkit.resize import origins, resize_image, resized_shape
 
@@ -37,7 +38,7 @@ def _detect(model, pictures, score_threshold, nms_iou, max_detections) -> list[D
     result = _compiled(model)(
         tf.constant(batch), tf.constant(sizes),
         tf.constant(c.score_threshold if score_threshold is None else score_threshold, tf.float32),
-        tf.constant(c.nms_iou if nms_iou is None else nms_iou, tf.float32),
+        tf.constant(round_down(c.nms_iou if nms_iou is None else nms_iou)),
         tf.constant(max_detections or c.detections, tf.int32),
     )  # fmt: skip
     result = {name: value.numpy() for name, value in result.items()}

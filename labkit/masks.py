@@ -153,11 +153,12 @@ def _checked_runs(rle: dict[str, Any], height: int, width: int) -> np.ndarray:
         raise LabkitError(
             "segmentation has counts that are neither text nor a list of whole numbers."
         )
-    if (runs < 0).any() or runs.sum() != height * width:
+    if (runs < 0).any():
+        raise LabkitError("segmentation has negative run lengths; write them anew from the mask.")
+    if runs.sum() != height * width:
         raise LabkitError(
             f"segmentation has run lengths that add up to {runs.sum()}, not to the "
-            f"{height * width} pixels of the image (or some are negative); write them anew "
-            "from the mask."
+            f"{height * width} pixels of the image; write them anew from the mask."
         )
     return runs
 

@@ -56,12 +56,16 @@ def sample(
     """
     candidates = positive.shape[1] or tf.shape(positive)[1]
     most = tf.minimum(number, candidates)
-    # Rounding guards against 0.3 * 10 = 2.9999: the paper's 1:3 of 512 means 128.
-    most_positive = tf.minimum(int(number * positive_fraction + 1e-6), candidates)
+    most_positive = tf.minimum(most_positives(number, positive_fraction), candidates)
     limit = tf.fill([tf.shape(positive)[0]], most_positive)
     taken = _take(positive, priority, most_positive, limit)
     count = tf.reduce_sum(tf.cast(taken, tf.int32), axis=1)
     return taken, _take(negative, priority, most, number - count)
+
+
+def most_positives(number: int, fraction: float) -> int:
+    """How many of a sample may be positive: the paper's 1:3 of 512 means 128."""
+    return int(number * fraction + 1e-6)  # 0.3 * 10 is 2.9999
 
 
 def _take(eligible: tf.Tensor, priority: tf.Tensor, most, limit: tf.Tensor) -> tf.Tensor:

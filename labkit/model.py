@@ -5,6 +5,7 @@ training; the rest is what Keras asks of a model. Source: He et al. 2017.
 """
 
 import random
+from collections.abc import Iterable
 
 import keras
 import tensorflow as tf
@@ -19,6 +20,7 @@ from labkit.errors import LabkitError
 from labkit.fpn import feature_pyramid
 from labkit.inclusive import from_inclusive, limit, to_inclusive
 from labkit.inference import detect_images
+from labkit.matching import most_positives
 from labkit.pooling import pool_rois
 from labkit.resize import origins
 from labkit.selection import select
@@ -253,7 +255,7 @@ class MaskRCNN(keras.Model):
                                         c.smooth_l1_beta)  # fmt: skip
 
         # Only positives have a mask. They stand first, and there are at most this many.
-        most = int(c.roi_samples * c.roi_positive_fraction + 1e-6)
+        most = most_positives(c.roi_samples, c.roi_positive_fraction)
         head = {k: rois[k][:, :most] for k in ("rois", "classes", "matches", "positive")}
         mask_logits = self.segment(maps[:4], head["rois"], head["classes"], head["positive"],
                                    training)  # fmt: skip
@@ -284,7 +286,8 @@ class MaskRCNN(keras.Model):
         would have drawn. A replica draws them for the whole batch and takes those of its rows: how
         many replicas share a batch changes nothing.
         """
-        seed = tf.stack([self.config.seed * 2 + use, tf.cast(step, tf.int32)])
+        stream = tf.constant(2 * self.config.seed + use, tf.int64)
+        seed = tf.stack([stream, tf.cast(step, tf.int64)])
         replica, rows = tf.distribute.get_replica_context(), shape[0]
         if replica is None or replica.num_replicas_in_sync == 1:
             return tf.random.stateless_uniform(shape, seed)
@@ -382,9 +385,11 @@ class MaskRCNN(keras.Model):
         if not training or real is None:
             return [_float32(x) for x in tf.nest.flatten(head(pooled, training=training))]
         places = tf.where(tf.reshape(real, [-1]))
-        seen, count = tf.gather_nd(pooled, places), tf.shape(places)[0]
-        if not self.config.heads_batch_norm:
-            seen = _to_a_multiple(seen)
+        count = tf.shape(places)[0]
+        if self.config.heads_batch_norm:  # rows of zeros would count in its statistics
+            seen = tf.gather_nd(pooled, _or_the_first(places))
+        else:
+            seen = _to_a_multiple(tf.gather_nd(pooled, places))
         outputs = tf.nest.flatten(head(seen, training=True))
         rows = tf.shape(pooled, tf.int64)[:1]
         return [tf.scatter_nd(places, _float32(x)[:count],
@@ -404,6 +409,12 @@ def _height_width(x: tf.Tensor):
 def _float32(x: tf.Tensor) -> tf.Tensor:
     """Out of mixed precision: boxes, softmax and losses want all their digits."""
     return tf.cast(x, tf.float32)
+
+
+def _or_the_first(places: tf.Tensor) -> tf.Tensor:
+    """Places int64 [K, 1], or [[0]] where K is 0: convolutions of no rows at all break."""
+    none = 1 - tf.minimum(tf.shape(places)[0], 1)
+    return tf.concat([places, tf.zeros([none, 1], tf.int64)], 0)
 
 
 def _to_a_multiple(x: tf.Tensor, of: int = 8) -> tf.Tensor:
@@ -426,6 +437,8 @@ def _split(x: tf.Tensor, rois: tf.Tensor) -> tf.Tensor:
 def _checked_names(class_names) -> tuple[str, ...]:
     if isinstance(class_names, str):
         raise LabkitError(f"class_names must be a list of names, got the string '{class_names}'.")
+    if not isinstance(class_names, Iterable):
+        raise LabkitError(f"class_names must be a list of names, got {class_names!r}.")
     names = tuple(str(n) for n in class_names)
     if not names:
         raise LabkitError("class_names is empty: a model needs one class besides background.")

@@ -16,7 +16,7 @@ def nms(
     most = tf.shape(boxes)[0] if most is None else most
     # TensorFlow swaps the corners of such a box and would see one of positive size.
     boxes = tf.concat([boxes[:, :2], tf.maximum(boxes[:, :2], boxes[:, 2:])], axis=1)
-    threshold = _round_down(threshold)
+    threshold = round_down(threshold)
     return tf.image.non_max_suppression(boxes, scores, most, iou_threshold=threshold)
 
 
@@ -60,12 +60,12 @@ def grouped_nms_padded(
     boxes, scores, groups, count = tf.image.combined_non_max_suppression(
         boxes, scores,
         max_output_size_per_class=most, max_total_size=most,
-        iou_threshold=_round_down(threshold), score_threshold=score_threshold, clip_boxes=False,
+        iou_threshold=round_down(threshold), score_threshold=score_threshold, clip_boxes=False,
     )  # fmt: skip
     return boxes, scores, tf.cast(groups, tf.int32), count
 
 
-def _round_down(threshold):
+def round_down(threshold):
     """The largest float32 not above a threshold given as a Python number; tensors stay as they are.
 
     0.3 becomes 0.30000001 in float32, the nearest. A pair whose IoU is exactly 3/10 becomes that

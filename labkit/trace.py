@@ -240,7 +240,8 @@ def _roi_losses(t: dict, config) -> dict[str, np.ndarray]:
     def of_one(only):
         one = only[None]
         return (
-            losses.class_loss(t["class_logits"], rois["classes"], rois["sampled"] & one),
+            losses.class_loss(t["class_logits"], rois["classes"], rois["sampled"] & one,
+                              config.class_weights, config.class_focal),
             losses.box_loss(t["box_deltas"], rois["deltas"], rois["positive"] & one, 1,
                             config.smooth_l1_beta),
             losses.mask_loss(t["mask_logits"], t["mask_targets"],

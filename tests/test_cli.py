@@ -70,6 +70,10 @@ def test_demo_has_a_help_of_its_own(capsys):
         ("train --run r --data shapes --annotations a.json --images .", "not both"),
         ("train --run r --data shapes --val-images pics", "--val-annotations"),
         ("train --run r --annotations missing.json --images .", "missing.json"),
+        ("train --run r --resume", "r holds no run to go on with"),
+        ("train --run r --crop 100", "100 is no multiple of 32; 96 is, or 128"),
+        ("train --run r --image-size natve", "nor 'native'"),
+        ("train --run r --data shapes --set steps", "like --set steps=VALUE"),
         ("detect --weights r", "PICTURE"),
         ("detect --weights r nowhere.png", "nowhere.png"),
         ("detect --weights r --score 7 x.png", "between 0 and 1"),
@@ -79,6 +83,7 @@ def test_demo_has_a_help_of_its_own(capsys):
         ("evaluate --results r.json --weights r", "leave out"),
         ("evaluate --results r.json --annotations missing.json", "missing.json"),
         ("evaluate --max-dets many", "many"),
+        ("evaluate --area tiny=256-0", "argument --area: 'tiny=256-0' is no range"),
     ],
 )
 def test_a_mistake_is_answered_in_one_sentence(capsys, tmp_path, monkeypatch, argv, words):

@@ -88,8 +88,9 @@ def test_the_loss_of_one_batch_falls(data, micro_config):
     assert float(tf.reduce_sum(model.last_losses)) < 0.7 * first
 
 
-def test_an_image_without_objects_trains(data, micro_config):
-    model = MaskRCNN(micro_config, data.class_names)
+@pytest.mark.parametrize("batch_norm", [False, True])
+def test_an_image_without_objects_trains(batch_norm, data, micro_config):
+    model = MaskRCNN(micro_config.replace(heads_batch_norm=batch_norm), data.class_names)
     batch = Batches(data, micro_config, BatchPlan(2, (64, 64))).batch(0)
     batch["classes"][:] = 0
     batch["boxes"][:] = 0
@@ -101,6 +102,16 @@ def test_an_image_without_objects_trains(data, micro_config):
     assert losses["rpn_box"] == losses["box"] == losses["mask"] == 0
     gradients = tape.gradient(total, model.trainable_variables)
     assert all(np.isfinite(g.numpy()).all() for g in gradients if g is not None)
+
+
+def test_other_seeds_draw_other_samples(data, micro_config):
+    drawn = [
+        MaskRCNN(micro_config.replace(seed=seed), data.class_names).priority([2, 9], 7, 0).numpy()
+        for seed in (0, 1, 2**31, 2**32 - 1)
+    ]
+    assert len({d.tobytes() for d in drawn}) == 4
+    with pytest.raises(LabkitError, match="'seed' must be below 2"):
+        micro_config.replace(seed=2**32)
 
 
 def test_the_same_config_builds_the_same_weights(micro_config):

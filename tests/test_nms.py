@@ -1,11 +1,14 @@
 """NMS: its promises, and the padded form equal to the plain one. tests/parity has torchvision's."""
 
 import numpy as np
+import pytest
 import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 
 from labkit import boxes as box_ops
+from labkit import inference
+from labkit.model import MaskRCNN
 from labkit.nms import batched_nms, grouped_nms_padded, nms
 
 
@@ -139,6 +142,22 @@ def test_thresholds_may_be_tensors():
     boxes, scores = tf.constant([[0.0, 0, 10, 10], [0, 0, 10, 6]]), tf.constant([0.9, 0.8])
     assert nms(boxes, scores, tf.constant(0.5)).numpy().tolist() == [0]
     assert nms(boxes, scores, tf.constant(0.7)).numpy().tolist() == [0, 1]
+
+
+def test_detect_suppresses_by_a_threshold_rounded_down(monkeypatch, micro_config):
+    """Two boxes whose IoU is 3/10, and a threshold of 0.3, which float32 does not hold."""
+    asked = []
+
+    def stop(images, sizes, score_threshold, nms_iou, detections):
+        asked.append(nms_iou)
+        raise StopIteration
+
+    monkeypatch.setattr(inference, "_compiled", lambda model: stop)
+    with pytest.raises(StopIteration):
+        MaskRCNN(micro_config.replace(nms_iou=0.3), ["a"]).detect(np.zeros((64, 64, 3), np.uint8))
+    boxes = tf.constant([[[[0.0, 0, 10, 10]], [[0, 0, 10, 3]]]])
+    kept = grouped_nms_padded(boxes, tf.constant([[[0.9], [0.8]]]), asked[0], 2, 0.1)
+    assert kept[3].numpy().tolist() == [1]
 
 
 def test_shapes_are_static_in_a_graph():

@@ -83,6 +83,14 @@ def test_losses_are_those_of_training(model, data, trace):
     assert (lesson.roi_losses["box"][~positive] == 0).all()
 
 
+def test_a_focal_loss_is_traced_as_it_is_trained(model, data):
+    focal = labkit.MaskRCNN(model.config.replace(class_focal=2.0), model.class_names)
+    focal.set_weights(model.get_weights())
+    lesson = focal.trace(data[1].image, data[1]).lesson
+    np.testing.assert_allclose(lesson.roi_losses["class"][lesson.roi_sampled].mean(),
+                               lesson.losses["class"], rtol=1e-5)  # fmt: skip
+
+
 def test_positives_are_the_anchors_that_match(trace):
     lesson = trace.lesson
     assert (lesson.anchor_matches[lesson.anchor_positive] >= 0).all()

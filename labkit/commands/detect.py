@@ -12,6 +12,7 @@ from labkit.quiet import import_tensorflow
 def run(args) -> int:
     files = image_files(args.images)
     import_tensorflow()
+    from labkit.data.files import write_json
     from labkit.images import read_image
     from labkit.training import load_model
 
@@ -21,7 +22,7 @@ def run(args) -> int:
     written = {"images": [], "annotations": [], "categories": [
         {"id": i, "name": name} for i, name in enumerate(model.class_names, 1)
     ]}  # fmt: skip
-    taken, broken = set(), 0
+    taken, broken = {on_disk(path) for path in files}, 0  # --out may be the pictures' own folder
     for number, path in enumerate(files, 1):
         try:
             image = read_image(path)
@@ -42,8 +43,9 @@ def run(args) -> int:
             written["annotations"].append(result)
         if not args.json:
             print(f"{path}: {counts(found.names)} -> {picture}")
-    with open(out / "detections.json", "w", encoding="utf-8") as file:
-        json.dump(written, file)
+    if broken == len(files):  # and whatever an earlier command left stays
+        raise LabkitError("no picture could be read; nothing was written.")
+    write_json(out / "detections.json", written)
     if args.json:
         print(json.dumps(written, indent=2))
     else:
@@ -52,14 +54,19 @@ def run(args) -> int:
     return 2 if broken else 0
 
 
-def unused(path: Path, taken: set[Path]) -> Path:
-    """path, or path-2, path-3 ... for pictures of the same name from different folders."""
+def unused(path: Path, taken: set[str]) -> Path:
+    """path, or path-2, path-3 ... where the pictures, or others' results, have that name."""
     candidate, number = path, 1
-    while candidate in taken:
+    while on_disk(candidate) in taken:
         number += 1
         candidate = path.with_stem(f"{path.stem}-{number}")
-    taken.add(candidate)
+    taken.add(on_disk(candidate))
     return candidate
+
+
+def on_disk(path: Path) -> str:
+    """The same for all paths that may lead to one file: some disks take a.PNG for a.png."""
+    return str(path.resolve()).casefold()
 
 
 def counts(names: list[str]) -> str:

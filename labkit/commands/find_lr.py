@@ -7,6 +7,7 @@ from labkit.commands.numbers import whole
 from labkit.commands.options import add_batches, add_model, add_training_data
 from labkit.commands.sources import chosen_data
 from labkit.commands.train import chosen_settings, start_backbone
+from labkit.errors import LabkitError
 from labkit.quiet import import_tensorflow, only_json_on_stdout
 
 HELP = "test which learning rate suits a training"
@@ -53,6 +54,10 @@ def run(args) -> int:
 
 def tested(args):
     """The `RateTest` that the options ask for."""
+    if not 0 < args.first < args.last:
+        raise LabkitError(
+            f"--from must be above 0 and below --to, got --from {args.first:g} --to {args.last:g}."
+        )
     choice = {name: getattr(args, name) for name in ("data", "annotations", "images")}
     size = args.image_size if isinstance(args.image_size, int) else None
     dataset = chosen_data(choice | {"image_size": size}, "train")

@@ -15,7 +15,23 @@ def whole(text: str) -> int:
 
 def size_or_native(text: str) -> int | str:
     """A whole number, or the word native."""
-    return text if text == "native" else whole(text)
+    if text == "native":
+        return text
+    try:
+        return whole(text)
+    except argparse.ArgumentTypeError as error:
+        raise argparse.ArgumentTypeError(f"{error}, nor 'native'") from None
+
+
+def multiple_of_32(text: str) -> int:
+    """A side of a training image: what the network halves five times."""
+    number = whole(text)
+    if number % 32:
+        near = max(number // 32 * 32, 32)
+        raise argparse.ArgumentTypeError(
+            f"{number} is no multiple of 32; {near} is, or {near + 32}"
+        )
+    return number
 
 
 def share(text: str) -> float:
@@ -38,8 +54,9 @@ def area_range(text: str) -> tuple[str, tuple[float, float]]:
     name, _, limits = text.partition("=")
     low, dash, high = limits.partition("-")
     try:
-        if name and dash:
-            return name, (float(low), float(high) if high else 1e10)
+        found = float(low), float(high) if high else 1e10
+        if name and dash and 0 <= found[0] < found[1]:
+            return name, found
     except ValueError:
         pass
     raise argparse.ArgumentTypeError(

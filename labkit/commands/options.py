@@ -1,6 +1,6 @@
 """Options that several commands share: which data to learn from, and which model of it."""
 
-from labkit.commands.numbers import size_or_native, whole
+from labkit.commands.numbers import multiple_of_32, size_or_native, whole
 from labkit.config import PRESETS
 
 
@@ -44,7 +44,7 @@ def add_model(parser) -> None:
     )
     model.add_argument(
         "--crop",
-        type=whole,
+        type=multiple_of_32,
         metavar="N",
         help="side of the windows that training sees, a multiple of 32 (default: whole pictures "
         "where they fit, else 256)",

@@ -44,6 +44,11 @@ def run(args) -> int:
     names, choice = names_of(args.runs), vars(args)
     files = [source.endswith(".json") for source in args.runs]
     if all(files) and args.annotations and not args.images:
+        if args.data or args.split:
+            raise LabkitError(
+                "files of results are compared with --annotations alone: leave out --data and "
+                "--split, or --annotations."
+            )
         dataset, truth = None, args.annotations
     else:
         dataset = chosen_data(choice, "val")
@@ -79,13 +84,20 @@ def of_model(source: str, dataset, max_dets: int, choice: dict):
 
 def names_of(sources: list[str]) -> list[str]:
     """The shortest ends of the paths that tell them apart: folder names, mostly."""
-    paths = [Path(source).with_suffix("") if source.endswith(".json") else Path(source)
-             for source in sources]  # fmt: skip
-    parts = [path.resolve().parts for path in paths]
-    if len(set(parts)) < len(parts):
+    paths = [Path(source).resolve() for source in sources]
+    if len(set(paths)) < len(paths):
         raise LabkitError("report: a run is named twice; name each once.")
+    parts = [named_by(Path(source), paths).parts for source in sources]
     for depth in range(1, max(map(len, parts)) + 1):
         names = ["/".join(part[-depth:]) for part in parts]
         if len(set(names)) == len(names):
             break
     return names
+
+
+def named_by(source: Path, others: list[Path]) -> Path:
+    """A run's folder; a file without its .json, unless that is one of the others."""
+    if source.suffix != ".json":
+        return source.resolve()
+    file = source.parent.resolve() / source.name  # under the name that it was given by
+    return file if file.with_suffix("") in others else file.with_suffix("")

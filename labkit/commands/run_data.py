@@ -1,4 +1,7 @@
-"""Which data a run was started on: remembered in its folder, asked for when it is measured."""
+"""What a run was started on and from: remembered in its folder, asked for when it goes on.
+
+Which data it was started on is asked for when it is measured, too.
+"""
 
 import os
 import sys
@@ -8,7 +11,7 @@ DATA_FILE = "data.json"
 
 
 def remember(run_dir: Path, choice: dict) -> None:
-    """Keep the options that say which data, with absolute paths."""
+    """Keep the options that say which data, and which weights, with absolute paths."""
     from labkit.data.files import write_json
 
     write_json(run_dir / DATA_FILE, choice, indent=2)

@@ -10,6 +10,7 @@ from pathlib import Path
 from labkit.commands.run_data import remember, remembered
 from labkit.commands.sources import chosen_data, is_drawn, pair, validation_data
 from labkit.config import Config
+from labkit.datasets import GENERATED_SIZE
 from labkit.errors import LabkitError
 from labkit.quiet import import_tensorflow
 
@@ -20,6 +21,11 @@ NATIVE_CROP = 256  # pixels
 def run(args) -> int:
     run_dir = Path(args.run)
     going_on = args.resume and (run_dir / "run.json").exists()
+    if args.resume and not going_on and not (args.data or args.annotations):
+        raise LabkitError(
+            f"--resume: {run_dir} holds no run to go on with; check --run, or say on which data to "
+            "start one."
+        )
     choice = data_options(args, run_dir, going_on)
     dataset, validation = training_data(choice)
     import_tensorflow()
@@ -27,20 +33,22 @@ def run(args) -> int:
 
     from labkit import training
     from labkit.model import MaskRCNN
+    from labkit.training.checkpoints import latest_checkpoint
     from labkit.training.distribution import Team, make_strategy
 
     scope = contextlib.nullcontext()
     if args.distribute:  # before anything is computed: workers find one another first
         scope = make_strategy(args.distribute).scope()
-    config, settings = chosen_settings(args, dataset, run_dir if going_on else None)
+    stored = run_dir if going_on else None
+    config, settings = chosen_settings(args, dataset, stored)
+    choice |= start_options(args, config, stored)
     settings = settings.planned(len(dataset))
-    if validation is not None and not settings.validate_every:
-        # three times on the way; the fourth is at the end
-        settings = settings.replace(validate_every=settings.steps // 4 + 1)
+    if validation is not None:
+        settings = with_looks(settings, args, stored)
     with scope:
         model = MaskRCNN(config, dataset.class_names)
-        if not going_on:  # a resumed run has weights of its own
-            start_backbone(model, args.backbone_weights)
+        if not (going_on and latest_checkpoint(run_dir)):  # which brings weights of its own
+            start_backbone(model, choice["backbone_weights"])
     chief = Team(model).chief
     if chief:
         print(f"{dataset!r}")
@@ -73,19 +81,77 @@ def start_backbone(model, weights: str | None) -> None:
         raise LabkitError("--backbone-weights imagenet: only the preset r50_fpn has such weights.")
 
 
+def start_options(args, config: Config, stored: Path | None) -> dict:
+    """The options that say what a run starts from; a resumed run keeps its own.
+
+    Runs of Python, and of an older labkit, remember none: there "preset" is missing, and so is
+    "backbone_weights" where a checkpoint has come since.
+    Raises LabkitError where an option contradicts the run.
+    """
+    if stored is None:
+        default = "imagenet" if config.backbone == "resnet50" else "none"
+        return {"preset": args.preset or DEFAULT_PRESET,
+                "backbone_weights": args.backbone_weights or default}  # fmt: skip
+    before = remembered(stored) or {}
+    kept = {name: before[name] for name in ("preset", "backbone_weights") if before.get(name)}
+    for name, value in kept.items():
+        if getattr(args, name) not in (None, value):
+            raise LabkitError(
+                f"--{name.replace('_', '-')} {getattr(args, name)}: {stored} was started with "
+                f"{value}; leave it out, or start another run."
+            )
+    if args.preset and "preset" not in kept:
+        raise LabkitError(
+            f"--preset {args.preset}: {stored} does not say which preset it was started with, and "
+            "a resumed run keeps its config; leave --preset out."
+        )
+    if "backbone_weights" not in kept:
+        kept |= forgotten_weights(args, config, stored)
+    return kept
+
+
+def forgotten_weights(args, config: Config, stored: Path) -> dict:
+    """What the backbone of a run starts from that does not say so itself."""
+    from labkit.training.checkpoints import latest_checkpoint
+
+    if latest_checkpoint(stored):
+        if args.backbone_weights:
+            raise LabkitError(
+                f"--backbone-weights {args.backbone_weights}: {stored} goes on with the weights of "
+                "its checkpoint; leave it out."
+            )
+        return {}
+    if not args.backbone_weights and config.backbone == "resnet50":
+        raise LabkitError(
+            f"{stored} has no checkpoint yet and does not say what its backbone started from; add "
+            "--backbone-weights imagenet, or --backbone-weights none."
+        )
+    return {"backbone_weights": args.backbone_weights or "none"}
+
+
 def data_options(args, run_dir: Path, going_on: bool) -> dict:
-    """The options that say which data; a resumed run remembers its own."""
+    """The options that say which data; a resumed run remembers its own, and what goes with them."""
     files = ("annotations", "images", "val_annotations", "val_images")
     cache = {"cache": os.path.abspath(args.cache)} if args.cache else {}
-    named = args.data or any(getattr(args, f) for f in files)
-    if going_on and not named and (before := remembered(run_dir)):
-        return before | cache
-    choice = {f: os.path.abspath(path) for f in files if (path := getattr(args, f))} | cache
+    choice = {f: os.path.abspath(path) for f in files if (path := getattr(args, f))}
+    if data := args.data:  # resumed from another folder, it is still the same
+        choice["data"] = os.path.abspath(data) if os.path.exists(data) else data
     size = args.image_size if isinstance(args.image_size, int) else None
-    data = args.data
-    if data and os.path.exists(data):  # resumed from another folder, it is still the same
-        data = os.path.abspath(data)
-    return choice | {"data": data, "image_size": size}
+    before = remembered(run_dir) if going_on else None
+    if before and all(before.get(name) == value for name, value in choice.items()):
+        refuse_another_size(size, before, run_dir)
+        return before | cache
+    return {"data": None} | choice | cache | {"image_size": size}
+
+
+def refuse_another_size(size: int | None, before: dict, run_dir: Path) -> None:
+    """Raises LabkitError where drawn pictures would be of another size than they were."""
+    drawn = before.get("image_size") or GENERATED_SIZE
+    if is_drawn(before.get("data")) and size not in (None, drawn):
+        raise LabkitError(
+            f"--image-size {size}: {run_dir} was started on pictures of {drawn} pixels; leave it "
+            "out, or start another run."
+        )
 
 
 def training_data(choice: dict):
@@ -131,6 +197,18 @@ def chosen_settings(args, dataset, stored: Path | None):
     return asked_for(config, settings, args)
 
 
+def with_looks(settings, args, stored: Path | None):
+    """Settings with looks at AP on the way, where nobody has said how many."""
+    from labkit.training.checkpoints import read_run
+
+    said = any(assignment.partition("=")[0] == "validate_every" for assignment in args.set)
+    # A run that had pictures to look at, and 0 for how often, has that from somebody too.
+    if settings.validate_every or said or (stored and read_run(stored).get("validation")):
+        return settings
+    # three times on the way; the fourth is at the end
+    return settings.replace(validate_every=settings.steps // 4 + 1)
+
+
 def asked_for(config: Config, settings, args):
     """Both with what the options say; a recipe comes between, and options have the last word."""
     config, settings = changed_settings(config, settings, args)
@@ -171,7 +249,9 @@ def changed_settings(config: Config, settings, args):
     if args.crop:
         for_settings["canvas"] = (args.crop, args.crop)
     for assignment in args.set:
-        name, _, text = assignment.partition("=")
+        name, equals, text = assignment.partition("=")
+        if not equals:
+            raise LabkitError(f"--set {name}: write it like --set {name}=VALUE.")
         if name in config.to_dict():
             for_config[name] = parsed(name, text, getattr(config, name))
         elif name.startswith("augment."):

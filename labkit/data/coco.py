@@ -8,7 +8,6 @@ first of them is an error. Nothing is left out silently.
 from __future__ import annotations
 
 import os
-import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -29,6 +28,7 @@ from labkit.data.files import (
 )
 from labkit.data.outlines import check_segmentation
 from labkit.data.pictures import check_size, read_sized
+from labkit.data.problems import warn_of_problems
 from labkit.errors import LabkitError, MissingFileError
 from labkit.images import image_size
 from labkit.masks import boxes_from_masks, decode_segmentation, segmentation_box
@@ -81,12 +81,7 @@ class CocoDataset(Dataset):
         self._read_images(content["images"])
         self._read_annotations(content["annotations"])
         self._left_out_late: set[tuple[int, int]] = set()  # masks found empty when decoded
-        if self.problems:
-            warnings.warn(
-                f"{self.label}: {len(self.problems)} problems, the first: {self.problems[0]} "
-                "All are in the data set's .problems.",
-                stacklevel=2,
-            )
+        warn_of_problems(self.label, self.problems)
 
     # ---- reading the json ----------------------------------------------------------------------
 

@@ -163,16 +163,19 @@ def _file(path: Path, format: str | None) -> Found:
     if name is None:
         read_json(path)  # says what is wrong with a file that is no json at all
         raise LabkitError(
-            f"{path} is json, but neither COCO's, panoptic, VIA's nor LabelMe's; give a folder, or "
-            "name the format with format=NAME."
+            f"{path} is json, but neither COCO's (with images, annotations, categories) nor "
+            "panoptic, VIA's or LabelMe's; give another file or folder, or name the format with "
+            "format=NAME."
         )
     return Found(name, path, split_of(path))
 
 
 def _last_resort(start: Path, format: str | None) -> list[Found]:
     """A format that was named is tried where nothing speaks for it: its reader says what lacks."""
+    files = [path for path in list_folder(start) if path.suffix.lower() == ".json"]
+    if format is None and len(files) == 1:
+        return [_file(files[0], None)]
     if format in ("coco", "panoptic", "via"):
-        files = [path for path in list_folder(start) if path.suffix.lower() == ".json"]
         if len(files) == 1:
             return [Found(format, files[0], split_of(files[0]))]
         raise LabkitError(

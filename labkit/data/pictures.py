@@ -8,7 +8,6 @@ each; with `strict=True` the first of them is an error instead.
 from __future__ import annotations
 
 import os
-import warnings
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ import numpy as np
 from labkit import images
 from labkit.data.dataset import Dataset, Labels, Sample, make_sample
 from labkit.data.files import Unusable, path_inside, quote, refuse_links_out
+from labkit.data.problems import warn_of_problems
 from labkit.errors import LabkitError, MissingFileError, printable
 from labkit.masks import boxes_from_masks
 
@@ -202,12 +202,7 @@ class PictureDataset(Dataset):
         """Say once, when the data set is made, that something was left out."""
         if self.problems and not self._pictures:
             raise LabkitError(self.problems[-1] + " No image remains.")
-        if self.problems:
-            warnings.warn(
-                f"{self.label}: {len(self.problems)} problems, the first: {self.problems[0]} "
-                "All are in the data set's .problems.",
-                stacklevel=3,
-            )
+        warn_of_problems(self.label, self.problems)
 
 
 def _crowd(found: Instances) -> Sequence[bool]:

@@ -41,7 +41,8 @@ def evaluate(
         model: has `detect(list of images) -> list of Detections` and `class_names`.
         dataset: a `labkit.data.Dataset`. Classes are matched by name, in whatever order.
         max_dets: detections that count per image and class. Above 100 the model is asked for that
-            many per image (`detect(…, max_detections=max_dets)`), or they could never be found.
+            many per image, all classes together (`detect(…, max_detections=max_dets)`), unless its
+            own limit (`model.config.detections`) is higher.
         iou_types: "bbox", "segm" or both (the default).
         iou_thresholds, area_ranges: as in `evaluate_results`.
         score_threshold: the model's own by default. AP wants it low (0.05 or less): a threshold
@@ -60,7 +61,8 @@ def evaluate(
     category_ids, notes = _match_classes(model.class_names, dataset)
     options = {} if score_threshold is None else {"score_threshold": score_threshold}
     if max_dets > 100:
-        options["max_detections"] = max_dets
+        own = getattr(getattr(model, "config", None), "detections", 0)
+        options["max_detections"] = max(max_dets, own)
     report_progress = _progress(progress)
 
     found, unknown = [], 0
@@ -166,8 +168,10 @@ def _checked_settings(
                 f"area_ranges: {name!r} goes from {low} to {high}; give areas in pixels, the "
                 "smaller first."
             )
-        if name[:1].isdigit():
-            raise LabkitError(f"area_ranges: {name!r} begins with a digit; AP50 is an IoU of 0.5.")
+        if not name or name[0].isdigit():  # AP is all areas, AP50 an IoU of 0.5
+            raise LabkitError(
+                f"area_ranges: {name!r} stands after AP, so it must begin with a letter."
+            )
         ranges[name] = (float(low), float(high))
     return {"max_dets": int(max_dets), "iou_thresholds": iou_thresholds, "area_ranges": ranges}
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from labkit.errors import LabkitError
 from labkit.evaluation.average_precision import (
     coco_101_points,
     match_by_class,
@@ -79,6 +80,8 @@ def error_types(
 
     Args:
         max_dets: detections per image and class, as in AP.
+
+    Raises LabkitError unless 0 < background_iou < found_iou <= 1.
     """
     state = _State(comparison, found_iou, background_iou, max_dets)
     ap = state.ap(())
@@ -102,6 +105,11 @@ class _State:
     def __init__(
         self, comparison: Comparison, found_iou: float, background_iou: float, max_dets: int
     ):
+        if not 0 < background_iou < found_iou <= 1:
+            raise LabkitError(
+                "error_types: background_iou must be above 0 and below found_iou, and that at most "
+                f"1; got background_iou={background_iou!r}, found_iou={found_iou!r}."
+            )
         self.comparison = comparison
         self.found_iou, self.background_iou = found_iou, background_iou
         self.objects = comparison.object_counts()

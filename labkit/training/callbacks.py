@@ -96,7 +96,8 @@ class Checkpointer(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch, logs=None):
         step = self.history.rows[-1]["step"]
-        if step % self.every == 0 and step != self.leg.last:
+        ends = step == self.leg.last or self.model.stop_training  # then it is saved below
+        if step % self.every == 0 and not ends:
             self._save(step)
 
     def on_train_end(self, logs=None):

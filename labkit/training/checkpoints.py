@@ -46,12 +46,21 @@ def save_checkpoint(model: MaskRCNN, run_dir: Path, step: int, keep: int, stage:
     (draft / "state.json").write_text(json.dumps(state), encoding="utf-8")
     for file in (*draft.iterdir(), draft):
         _flush(file)
-    shutil.rmtree(folder, ignore_errors=True)
+    _remove(folder)  # the same step again
     draft.rename(folder)
     _flush(folder.parent)
     for old in _checkpoints(run_dir)[:-keep]:
-        shutil.rmtree(old)
+        _remove(old)
     return folder
+
+
+def _remove(folder: Path) -> None:
+    """Away at once, under another name: to delete file by file takes time to be killed in."""
+    gone = folder.with_name(f".{folder.name}.gone")
+    shutil.rmtree(gone, ignore_errors=True)
+    if folder.exists():
+        folder.rename(gone)
+        shutil.rmtree(gone)
 
 
 def save_weights(model: MaskRCNN, path: Path) -> None:
@@ -93,6 +102,8 @@ def save_run(run_dir: Path, record: dict) -> None:
 def read_run(run_dir: Path) -> dict:
     """run.json as a dict. Raises LabkitError where it is missing or broken."""
     path = Path(run_dir) / "run.json"
+    if Path(run_dir).is_file():
+        raise LabkitError(f"{run_dir} is a file; give the folder that a training run wrote.")
     if not path.exists():
         raise LabkitError(f"{path} does not exist: give the folder that a training run wrote.")
     try:

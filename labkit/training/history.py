@@ -61,6 +61,8 @@ class History:
             if rows or name == "rows":
                 columns = COLUMNS if name == "rows" else tuple(rows[0])
                 _write_csv(run_dir / file, rows, columns)
+            else:  # what was there is of steps that a resumed run has yet to take
+                (run_dir / file).unlink(missing_ok=True)
 
     @classmethod
     def load(cls, run_dir: str | Path) -> "History":

@@ -105,7 +105,8 @@ def find_learning_rate(
 
     settings: batch size, canvas, augmentation, optimizer and clipping of the training that is
     planned; the rate depends on all of them. Steps end early once the loss has doubled.
-    Raises LabkitError if first is not below last, or steps are fewer than FIRST_LOOK.
+    Raises LabkitError if first is not below last, steps are fewer than FIRST_LOOK, or the loss
+    breaks within so many.
     """
     if not 0 < first < last or steps < FIRST_LOOK:
         raise LabkitError(
@@ -129,6 +130,11 @@ def find_learning_rate(
         model.stop_training = False
         if compiled is not None:
             model.compile(optimizer=compiled)
+    if len(watcher.losses) < FIRST_LOOK:
+        raise LabkitError(
+            f"find_learning_rate: the loss broke after {len(watcher.losses)} steps, too soon to "
+            f"tell rates apart: lower 'first', which is {first:g}, or look at the data."
+        )
     losses = np.array(watcher.losses)
     rates = np.array([float(schedule(i)) for i in range(len(losses))])
     return RateTest(rates, losses, running_mean(losses), watcher.diverged)

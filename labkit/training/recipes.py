@@ -93,7 +93,8 @@ def recipe(name: str, settings: TrainSettings, steps: int | None = None) -> Trai
     """`settings` with the stages of a recipe, which share its learning rate and `steps`.
 
     steps: by default those of the settings. "paper" brings a length of its own, and optimizer, rate
-    and schedule too. Raises LabkitError for an unknown name, or fewer steps than stages.
+    and schedule too. Raises LabkitError for an unknown name, fewer steps than stages, or steps
+    that are no multiple of settings.accumulate.
     """
     if name not in RECIPES:
         raise LabkitError(f"There is no recipe '{name}'; there are: {', '.join(RECIPES)}.")
@@ -105,6 +106,11 @@ def recipe(name: str, settings: TrainSettings, steps: int | None = None) -> Trai
 
 def _stages(name: str, settings: TrainSettings) -> tuple[Stage, ...]:
     turns, every = RECIPES[name].turns, settings.accumulate
+    if settings.steps % every:
+        raise LabkitError(
+            f"The recipe '{name}': steps must be a multiple of accumulate = {every}, got "
+            f"{settings.steps}."
+        )
     if settings.steps < len(turns) * every:
         raise LabkitError(
             f"The recipe '{name}' has {len(turns)} stages, more than {settings.steps} steps hold: "

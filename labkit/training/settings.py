@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from labkit.data.augment import Augment
 from labkit.errors import LabkitError
+from labkit.field_types import check_types, make_tuples
 from labkit.losses import LOSS_NAMES
 from labkit.training.stages import OPTIMIZERS, SCHEDULES, Stage, planned_stages
 
@@ -60,12 +61,17 @@ class TrainSettings:
     def __post_init__(self):
         if isinstance(self.augment, dict):  # from JSON
             object.__setattr__(self, "augment", Augment(**self.augment))
+        if not isinstance(self.stages, list | tuple):
+            self._check("stages", False, "must hold Stages (on the command line: --stage)")
         stages = (Stage(**s) if isinstance(s, dict) else s for s in self.stages)
         object.__setattr__(self, "stages", tuple(stages))
         good = all(isinstance(stage, Stage) for stage in self.stages)
         self._check("stages", good, "must hold Stages (on the command line: --stage)")
-        for name in ("canvas", "milestones"):
-            object.__setattr__(self, name, tuple(getattr(self, name)))
+        make_tuples(self)
+        check_types(self)
+        self._check("augment", isinstance(self.augment, Augment), "must be an Augment")
+        self._check("canvas", len(self.canvas) == 2 and all(s > 0 == s % 32 for s in self.canvas),
+                    "must be two sides (H, W), multiples of 32")  # fmt: skip
         for name in ("steps", "batch_size", "accumulate", "learning_rate", "patience",
                      "checkpoint_every", "checkpoints_kept"):  # fmt: skip
             self._check(name, getattr(self, name) > 0, "must be above 0")

@@ -105,7 +105,7 @@ def _compiles(pattern: str) -> bool:
     return True
 
 
-_WRITTEN = re.compile(r"(.+):(\d+)(epochs?)?(?:@([0-9.]+(?:e-?\d+)?))?")
+_WRITTEN = re.compile(r"(.+):(\d+)(epochs?)?(?:@(\d+\.?\d*(?:e-?\d+)?))?")
 
 
 def parse_stage(text: str) -> Stage:
@@ -167,17 +167,24 @@ def planned_stages(stages: tuple[Stage, ...], images: int, batch_size: int) -> t
 _OWN_LOSSES = {"rpn": (0, 1), "box_head": (2, 3), "mask_head": (4,)}
 
 
-def check_losses(model, settings) -> None:
-    """Raise LabkitError for a stage in which nothing gets a gradient."""
+def check_stages(model, settings) -> None:
+    """Raise LabkitError for a stage in which nothing can train, or nothing gets a gradient."""
     for leg in legs(settings):
+        _chosen(model, leg.pattern)
         weights = leg.loss_weights or model.config.loss_weights
-        parts = {p.split("/")[0] for p, _, _ in weight_paths(model) if re.search(leg.pattern, p)}
+        parts = parts_of(model, leg.pattern)
         taught = any(weights[i] for part in parts for i in _OWN_LOSSES.get(part, range(5)))
-        if parts and not taught:
+        if not taught:
             raise LabkitError(
                 f"Stage {leg.number} trains '{leg.trains}', whose losses all have weight 0: give "
                 "one of them a weight, or train something else."
             )
+
+
+def parts_of(model, pattern: str) -> list[str]:
+    """The parts of a model that have weights whose paths match: "backbone", "rpn" and so on."""
+    paths = (path for path, _, _ in weight_paths(model) if re.search(pattern, path))
+    return list(dict.fromkeys(path.split("/")[0] for path in paths))
 
 
 # --- freezing ---------------------------------------------------------------------------
@@ -235,12 +242,7 @@ def training_only(model, pattern: str):
     weights = list(weight_paths(model))
     before = {id(layer): (layer, layer.trainable) for _, layer, _ in weights}
     flags = [(variable, variable.trainable) for _, _, variable in weights]
-    chosen = {id(v) for path, _, v in weights if re.search(pattern, path) and v.trainable}
-    if not chosen:
-        raise LabkitError(
-            f"Stage: no weight that can be trained matches '{pattern}'; paths look like "
-            f"{weights[0][0]} and {weights[-1][0]}."
-        )
+    chosen = _chosen(model, pattern)
     try:
         for layer, trainable in before.values():
             layer.trainable = trainable and any(id(v) in chosen for v in layer.weights)
@@ -252,3 +254,15 @@ def training_only(model, pattern: str):
             layer.trainable = trainable
         for variable, trainable in flags:
             variable.trainable = trainable
+
+
+def _chosen(model, pattern: str) -> set[int]:
+    """The ids of the weights that match and can train. Raises LabkitError if there are none."""
+    weights = list(weight_paths(model))
+    chosen = {id(v) for path, _, v in weights if re.search(pattern, path) and v.trainable}
+    if not chosen:
+        raise LabkitError(
+            f"Stage: no weight that can be trained matches '{pattern}'; paths look like "
+            f"{weights[0][0]} and {weights[-1][0]}."
+        )
+    return chosen

@@ -31,12 +31,12 @@ from labkit.training.precision import computing_in
 from labkit.training.record import prepare_run, run_record
 from labkit.training.schedules import make_optimizer
 from labkit.training.settings import AP_METRICS, TrainSettings
-from labkit.training.stages import Leg, check_losses, legs, training_only
+from labkit.training.stages import PARTS, Leg, check_stages, legs, parts_of, training_only
 from labkit.training.validation import (
     KeepBest,
     Validation,
     ValidationLosses,
-    forget_best_after,
+    forget_best,
     has_stalled,
 )
 from labkit.training.watched_batches import WatchedBatches
@@ -89,7 +89,7 @@ def train(
         model.load_weights(Path(checkpoint) / WEIGHTS)
     team.share(model.weights)
     if team.chief:
-        _cut_after(run_dir, start)
+        _cut_after(run_dir, start, settings.steps)
     plan = BatchPlan(settings.batch_size, settings.canvas, settings.augment, seed=model.config.seed,
                      buckets=settings.buckets, shard=(team.number, team.workers))  # fmt: skip
     batches = WatchedBatches(dataset, model.config, plan, cache)
@@ -97,7 +97,7 @@ def train(
     logger = make_logger(log if team.chief else (), run_dir, history, record)
     watchers = [*_validators(run, settings, validation), logger] if team.chief else []
     verbose = verbose and team.chief
-    if verbose and settings.rate_for_batch:
+    if verbose and settings.peak_rate != settings.learning_rate:
         print(f"Learning rates are for batches of {settings.rate_for_batch}; for these, "
               f"{settings.learning_rate:g} becomes {settings.peak_rate:g}.")  # fmt: skip
     try:
@@ -113,7 +113,7 @@ def train(
         save_weights(model, run_dir / WEIGHTS)
     left_out = sum(map(Counter, team.told_by_all(batches.left_out)), Counter())
     if verbose and left_out:
-        print(f"Left out of {len(history)} batches: {said(left_out)}.")
+        print(f"Left out of {len(history) - start} batches: {said(left_out)}.")
     history.left_out = dict(left_out)
     return history
 
@@ -131,8 +131,10 @@ class _Run:
         """Run a stage to its end, from its beginning or from the checkpoint that is within it."""
         model, team, history = self.model, self.team, self.history
         start = max(leg.first, history.rows[-1]["step"] if history.rows else 0)
-        if verbose and leg.settings.steps < last:
-            print(f"Stage {leg.number}: {leg.trains}, to step {leg.last} of {last}.", flush=True)
+        if verbose and (leg.settings.steps < last or leg.trains not in PARTS):
+            parts = ", ".join(parts_of(model, leg.pattern))
+            print(f"Stage {leg.number}: {leg.trains} (of {parts}), to step {leg.last} of {last}.",
+                  flush=True)  # fmt: skip
         folder = self.run_dir if team.chief else None
         watchers = [Recorder(history, leg, start, self.batches, self._name_of, folder)]
         if leg.settings.schedule == "plateau":
@@ -199,7 +201,7 @@ def _check(model, dataset, validation, settings: TrainSettings) -> None:
             f"The model knows the classes {list(model.class_names)}, the data set has "
             f"{list(dataset.class_names)}: make the model with the data set's class names."
         )
-    check_losses(model, settings)
+    check_stages(model, settings)
     if validation is not None:
         unknown = [name for name in validation.class_names if name not in model.class_names]
         if unknown and settings.validate_every:
@@ -230,9 +232,12 @@ def _open(run_dir: Path, record: dict, resume: bool) -> dict:
             "tables": {name: getattr(history, name) for name in TABLES}}  # fmt: skip
 
 
-def _cut_after(run_dir: Path, step: int) -> None:
+def _cut_after(run_dir: Path, step: int, last: int) -> None:
     """Of what an interrupted run left, forget what lies beyond its last checkpoint."""
-    forget_best_after(run_dir, step)
+    if step == 0:
+        forget_best(run_dir)
+    if step < last:  # final weights there are again when the run is complete again
+        (run_dir / WEIGHTS).unlink(missing_ok=True)
     cut_film(run_dir, step)
     (run_dir / BROKEN).unlink(missing_ok=True)
 

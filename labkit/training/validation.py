@@ -96,13 +96,20 @@ class KeepBest(keras.callbacks.Callback):
             return
         self.seen = len(found)
         step, score = found[-1]
-        kept = best_of(self.run_dir)
-        if kept is None or score > kept["score"]:
+        if score > self._kept_score(dict(found)):
             self._save(step, score)
         if has_stalled(self.history, self.settings):
             print(f"Stopped at step {step}: {self.settings.best_by} has not improved in the last "
                   f"{self.settings.stop_after} looks at it.", flush=True)  # fmt: skip
             self.model.stop_training = True
+
+    def _kept_score(self, found: dict[int, float]) -> float:
+        """How good the kept weights are, by the metric that counts now; worst where unknown."""
+        kept = best_of(self.run_dir)
+        if kept is None:
+            return -np.inf
+        same = kept["metric"] == self.settings.best_by
+        return kept["score"] if same else found.get(kept["step"], -np.inf)
 
     def _save(self, step: int, score: float) -> None:
         with averaged(self.model):
@@ -112,10 +119,14 @@ class KeepBest(keras.callbacks.Callback):
 
 
 def scores(history: History, metric: str) -> list[tuple[int, float]]:
-    """(step, score) of every look at a metric, higher is better: of a loss, its negative."""
+    """(step, score) of every look at a metric, higher is better: of a loss, its negative.
+
+    A loss that is no number is worse than any.
+    """
     if metric in AP_METRICS:
         return [(row["step"], row[metric]) for row in history.validation]
-    return [(row["step"], -row[metric]) for row in history.validation_losses]
+    looks = ((row["step"], -row[metric]) for row in history.validation_losses)
+    return [(step, score if np.isfinite(score) else -np.inf) for step, score in looks]
 
 
 def has_stalled(history: History, settings) -> bool:
@@ -131,9 +142,11 @@ def best_of(run_dir: Path) -> dict | None:
     return read_json(path) if path.exists() else None
 
 
-def forget_best_after(run_dir: Path, step: int) -> None:
-    """Remove best weights of a step that a resumed run has yet to take."""
-    kept = best_of(run_dir)
-    if kept is not None and kept["step"] > step:
-        (run_dir / BEST).unlink()
-        (run_dir / BEST_WEIGHTS).unlink(missing_ok=True)
+def forget_best(run_dir: Path) -> None:
+    """Remove the best weights of a run that begins anew.
+
+    One that is resumed keeps them, also of a step that it has yet to take again: they were
+    measured, and to go back to a worse best would lose them.
+    """
+    (run_dir / BEST).unlink(missing_ok=True)
+    (run_dir / BEST_WEIGHTS).unlink(missing_ok=True)

@@ -64,6 +64,15 @@ def test_what_is_asked_wrongly_is_one_sentence(argv, words, asked, capsys):
     assert words in err and err.count("\n") == 1 and not asked
 
 
+def test_a_test_that_cannot_be_is_one_sentence(capsys):
+    argv = ["find-lr", "--data", "shapes", "--image-size", "64", "--from", "2", "--to", "1"]
+    assert cli.main(argv) == 2
+    out, err = capsys.readouterr()
+    assert err.startswith("labkit find-lr: --from must be above 0 and below --to")
+    assert err.count("\n") == 1
+    assert "suggested" not in out
+
+
 @pytest.mark.slow
 def test_a_real_test_from_the_command_line(capsys):
     argv = ["find-lr", "--data", "shapes", "--image-size", "64", "--batch-size", "2",

@@ -4,11 +4,12 @@ from argparse import ArgumentTypeError
 
 import pytest
 
-from labkit.commands.numbers import area_range, share, shares, size_or_native, whole
+from labkit.commands.numbers import area_range, multiple_of_32, share, shares, size_or_native, whole
 
 
 def test_values():
     assert whole("7") == 7 and size_or_native("native") == "native" and size_or_native("9") == 9
+    assert multiple_of_32("96") == 96
     assert share("0.25") == 0.25 and shares("0.5,0.75") == [0.5, 0.75]
     assert area_range("tiny=0-256") == ("tiny", (0.0, 256.0))
     assert area_range("huge=1e4-") == ("huge", (10000.0, 1e10))
@@ -18,7 +19,7 @@ def test_values():
     ("parse", "text"),
     [(whole, "0"), (whole, "1.5"), (size_or_native, "whole"), (share, "1.01"), (share, "nan"),
      (shares, "0.5,"), (shares, ""), (area_range, "tiny"), (area_range, "tiny=5"),
-     (area_range, "=0-5"), (area_range, "a=x-5")],
+     (area_range, "=0-5"), (area_range, "a=x-5"), (area_range, "a=5-5"), (multiple_of_32, "20")],
 )  # fmt: skip
 def test_what_is_none_is_named(parse, text):
     with pytest.raises(ArgumentTypeError, match="is no"):

@@ -42,6 +42,8 @@ def test_files_of_results_side_by_side(files, capsys):
         (["none.json", "--annotations", "truth.json"], "none.json: there is no such file"),
         (["a/found.json", "--annotations", "none.json"], "none.json: there is no such file"),
         (["runs/x", "--annotations", "truth.json"], "--images"),
+        (["a/found.json", "--annotations", "truth.json", "--data", "shapes"], "leave out --data"),
+        (["a/found.json", "--annotations", "truth.json", "--split", "val"], "and --split"),
     ],
 )
 def test_mistakes_are_one_sentence(files, capsys, monkeypatch, argv, message):
@@ -57,3 +59,11 @@ def test_runs_are_named_by_the_shortest_ends_that_tell_them_apart():
     assert names_of(["a/found.json", "b.json"]) == ["found", "b"]
     with pytest.raises(LabkitError, match="named twice"):
         names_of(["runs/a", "runs/../runs/a"])
+
+
+def test_a_run_and_its_file_of_results_are_two_sources():
+    assert names_of(["runs/a", "runs/a.json"]) == ["a", "a.json"]
+    assert names_of(["runs/a.json", "b.json", "runs/a"]) == ["a.json", "b", "a"]
+    assert names_of(["x/a.json", "y/a"]) == ["x/a", "y/a"]
+    with pytest.raises(LabkitError, match="named twice"):
+        names_of(["runs/a.json", "runs/a", "runs/../runs/a.json"])

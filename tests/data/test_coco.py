@@ -164,7 +164,7 @@ WRONG_ANNOTATIONS = [
 @pytest.mark.parametrize("data, words", WRONG_ANNOTATIONS, ids=[w for _, w in WRONG_ANNOTATIONS])
 def test_a_wrong_annotation_is_left_out_and_named(folder, data, words):
     twice = words == "id 4 too"  # then it is the later of the two that is left out
-    with pytest.warns(UserWarning, match="1 problems, the first"):
+    with pytest.warns(UserWarning, match=r": 1 problem: "):
         ds = CocoDataset(data, folder)
     assert len(ds) == 2 and len(ds[0]) == 1 and len(ds.problems) == 1
     assert ds[0].crowd.tolist() == [not twice]

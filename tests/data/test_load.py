@@ -320,3 +320,9 @@ def test_the_picture_in_labelmes_json(tmp_path):
     sample = load_dataset(shared("labelme_voc/orig_labelme_tutorial"))[0]
     stored = Image.open(SHARED / "labelme_voc/orig_labelme_tutorial/apc2016_obj3.jpg")
     assert sample.image.shape == (907, 1210, 3) and stored.size == (1210, 907)
+
+
+def test_coco_s_json_that_lacks_a_part_is_named(tmp_path):
+    (tmp_path / "ann.json").write_text(json.dumps({"images": [], "annotations": []}))
+    with pytest.raises(LabkitError, match=r"ann\.json is json, but neither COCO's \(with"):
+        load_dataset(tmp_path)

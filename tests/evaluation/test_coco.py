@@ -4,6 +4,7 @@ import copy
 import json
 import weakref
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -250,7 +251,8 @@ def test_other_iou_thresholds_and_areas():
         ({"iou_thresholds": []}, r"iou_thresholds is \[\]"),
         ({"iou_thresholds": [0.5, 1.5]}, "above 0 and up to 1"),
         ({"area_ranges": {"x": (5, 5)}}, "'x' goes from 5 to 5"),
-        ({"area_ranges": {"50": (0, 5)}}, "'50' begins with a digit"),
+        ({"area_ranges": {"50": (0, 5)}}, "'50' stands after AP, so it must begin with a letter"),
+        ({"area_ranges": {"": (0, 5)}}, "'' stands after AP"),
     ],
 )
 def test_options_out_of_range_are_named(options, message):
@@ -353,6 +355,9 @@ def test_what_the_model_is_asked_for():
     evaluate(model, Squares(2))
     evaluate(model, Squares(2), max_dets=500, score_threshold=0.01)
     assert model.options == [{}, {"score_threshold": 0.01, "max_detections": 500}]
+    model.config = SimpleNamespace(detections=600)  # it finds more by itself: so many stay
+    evaluate(model, Squares(2), max_dets=500)
+    assert model.options[-1] == {"max_detections": 600}
 
 
 def test_progress_is_quiet_where_nobody_looks(capsys):

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from labkit.errors import LabkitError
 from labkit.evaluation import compare, evaluate_results
 from labkit.evaluation.error_types import ERROR_TYPES, error_types, mended_ap
 
@@ -25,6 +26,13 @@ def one_error(compared, objects, detections, expected):
     assert types(result) == expected
     assert result.counts == {name: expected.count(name) for name in ERROR_TYPES}
     return result
+
+
+@pytest.mark.parametrize("background, found", [(0.0, 0.5), (0.5, 0.5), (0.1, 1.5)])
+def test_thresholds_that_make_no_sense(compared, background, found):
+    comparison = compared([], [(1, CAT, HERE, 0.9)])
+    with pytest.raises(LabkitError, match="background_iou must be above 0 and below found_iou"):
+        error_types(comparison, background_iou=background, found_iou=found)
 
 
 def test_nothing_wrong(compared):

@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 
 import labkit
+from labkit.data import shapes
 from labkit.errors import LabkitError
+from labkit.model import MaskRCNN
+from labkit.training import TrainSettings
 from labkit.training.lr_finder import RateTest, Rising, find_learning_rate, running_mean
 
 
@@ -88,3 +91,11 @@ def test_weights_and_optimizer_come_back():
 def test_impossible_tests_are_refused(options):
     with pytest.raises(LabkitError, match="find_learning_rate: 'first' must be above 0"):
         find_learning_rate(None, None, **options)
+
+
+def test_a_loss_that_breaks_at_once_suggests_nothing(monkeypatch, micro_config):
+    data = shapes(4, 64, seed=1)
+    model = MaskRCNN(micro_config, data.class_names)
+    settings = TrainSettings(batch_size=2, canvas=(64, 64))
+    with pytest.raises(LabkitError, match=r"broke after \d steps, .* lower 'first', which"):
+        find_learning_rate(model, data, settings.replace(clip_norm=0.0), first=1e20, last=1e30)

@@ -63,6 +63,11 @@ def test_the_order_is_the_reports():
     assert "rpn" not in stage.pattern and "fpn" not in stage.pattern
 
 
+def test_steps_must_suit_accumulation():
+    with pytest.raises(LabkitError, match="multiple of accumulate = 4, got 102"):
+        recipe("food", TrainSettings(steps=102, accumulate=4))
+
+
 def test_unknown_and_too_short():
     with pytest.raises(LabkitError, match="no recipe 'pizza'; there are: paper, food"):
         recipe("pizza", TrainSettings())

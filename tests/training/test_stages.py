@@ -202,6 +202,20 @@ def test_a_stage_in_which_nothing_is_taught_is_refused(data, micro_config, tmp_p
     assert not (tmp_path / "run").exists()
 
 
+def test_a_stage_of_nothing_is_refused_before_the_others_have_trained(data, micro_config, tmp_path):
+    model = MaskRCNN(micro_config, data.class_names)
+    stages = [Stage("all", steps=2), Stage("tpyo", steps=2)]
+    with pytest.raises(LabkitError, match="no weight that can be trained matches 'tpyo'"):
+        train(model, data, tmp_path / "run", SETTINGS, stages=stages)
+    assert not (tmp_path / "run").exists()
+
+
+def test_what_a_regular_expression_trains_is_said(data, micro_config, tmp_path, capsys):
+    model = MaskRCNN(micro_config, data.class_names)
+    train(model, data, tmp_path / "run", SETTINGS, stages=[Stage("head", steps=1)])
+    assert "Stage 1: head (of box_head, mask_head), to step 1 of 1." in capsys.readouterr().out
+
+
 # --- what is written --------------------------------------------------------------------
 
 
@@ -218,7 +232,9 @@ def test_a_stage_on_the_command_line(text, stage):
     assert parse_stage(text) == stage
 
 
-@pytest.mark.parametrize("text", ["heads", "heads:", ":300", "heads:many", "heads:3@fast", "all:0"])
+@pytest.mark.parametrize(
+    "text", ["heads", "heads:", ":300", "heads:many", "heads:3@fast", "heads:3@1.2.3", "all:0"]
+)
 def test_what_is_no_stage_is_refused(text):
     with pytest.raises(LabkitError, match=r"^[sS]tage"):
         parse_stage(text)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,9 +18,14 @@ from labkit.data import shapes
 from labkit.data.augment import Augment
 from labkit.errors import LabkitError
 from labkit.model import MaskRCNN
-from labkit.training import History, TrainSettings, load_model, train
+from labkit.training import History, TrainSettings, callbacks, load_model, train
 from labkit.training.callbacks import NonFiniteLoss
-from labkit.training.checkpoints import latest_checkpoint
+from labkit.training.checkpoints import (
+    latest_checkpoint,
+    save_checkpoint,
+    step_of,
+    weights_of,
+)
 
 SETTINGS = TrainSettings(
     steps=6, batch_size=2, canvas=(64, 64), warmup_steps=2, checkpoint_every=3,
@@ -92,6 +98,67 @@ def test_a_finished_run_resumes_to_itself(whole_run, data, micro_config):
     assert train(model, data, folder, SETTINGS, resume=True, verbose=False).rows == history.rows
 
 
+def test_while_a_stopped_run_goes_on_its_newest_weights_are_the_checkpoint_s(
+    whole_run, data, micro_config, tmp_path
+):
+    """Weights that an earlier end left would be older than the checkpoints."""
+    run = tmp_path / "run"
+    shutil.copytree(whole_run[0], run)
+    shutil.rmtree(run / "checkpoints" / "step-00000006")
+
+    class Killed(tf.keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        model = MaskRCNN(micro_config, data.class_names)
+        train(model, data, run, SETTINGS, resume=True, verbose=False, callbacks=[Killed()])
+    assert weights_of(run).parent == run / "checkpoints" / "step-00000003"
+
+
+def test_a_checkpoint_that_is_written_again_is_never_half_there(whole_run, tmp_path, monkeypatch):
+    """Killed while the old folder of the same step goes, the run has the step or the one before."""
+    run, model = tmp_path / "run", whole_run[1]
+    shutil.copytree(whole_run[0], run)
+    real = shutil.rmtree
+
+    def killed(folder, **options):
+        if ".gone" in str(folder) and Path(folder).exists():
+            (Path(folder) / "state.json").unlink()
+            raise KeyboardInterrupt
+        real(folder, **options)
+
+    monkeypatch.setattr(shutil, "rmtree", killed)
+    with pytest.raises(KeyboardInterrupt):
+        save_checkpoint(model, run, 6, keep=9)
+    monkeypatch.undo()
+    assert step_of(latest_checkpoint(run)) == 3
+    save_checkpoint(model, run, 6, keep=1)
+    assert [p.name for p in (run / "checkpoints").iterdir()] == ["step-00000006"]
+
+
+def test_a_run_that_stops_is_saved_once(data, micro_config, tmp_path, monkeypatch):
+    saved = []
+    monkeypatch.setattr(callbacks, "save_checkpoint", lambda *args: saved.append(args[2]))
+
+    class Stop(tf.keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            self.model.stop_training = batch == 2
+
+    model = MaskRCNN(micro_config, data.class_names)
+    train(model, data, tmp_path / "run", SETTINGS, verbose=False, callbacks=[Stop()])
+    assert saved == [3]
+
+
+def test_a_table_that_is_cut_to_nothing_is_gone_from_the_folder(tmp_path):
+    row = {"step": 3, "segm_AP": 0.5}
+    history = History(validation=[row])
+    history.save(tmp_path)
+    assert History.load(tmp_path).validation == [row]
+    history.cut_after(2).save(tmp_path)
+    assert History.load(tmp_path).validation == []
+
+
 def test_a_run_is_not_overwritten_and_not_mixed(whole_run, data, micro_config):
     folder = whole_run[0]
     model = MaskRCNN(micro_config, data.class_names)
@@ -128,8 +195,13 @@ def test_validation_is_written_down(data, micro_config, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"steps": 0}, {"optimizer": "magic"}, {"schedule": "up"}, {"learnin_rate": 1.0}]
-)
+    "wrong",
+    [
+        {"steps": 0}, {"steps": "3"}, {"steps": 1.5}, {"batch_size": 2.5}, {"learning_rate": "1"},
+        {"optimizer": "magic"}, {"schedule": "up"}, {"learnin_rate": 1.0}, {"stages": 3},
+        {"canvas": 64}, {"canvas": (64,)}, {"canvas": (100, 100)}, {"augment": None},
+    ],
+)  # fmt: skip
 def test_settings_refuse_nonsense(wrong):
     with pytest.raises(LabkitError, match=next(iter(wrong))):
         SETTINGS.replace(**wrong)

@@ -14,7 +14,7 @@ from labkit.model import MaskRCNN
 from labkit.training import History, TrainSettings, load_model, read_film, train
 from labkit.training.checkpoints import BEST_WEIGHTS
 from labkit.training.film import MOST, Camera, cut_film
-from labkit.training.validation import best_of, forget_best_after, has_stalled, scores
+from labkit.training.validation import KeepBest, best_of, forget_best, has_stalled, scores
 
 SETTINGS = TrainSettings(
     steps=3, batch_size=2, canvas=(64, 64), warmup_steps=0, checkpoint_every=1, checkpoints_kept=9,
@@ -78,14 +78,50 @@ def test_a_run_without_validation_has_no_best(run, tmp_path):
         load_model(tmp_path, "best")
 
 
-def test_best_weights_of_steps_to_come_are_forgotten(run, tmp_path):
+def test_a_run_that_begins_anew_forgets_its_best(run, tmp_path):
     shutil.copytree(run[0], tmp_path / "run")
-    step = best_of(run[0])["step"]
-    forget_best_after(tmp_path / "run", step)
-    assert best_of(tmp_path / "run") is not None
-    forget_best_after(tmp_path / "run", step - 1)
+    forget_best(tmp_path / "run")
     assert best_of(tmp_path / "run") is None
     assert not (tmp_path / "run" / BEST_WEIGHTS).exists()
+    forget_best(tmp_path / "run")
+
+
+@pytest.fixture
+def look(run, tmp_path):
+    """Looks at the validation losses, one after another, through a KeepBest of its own."""
+    history, model = History(), run[1]
+    keepers = {}
+
+    def at(step, total, best_by="total", mask=1.0):
+        row = dict.fromkeys(LOSS_NAMES, 1.0) | {"mask": mask, "total": total, "step": step}
+        keeper = KeepBest(tmp_path, history, SETTINGS.replace(best_by=best_by))
+        keeper = keepers.setdefault(best_by, keeper)
+        keeper.set_model(model)
+        history.validation_losses.append(row)
+        keeper.on_train_batch_end(0)
+        return best_of(tmp_path) and best_of(tmp_path)["step"]
+
+    return at
+
+
+def test_a_loss_that_is_no_number_is_never_the_best(look):
+    assert look(1, float("nan")) is None
+    assert look(2, 3.0) == 2
+    assert look(3, float("nan")) == 2 and look(4, 2.0) == 4
+
+
+def test_by_another_metric_the_kept_weights_have_another_score(look, tmp_path):
+    look(1, 3.0, mask=1.0)
+    assert look(2, 2.0, mask=2.0) == 2
+    # the kept ones (step 2) have a mask loss of 2: 1.5 is better, though step 1 was better still
+    assert look(3, 9.0, best_by="mask", mask=1.5) == 3
+    assert best_of(tmp_path)["metric"] == "mask"
+
+
+def test_a_resumed_run_does_not_go_back_to_a_worse_best(look):
+    look(1, 3.0)
+    assert look(20, 1.0) == 20
+    assert look(15, 2.0) == 20  # taken again from a checkpoint at 10, on a GPU say
 
 
 def test_tensorboard_gets_every_number(run):

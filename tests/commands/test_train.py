@@ -1,0 +1,137 @@
+"""`labkit train`: what a run is started with, what it keeps of that when it goes on."""
+
+import json
+
+import pytest
+
+from labkit import backbones, cli, training
+from labkit.commands.run_data import remembered
+from labkit.training.record import prepare_run, run_record
+
+
+@pytest.fixture
+def asked(monkeypatch, tmp_path):
+    """What `training.train` is asked; instead of training, it opens the run and remembers."""
+    monkeypatch.chdir(tmp_path)
+    calls = []
+
+    def train(model, dataset, run_dir, settings, *, validation, resume, callbacks, **_):
+        prepare_run(run_dir, run_record(model, dataset, settings, validation), resume)
+        for callback in callbacks:
+            callback.on_train_begin()
+        calls.append((dataset, settings))
+        raise KeyboardInterrupt  # stopped before the first checkpoint
+
+    monkeypatch.setattr(training, "train", train)
+    return calls
+
+
+@pytest.fixture
+def loaded(monkeypatch):
+    """The backbones that got ImageNet's weights."""
+    found = []
+    monkeypatch.setattr(backbones, "load_imagenet", found.append)
+    return found
+
+
+@pytest.fixture
+def train(asked, capsys):
+    """Runs `labkit train --run r` with options; returns what it said on stderr."""
+
+    def command(options: str) -> str:
+        status = cli.main(["train", "--run", "r", *options.split()])
+        err = capsys.readouterr().err
+        if "stopped by Ctrl-C" in err:
+            return ""
+        assert status == 2 and err.count("\n") == 1
+        return err
+
+    return command
+
+
+def checkpoint(run_dir):
+    """As if a first checkpoint had been written."""
+    (run_dir / "checkpoints" / "step-00000001").mkdir(parents=True)
+
+
+def forget(run_dir, *names):
+    """data.json as an older labkit left it."""
+    choice = {k: v for k, v in remembered(run_dir).items() if k not in names}
+    (run_dir / "data.json").write_text(json.dumps(choice))
+
+
+# ---- the backbone --------------------------------------------------------------------------------
+
+R50 = "--data shapes --preset r50_fpn --image-size 64 --set backbone_blocks=1,1,1,1"
+
+
+def test_before_the_first_checkpoint_the_backbone_starts_again(train, loaded, tmp_path):
+    assert train(R50) == "" and len(loaded) == 1
+    assert train("--resume") == "" and len(loaded) == 2
+    checkpoint(tmp_path / "r")
+    assert train("--resume --backbone-weights imagenet --preset r50_fpn") == "" and len(loaded) == 2
+    said = train("--resume --backbone-weights none")
+    assert "was started with imagenet" in said and "leave it out" in said
+
+
+def test_what_the_backbone_starts_from_is_remembered(train, loaded, tmp_path):
+    assert train(R50 + " --backbone-weights none") == train("--resume") == ""
+    assert not loaded and remembered(tmp_path / "r")["backbone_weights"] == "none"
+    assert "was started with none" in train("--resume --backbone-weights imagenet")
+
+
+def test_a_run_of_an_older_labkit_asks_what_its_backbone_starts_from(train, loaded, tmp_path):
+    assert train(R50) == ""
+    forget(tmp_path / "r", "backbone_weights", "preset")
+    said = train("--resume")
+    assert "no checkpoint yet" in said and "--backbone-weights imagenet" in said
+    assert train("--resume --backbone-weights imagenet") == "" and len(loaded) == 2
+    assert train("--resume") == "" and len(loaded) == 3  # now it is known
+
+    checkpoint(tmp_path / "r")
+    forget(tmp_path / "r", "backbone_weights")
+    assert "weights of its checkpoint; leave it out" in train("--resume --backbone-weights none")
+    assert train("--resume") == "" and len(loaded) == 3
+
+
+# ---- the preset ----------------------------------------------------------------------------------
+
+
+def test_a_resumed_run_refuses_another_preset(train, tmp_path):
+    assert train("--data shapes") == ""
+    assert remembered(tmp_path / "r")["preset"] == "tiny"
+    assert train("--resume --preset tiny") == ""
+    assert "--preset r50_fpn: r was started with tiny" in train("--resume --preset r50_fpn")
+
+    forget(tmp_path / "r", "backbone_weights", "preset")
+    assert "leave --preset out" in train("--resume --preset tiny")
+    assert train("--resume") == ""
+
+
+# ---- the data ------------------------------------------------------------------------------------
+
+
+def test_the_same_data_named_again_are_of_the_same_size(train, asked, tmp_path):
+    assert train("--data shapes --image-size 96") == ""
+    for options in ("", " --data shapes", " --data shapes --image-size 96"):
+        assert train("--resume" + options) == ""
+    assert [dataset.image_info(0)["height"] for dataset, _ in asked] == [96] * 4
+    assert remembered(tmp_path / "r")["image_size"] == 96
+    for options in ("", " --data shapes"):
+        said = train(f"--resume --image-size 64{options}")
+        assert "--image-size 64: r was started on pictures of 96 pixels" in said
+
+
+# ---- looks at AP on the way ----------------------------------------------------------------------
+
+
+def test_ap_is_looked_at_on_the_way_unless_it_is_said_how_often(train, asked):
+    assert train("--data shapes --steps 100") == train("--resume") == ""
+    assert train("--resume --set validate_every=0") == train("--resume") == ""
+    assert train("--resume --set validate_every=7") == train("--resume") == ""
+    assert [settings.validate_every for _, settings in asked] == [26, 26, 0, 0, 7, 7]
+
+
+def test_a_new_run_that_is_to_be_measured_at_its_end_only(train, asked):
+    assert train("--data shapes --set validate_every=0") == ""
+    assert asked[0][1].validate_every == 0

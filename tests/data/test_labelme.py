@@ -217,7 +217,7 @@ def test_photos_that_their_json_shows_upright(folder):
 )
 def test_a_shape_that_cannot_be_used_is_named(folder, wrong, words):
     labelme(folder, wrong, shape())
-    with pytest.warns(UserWarning, match="1 problems"):
+    with pytest.warns(UserWarning, match="1 problem: "):
         ds = LabelmeDataset(folder)
     assert len(ds[0]) == 1 and words in ds.problems[0]
     assert f"{folder / 'a.json'}: shapes[0]" in ds.problems[0]
@@ -241,7 +241,7 @@ def test_a_shape_that_cannot_be_used_is_named(folder, wrong, words):
 def test_a_json_that_cannot_be_used_is_named(folder, changes, words):
     labelme(folder, shape(), name="a.json")
     labelme(folder, shape(), name="b.json", **changes)
-    with pytest.warns(UserWarning, match="1 problems"):
+    with pytest.warns(UserWarning, match="1 problem: "):
         ds = LabelmeDataset(folder)
     assert len(ds) == 1 and words in ds.problems[0] and "b.json" in ds.problems[0]
     assert ds.problems[0].endswith("the picture is left out.")

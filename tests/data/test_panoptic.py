@@ -109,7 +109,7 @@ def test_where_json_and_png_disagree(folder):
 def test_a_segment_that_cannot_be_used_is_named(folder, field, value, words):
     data = content()
     data["annotations"][0]["segments_info"][2][field] = value
-    with pytest.warns(UserWarning, match="1 problems"):
+    with pytest.warns(UserWarning, match="1 problem: "):
         ds = read(folder, data)
     assert words in ds.problems[0] and "annotations[0]: segments_info[2]" in ds.problems[0]
     assert len(ds[0]) == 2

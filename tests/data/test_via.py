@@ -102,7 +102,7 @@ def test_theta_turns_clockwise_as_seen(folder):
 )
 def test_a_region_that_cannot_be_used_is_named_and_counted(folder, shape, words):
     path = via(folder, entry([region(shape), region(POLYGON)]))
-    with pytest.warns(UserWarning, match="1 problems"):
+    with pytest.warns(UserWarning, match="1 problem: "):
         ds = ViaDataset(path)
     assert len(ds[0]) == 1 and len(ds.problems) == 1
     assert words in ds.problems[0] and "regions[0]" in ds.problems[0]
@@ -171,7 +171,7 @@ def test_crowds_are_marked_by_an_attribute(folder):
 )  # fmt: skip
 def test_a_picture_that_cannot_be_used_is_named(folder, name, words):
     path = via(folder, entry([region(POLYGON)]), entry([], name))
-    with pytest.warns(UserWarning, match="1 problems"):
+    with pytest.warns(UserWarning, match="1 problem: "):
         ds = ViaDataset(path)
     assert len(ds) == 1 and words in ds.problems[0]
     assert ds.problems[0].endswith("the picture is left out.")

@@ -139,6 +139,7 @@ def test_polygons_as_pycocotools_fills_them(polygon):
         ({"size": [2, 3], "counts": [6]}, "the image is"),
         ({"size": "22", "counts": [4]}, "the image is"),
         ({"size": [2, 2], "counts": [3]}, "add up to 3"),
+        ({"size": [2, 2], "counts": [-1, 5]}, "negative run lengths"),
         ({"size": [2, 2], "counts": [5, -1]}, "negative"),
         ({"size": [2, 2], "counts": [2.5, 1.5]}, "whole numbers"),
         ({"size": [2, 2], "counts": None}, "neither text"),

@@ -181,7 +181,9 @@ def test_a_loss_of_ones_own_is_refused(micro_config):
         MaskRCNN(micro_config, ["a"]).compile(optimizer="sgd", loss="mse")
 
 
-@pytest.mark.parametrize(("names", "word"), [("cat", "list"), ([], "empty"), (["a", "a"], "twice")])
+@pytest.mark.parametrize(
+    ("names", "word"), [("cat", "list"), (3, "list"), ([], "empty"), (["a", "a"], "twice")]
+)
 def test_class_names_are_checked(names, word, micro_config):
     with pytest.raises(LabkitError, match=word):
         MaskRCNN(micro_config, names)

@@ -28,6 +28,7 @@ def remembered(run_dir: Path) -> dict | None:
 def note_if_seen(run: str | Path, choice: dict) -> None:
     """Say so where a run, or a checkpoint of one, is about to be measured on all the pictures that
     it was trained on."""
+    from labkit.data.load import is_training_part
     from labkit.training.checkpoints import run_of
 
     run_dir = run_of(run)
@@ -35,7 +36,7 @@ def note_if_seen(run: str | Path, choice: dict) -> None:
     data, annotations = choice.get("data"), choice.get("annotations")
     if data and os.path.exists(data):
         same = started_on.get("data") == os.path.abspath(data)
-        seen = same and _is_training_part(data, choice.get("split"))
+        seen = same and is_training_part(data, choice.get("split"))
     elif data:  # of the catalogue
         seen = started_on.get("data") == data and choice.get("split") == "train"
     else:
@@ -43,10 +44,3 @@ def note_if_seen(run: str | Path, choice: dict) -> None:
     if seen:
         print(f"note: {run_dir} was trained on these very pictures, so the numbers say how well it "
               "remembers them; keep some apart.", file=sys.stderr)  # fmt: skip
-
-
-def _is_training_part(data: str, split: str | None) -> bool:
-    """Whether what is measured of a path with `--split` is what is trained on of it."""
-    from labkit.data.load import taken_split, validation_split
-
-    return taken_split(data, split or validation_split(data)) == taken_split(data)

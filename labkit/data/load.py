@@ -78,28 +78,25 @@ def splits(path: str | os.PathLike) -> tuple[str, ...]:
 
     Raises as `load_dataset`.
     """
-    start = Path(path)
-    if not start.exists():
-        raise MissingFileError(f"{start}: there is no such file or folder; check the path.")
-    names = {one.split for one in _find(start, None)}
-    return tuple(sorted(names, key=lambda name: (_rank(name), name))) if len(names) > 1 else ()
+    return _splits(_all_at(Path(path)))
 
 
 def validation_split(path: str | os.PathLike) -> str | None:
     """The name of the split to measure a model on while it trains, "val2017" say, or None."""
-    return next((name for name in splits(path) if _rank(name) == _VALIDATION), None)
+    return _validation(_all_at(Path(path)))
 
 
-def taken_split(path: str | os.PathLike, split: str | None = None) -> str:
-    """The name in `splits` of what `load_dataset(path, split=split)` takes: "train" may stand for
-    "train2017". Empty where there is nothing to choose.
+def is_training_part(path: str | os.PathLike, split: str | None = None) -> bool:
+    """Whether `split`, by default the validation split, is what `load_dataset(path)` takes.
 
-    Raises as `load_dataset`.
+    "train" may stand for "train2017". Of a data set without splits all of it is. Raises as
+    `load_dataset`.
     """
-    if not splits(path):
-        return ""
+    start = Path(path)
+    found = _all_at(start)
     with warnings.catch_warnings(action="ignore"):  # it is said where the pictures are opened
-        return _choose(_find(Path(path), None), split, Path(path)).split
+        measured = _choose(found, split or _validation(found), start)
+        return measured == _choose(found, None, start)
 
 
 def _given(name: str | os.PathLike, root: Path) -> Path:
@@ -191,6 +188,22 @@ def _last_resort(start: Path, format: str | None) -> list[Found]:
 
 
 # ---- which of several ----------------------------------------------------------------------------
+
+
+def _all_at(start: Path) -> list[Found]:
+    """`_find` of any format, for a path that may not exist."""
+    if not start.exists():
+        raise MissingFileError(f"{start}: there is no such file or folder; check the path.")
+    return _find(start, None)
+
+
+def _splits(found: list[Found]) -> tuple[str, ...]:
+    names = {one.split for one in found}
+    return tuple(sorted(names, key=lambda name: (_rank(name), name))) if len(names) > 1 else ()
+
+
+def _validation(found: list[Found]) -> str | None:
+    return next((name for name in _splits(found) if _rank(name) == _VALIDATION), None)
 
 
 def _rank(split: str) -> int:

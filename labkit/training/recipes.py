@@ -106,11 +106,7 @@ def recipe(name: str, settings: TrainSettings, steps: int | None = None) -> Trai
 
 def _stages(name: str, settings: TrainSettings) -> tuple[Stage, ...]:
     turns, every = RECIPES[name].turns, settings.accumulate
-    if settings.steps % every:
-        raise LabkitError(
-            f"The recipe '{name}': steps must be a multiple of accumulate = {every}, got "
-            f"{settings.steps}."
-        )
+    settings.replace(stages=()).planned(images=1)  # refuses steps that accumulate does not divide
     if settings.steps < len(turns) * every:
         raise LabkitError(
             f"The recipe '{name}' has {len(turns)} stages, more than {settings.steps} steps hold: "

@@ -61,13 +61,13 @@ class TrainSettings:
     def __post_init__(self):
         if isinstance(self.augment, dict):  # from JSON
             object.__setattr__(self, "augment", Augment(**self.augment))
-        if not isinstance(self.stages, list | tuple):
-            self._check("stages", False, "must hold Stages (on the command line: --stage)")
-        stages = (Stage(**s) if isinstance(s, dict) else s for s in self.stages)
-        object.__setattr__(self, "stages", tuple(stages))
-        good = all(isinstance(stage, Stage) for stage in self.stages)
-        self._check("stages", good, "must hold Stages (on the command line: --stage)")
         make_tuples(self)
+        good = isinstance(self.stages, tuple)
+        if good:
+            stages = (Stage(**s) if isinstance(s, dict) else s for s in self.stages)
+            object.__setattr__(self, "stages", tuple(stages))
+            good = all(isinstance(stage, Stage) for stage in self.stages)
+        self._check("stages", good, "must hold Stages (on the command line: --stage)")
         check_types(self)
         self._check("augment", isinstance(self.augment, Augment), "must be an Augment")
         self._check("canvas", len(self.canvas) == 2 and all(s > 0 == s % 32 for s in self.canvas),

@@ -146,6 +146,7 @@ def test_trials_know_nothing_of_one_another(micro_config, tmp_path):
     round as threads come, and the signs of Adam's first step make 1e-7 into 1e-2.
     """
     program = """
+        import json
         import sys
         from pathlib import Path
         import labkit
@@ -160,7 +161,7 @@ def test_trials_know_nothing_of_one_another(micro_config, tmp_path):
             settings = settings.replace(learning_rate=rate)
             search._score(data, data, folder / name, fresh, settings, "segm_AP")
     """
-    command = [sys.executable, "-c", "import json\n" + textwrap.dedent(program), str(tmp_path)]
+    command = [sys.executable, "-c", textwrap.dedent(program), str(tmp_path)]
     done = subprocess.run([*command, micro_config.to_json()], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
     losses = {name: History.load(tmp_path / name)["total"] for name in ("a", "b", "again")}

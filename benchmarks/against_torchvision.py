@@ -37,8 +37,12 @@ def measure_torchvision(args) -> dict:
         for name, module in backbone.named_modules():
             if name.endswith("bn3"):
                 module.weight.fill_(0.25)
-    model = MaskRCNN(_resnet_fpn_extractor(backbone, 5), 81, box_score_thresh=0.0,
-                     min_size=min(args.height, args.width)).to(device)  # fmt: skip
+    model = MaskRCNN(
+        _resnet_fpn_extractor(backbone, 5),
+        81,
+        box_score_thresh=0.0,
+        min_size=min(args.height, args.width),
+    ).to(device)
     image = torch.tensor(picture(args)).permute(2, 0, 1).to(device) / 255
 
     def wait():
@@ -68,9 +72,16 @@ def measure_torchvision(args) -> dict:
         return loss
 
     first_step, train = seconds(step, args.steps)
-    return {"version": torch.__version__, "device": device, "first_detect_seconds": first_detect,
-            "detect_seconds": detection, "first_step_seconds": first_step, "step_seconds": train,
-            "detections": detections, "peak_mib": peak_mib()}  # fmt: skip
+    return {
+        "version": torch.__version__,
+        "device": device,
+        "first_detect_seconds": first_detect,
+        "detect_seconds": detection,
+        "first_step_seconds": first_step,
+        "step_seconds": train,
+        "detections": detections,
+        "peak_mib": peak_mib(),
+    }
 
 
 def _lists(batch: dict, device: str) -> tuple[list, list]:
@@ -86,11 +97,13 @@ def _lists(batch: dict, device: str) -> tuple[list, list]:
             mask[top:bottom, left:right] = 1
         image = batch["images"][i, :height, :width].transpose(2, 0, 1)
         images.append(torch.tensor(image).to(device) / 255)
-        targets.append({
-            "boxes": torch.tensor(np.stack([x1, y1, x2, y2], 1)).to(device),
-            "labels": torch.tensor(batch["classes"][i], dtype=torch.int64).to(device),
-            "masks": torch.tensor(masks).to(device),
-        })  # fmt: skip
+        targets.append(
+            {
+                "boxes": torch.tensor(np.stack([x1, y1, x2, y2], 1)).to(device),
+                "labels": torch.tensor(batch["classes"][i], dtype=torch.int64).to(device),
+                "masks": torch.tensor(masks).to(device),
+            }
+        )
     return images, targets
 
 
@@ -120,12 +133,33 @@ def main() -> None:
             if output.returncode:
                 sys.exit(f"{name} failed:\n{output.stderr[-2000:]}")
             found[name].append(json.loads(output.stdout.splitlines()[-1]))
-    ratios = {what: round(float(np.median([mine[what] / theirs[what] for mine, theirs in
-                                           zip(*found.values(), strict=True)])), 3)
-              for what in COMPARED}  # fmt: skip
-    print(json.dumps({"image": [args.height, args.width], "batch": args.batch,
-                      "precision": args.precision or "float32", "cores": os.cpu_count(),
-                      "ratios": ratios, **found}, indent=2))  # fmt: skip
+    ratios = {
+        what: round(
+            float(
+                np.median(
+                    [
+                        mine[what] / theirs[what]
+                        for mine, theirs in zip(*found.values(), strict=True)
+                    ]
+                )
+            ),
+            3,
+        )
+        for what in COMPARED
+    }
+    print(
+        json.dumps(
+            {
+                "image": [args.height, args.width],
+                "batch": args.batch,
+                "precision": args.precision or "float32",
+                "cores": os.cpu_count(),
+                "ratios": ratios,
+                **found,
+            },
+            indent=2,
+        )
+    )
 
 
 if __name__ == "__main__":

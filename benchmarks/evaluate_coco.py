@@ -50,8 +50,15 @@ def write(folder: Path, images: int, instances: int, detections: int) -> None:
         centres = rng.uniform(30, [HEIGHT - 30, WIDTH - 30], (objects, 2))
         radii, classes = rng.uniform(8, 90, objects), rng.integers(1, CLASSES + 1, objects)
         for entry, category in zip(blobs(rng, centres, radii), classes.tolist(), strict=True):
-            annotations.append({"id": len(annotations) + 1, "image_id": image, "iscrowd": 0,
-                                "category_id": category, **entry})  # fmt: skip
+            annotations.append(
+                {
+                    "id": len(annotations) + 1,
+                    "image_id": image,
+                    "iscrowd": 0,
+                    "category_id": category,
+                    **entry,
+                }
+            )
         found_centres = rng.uniform(30, [HEIGHT - 30, WIDTH - 30], (detections, 2))
         found_radii = rng.uniform(8, 90, detections)
         found_classes = rng.integers(1, CLASSES + 1, detections)

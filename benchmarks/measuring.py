@@ -12,8 +12,10 @@ def measured(work: Callable[[], Any]) -> tuple[Any, dict]:
     result = work()
     seconds, worked = time.perf_counter() - began, time.process_time() - worked
     return result, {
-        "seconds": round(seconds, 2), "processor_seconds": round(worked, 2), "peak_mib": peak_mib(),
-    }  # fmt: skip
+        "seconds": round(seconds, 2),
+        "processor_seconds": round(worked, 2),
+        "peak_mib": peak_mib(),
+    }
 
 
 def peak_mib() -> int:

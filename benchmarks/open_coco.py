@@ -18,7 +18,7 @@ import numpy as np
 from measuring import measured, peak_mib
 from PIL import Image
 
-from labkit.masks import encode_rle
+from labkit.ops.masks import encode_rle
 
 HEIGHT, WIDTH = 480, 640
 
@@ -52,10 +52,15 @@ def write(path: Path, images: int, instances: int, corners: int, rle: bool) -> N
     }
     for number in range(1, instances + 1):
         shape = painted(rng) if rle else outline(rng, corners)
-        content["annotations"].append({
-            "id": number, "image_id": int(rng.integers(1, images + 1)),
-            "category_id": int(rng.integers(1, 81)), "segmentation": shape, "iscrowd": 0,
-        })  # fmt: skip
+        content["annotations"].append(
+            {
+                "id": number,
+                "image_id": int(rng.integers(1, images + 1)),
+                "category_id": int(rng.integers(1, 81)),
+                "segmentation": shape,
+                "iscrowd": 0,
+            }
+        )
     path.write_text(json.dumps(content), encoding="utf-8")
     Image.new("RGB", (WIDTH, HEIGHT)).save(path.parent / f"{1:012d}.jpg")
 
@@ -65,8 +70,9 @@ def opened(path: Path, by: str) -> dict:
     from labkit.data import CocoDataset, load_dataset
 
     imported = peak_mib()
-    data, cost = measured(lambda: CocoDataset(path, path.parent) if by == "CocoDataset"
-                          else load_dataset(path))  # fmt: skip
+    data, cost = measured(
+        lambda: CocoDataset(path, path.parent) if by == "CocoDataset" else load_dataset(path)
+    )
     return cost | {
         "imports_mib": imported,
         "images": len(data),

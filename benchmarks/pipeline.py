@@ -21,16 +21,17 @@ import numpy as np
 import tensorflow as tf
 from threadpoolctl import ThreadpoolController
 
-from labkit.config import Config
 from labkit.data import CocoDataset, shapes
 from labkit.data.augment import Augment
 from labkit.data.pipeline import Batches, BatchPlan
-from labkit.model import MaskRCNN
+from labkit.models.config import Config
+from labkit.models.mask_rcnn import MaskRCNN
 from labkit.training import TrainSettings
 from labkit.training.schedules import make_optimizer
 
-AUGMENT = Augment(scale=(0.5, 2.0), brightness=0.1, contrast=0.2, saturation=0.3, hue=0.05,
-                  copy_paste=0.5)  # fmt: skip
+AUGMENT = Augment(
+    scale=(0.5, 2.0), brightness=0.1, contrast=0.2, saturation=0.3, hue=0.05, copy_paste=0.5
+)
 SETUPS = {  # picture's size, most objects in it, batch size, canvas
     "tiny": ((128, 128), 5, 8, (128, 128)),
     "r50_fpn": ((480, 640), 20, 2, (800, 1088)),
@@ -76,11 +77,14 @@ def measured(preset: str, count: int, steps: int) -> dict:
         rates = pipeline_rates(batches, pictures, count)
         training = training_rate(config, dataset.class_names, batches.batch(0), preset, steps)
     return {
-        "pictures": pictures, "size": size, "batch": batch_size, "canvas": canvas,
+        "pictures": pictures,
+        "size": size,
+        "batch": batch_size,
+        "canvas": canvas,
         "pipeline_batches_per_second": {k: round(v, 2) for k, v in rates.items()},
         "training_batches_per_second": round(training, 3),
         "times_faster": {k: round(v / training, 1) for k, v in rates.items()},
-    }  # fmt: skip
+    }
 
 
 def main() -> None:
@@ -91,11 +95,18 @@ def main() -> None:
     args = p.parse_args()
     with ThreadpoolController().limit(limits=1, user_api="blas"):  # as in training
         results = {name: measured(name, args.batches, args.steps) for name in args.presets}
-    print(json.dumps({
-        "cores": os.cpu_count(), "numpy": np.__version__, "tensorflow": tf.__version__,
-        "device": [d.name for d in tf.config.list_physical_devices()],
-        "presets": results,
-    }, indent=2))  # fmt: skip
+    print(
+        json.dumps(
+            {
+                "cores": os.cpu_count(),
+                "numpy": np.__version__,
+                "tensorflow": tf.__version__,
+                "device": [d.name for d in tf.config.list_physical_devices()],
+                "presets": results,
+            },
+            indent=2,
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -64,8 +64,8 @@ def measure_labkit(args) -> dict:
     """Medians of a detection and of a step, in seconds."""
     import tensorflow as tf
 
-    from labkit.config import Config
-    from labkit.model import MaskRCNN
+    from labkit.models.config import Config
+    from labkit.models.mask_rcnn import MaskRCNN
     from labkit.training import TrainSettings
     from labkit.training.precision import computing_in
     from labkit.training.schedules import make_optimizer
@@ -78,8 +78,7 @@ def measure_labkit(args) -> dict:
         model.compile(optimizer=make_optimizer(TrainSettings.preset("r50_fpn")))
         built = time.perf_counter() - began
         image = picture(args)
-        first_detect, detect = seconds(
-            lambda: model.detect(image, score_threshold=0.0), args.steps)  # fmt: skip
+        first_detect, detect = seconds(lambda: model.detect(image, score_threshold=0.0), args.steps)
         detect_peak = peak_mib()
         batch = random_batch(args.batch, args.height, args.width)
         batch = {name: tf.constant(values) for name, values in batch.items()}
@@ -88,13 +87,17 @@ def measure_labkit(args) -> dict:
     return {
         "version": tf.__version__,
         "device": [d.device_type for d in tf.config.list_physical_devices()][-1].lower(),
-        "parameters": model.count_params(), "build_seconds": built,
-        "first_detect_seconds": first_detect, "detect_seconds": detect,
+        "parameters": model.count_params(),
+        "build_seconds": built,
+        "first_detect_seconds": first_detect,
+        "detect_seconds": detect,
         "detect_peak_mib": detect_peak,
-        "first_step_seconds": first_step, "step_seconds": train,
-        "detections": len(model.detect(image, score_threshold=0.0)), "peak_mib": peak_mib(),
+        "first_step_seconds": first_step,
+        "step_seconds": train,
+        "detections": len(model.detect(image, score_threshold=0.0)),
+        "peak_mib": peak_mib(),
         "losses_finite": bool(np.isfinite(model.last_losses.numpy()).all()),
-    }  # fmt: skip
+    }
 
 
 def main() -> None:
@@ -105,10 +108,19 @@ def main() -> None:
     p.add_argument("--steps", type=int, default=3)
     p.add_argument("--precision", choices=("", "mixed_float16"), default="")
     args = p.parse_args()
-    print(json.dumps({
-        "preset": "r50_fpn", "classes": 80, "image": [args.height, args.width],
-        "batch": args.batch, "cores": os.cpu_count(), **measure_labkit(args),
-    }, indent=2))  # fmt: skip
+    print(
+        json.dumps(
+            {
+                "preset": "r50_fpn",
+                "classes": 80,
+                "image": [args.height, args.width],
+                "batch": args.batch,
+                "cores": os.cpu_count(),
+                **measure_labkit(args),
+            },
+            indent=2,
+        )
+    )
 
 
 if __name__ == "__main__":

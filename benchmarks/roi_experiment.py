@@ -22,9 +22,9 @@ import keras
 import tensorflow as tf
 
 from labkit import Config, MaskRCNN, TrainSettings, evaluate, shapes, train
-from labkit.config import CHOICES
-from labkit.data.files import read_json, write_json
 from labkit.errors import LabkitError
+from labkit.io.data_files import read_json, write_json
+from labkit.models.config import CHOICES
 
 SIZE = 96  # pixels: objects of 12 to 40 px, 3 to 10 cells of the map they are pooled from
 PICTURES, UNSEEN = 2000, 100
@@ -36,11 +36,17 @@ def setup(steps: int) -> dict:
     """All that the runs have in common, as plain values."""
     config = Config.preset("tiny", image_min_side=SIZE, max_instances=8)
     settings = TrainSettings.preset("tiny", steps=steps, canvas=(SIZE, SIZE))
-    data = {"kind": "shapes", "size": SIZE, "pictures": PICTURES, "unseen": UNSEEN,
-            "unseen_seed": UNSEEN_SEED}  # fmt: skip
+    data = {
+        "kind": "shapes",
+        "size": SIZE,
+        "pictures": PICTURES,
+        "unseen": UNSEEN,
+        "unseen_seed": UNSEEN_SEED,
+    }
     # As JSON gives it back, so that it can be compared with what a file holds.
-    return json.loads(json.dumps({"config": config.to_dict(), "settings": settings.to_dict(),
-                                  "data": data}))  # fmt: skip
+    return json.loads(
+        json.dumps({"config": config.to_dict(), "settings": settings.to_dict(), "data": data})
+    )
 
 
 def run(op: str, seed: int, common: dict) -> dict:
@@ -54,10 +60,11 @@ def run(op: str, seed: int, common: dict) -> dict:
         train(model, seen, Path(folder) / "run", settings, verbose=False)
     found = evaluate(model, shapes(UNSEEN, SIZE, seed=UNSEEN_SEED), progress=False)
     return {
-        "op": op, "seed": seed,
+        "op": op,
+        "seed": seed,
         "segm": {name: round(found.segm[name], 4) for name in SHOWN},
         "bbox": {name: round(found.bbox[name], 4) for name in SHOWN},
-    }  # fmt: skip
+    }
 
 
 def runs_in(path: Path, common: dict) -> list[dict]:
@@ -83,10 +90,16 @@ def main() -> None:
     args = p.parse_args()
     common = setup(args.steps)
     runs = runs_in(args.out, common)
-    versions = {"python": platform.python_version(), "tensorflow": tf.__version__,
-                "keras": keras.__version__, "cores": os.cpu_count()}  # fmt: skip
-    command = (f"python benchmarks/roi_experiment.py --ops {' '.join(args.ops)} "
-               f"--seeds {' '.join(map(str, args.seeds))} --steps {args.steps}")  # fmt: skip
+    versions = {
+        "python": platform.python_version(),
+        "tensorflow": tf.__version__,
+        "keras": keras.__version__,
+        "cores": os.cpu_count(),
+    }
+    command = (
+        f"python benchmarks/roi_experiment.py --ops {' '.join(args.ops)} "
+        f"--seeds {' '.join(map(str, args.seeds))} --steps {args.steps}"
+    )
     for seed in args.seeds:  # all operators of a seed first: a comparison soon
         for op in args.ops:
             if any((r["op"], r["seed"]) == (op, seed) for r in runs):

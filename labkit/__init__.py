@@ -13,30 +13,32 @@ TensorFlow takes seconds to import, and `labkit --help` should not.
 
 import importlib
 
+# Where each public name is defined. The order is the package's own, from bottom to top.
 _WHERE = {
-    "anchors": ("cell_anchors", "grid_anchors", "pyramid_anchors"),
-    "boxes": ("clip", "decode", "encode", "iou"),
-    "config": ("Config",),
-    "data": ("CocoDataset", "Dataset", "Sample", "digits", "load_dataset", "shapes"),
-    "detections": ("Detections",),
     "errors": ("LabkitError",),
+    "ops.boxes": ("clip", "decode", "encode", "iou"),
+    "ops.anchors": ("cell_anchors", "grid_anchors", "pyramid_anchors"),
+    "ops.matching": ("match", "sample"),
+    "ops.nms": ("batched_nms",),
+    "ops.roi": ("pyramid_roi_align", "roi_align", "roi_crop_and_resize", "roi_level", "roi_pool"),
+    "ops.losses": ("LOSS_NAMES", "smooth_l1"),
+    "models.config": ("Config",),
+    "models.detections": ("Detections",),
+    "models.mask_rcnn": ("MaskRCNN",),
+    "data": ("CocoDataset", "Dataset", "Sample", "digits", "load_dataset", "shapes"),
     "evaluation": ("Evaluation", "compare", "confusion_matrix", "evaluate", "evaluate_results"),
-    "evaluation_page": ("write_evaluation_page",),
-    "losses": ("LOSS_NAMES", "smooth_l1"),
-    "matching": ("match", "sample"),
-    "model": ("MaskRCNN",),
-    "nms": ("batched_nms",),
-    "roi": ("pyramid_roi_align", "roi_align", "roi_crop_and_resize", "roi_level", "roi_pool"),
-    "training": ("History", "Stage", "TrainSettings", "diagnose", "fit_to_data", "load_model",
-                 "read_film", "recipe", "train"),
+    "training": (
+        *("History", "Stage", "TrainSettings", "diagnose", "fit_to_data", "load_model"),
+        *("read_film", "recipe", "train"),
+    ),
     "training.lr_finder": ("find_learning_rate",),
     "training.search": ("search",),
-}  # fmt: skip
+    "reports.evaluation": ("write_evaluation_page",),
+}
 _MODULE_OF = {name: module for module, names in _WHERE.items() for name in names}
-_MODULES = (
-    *("backbones", "datasets", "fpn", "heads", "images"),
-    *("inference", "masks", "rpn", "viz", "weights"),
-)
+_FOLDERS = ("commands", "course", "data", "evaluation", "io", "models", "ops", "parity", "reports")
+_FOLDERS += ("training", "viz", "weights", "widgets")
+_FILES = ("errors", "frozen", "quiet")
 
 __all__ = sorted(_MODULE_OF)
 __version__ = "0.1.0"
@@ -45,7 +47,7 @@ __version__ = "0.1.0"
 def __getattr__(name: str):
     if name in _MODULE_OF:
         value = getattr(importlib.import_module(f"labkit.{_MODULE_OF[name]}"), name)
-    elif name in _WHERE or name in _MODULES:
+    elif name in _FOLDERS or name in _FILES:
         return importlib.import_module(f"labkit.{name}")
     else:
         raise AttributeError(f"module 'labkit' has no attribute '{name}'")
@@ -54,4 +56,4 @@ def __getattr__(name: str):
 
 
 def __dir__():
-    return sorted([*globals(), *_MODULE_OF])
+    return sorted({*globals(), *_MODULE_OF, *_FOLDERS, *_FILES})

@@ -12,8 +12,8 @@ import sys
 from labkit.commands import detect, doctor, evaluate, find_lr, info, inspect, parity, report, train
 from labkit.commands.numbers import share, whole
 from labkit.commands.options import add_batches, add_model, add_training_data
-from labkit.config import PRESETS
 from labkit.errors import LabkitError
+from labkit.models.config import PRESETS
 from labkit.quiet import import_tensorflow
 
 DESCRIPTION = "Mask R-CNN: find objects in pictures, their class, their box and their outline."
@@ -111,7 +111,7 @@ class Parser(argparse.ArgumentParser):
 def main(argv: list[str] | None = None) -> int:
     """Runs a command line and returns its exit status: 0, or 2 with a sentence on stderr."""
     argv = sys.argv[1:] if argv is None else list(argv)
-    if argv[:1] == ["demo"]:  # labkit.demo has options and a --help of its own
+    if argv[:1] == ["demo"]:  # labkit.commands.demo has options and a --help of its own
         return guarded("demo", lambda: demo(argv[1:]))
     parser = build_parser()
     if not argv:
@@ -123,7 +123,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def demo(argv: list[str]) -> int:
     import_tensorflow()
-    from labkit import demo as program
+    from labkit.commands import demo as program
 
     return program.main(argv)
 

@@ -20,7 +20,7 @@ if (_workers := int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))) > 1:
 import pytest
 from hypothesis import settings
 
-from labkit.config import Config
+from labkit.models.config import Config
 from labkit.parity.golden import Golden
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -60,11 +60,23 @@ def micro_config() -> Config:
     """A complete Mask R-CNN for images of 64 px, of which a training step takes milliseconds."""
     return Config.preset(
         "tiny",
-        image_min_side=64, image_max_side=64,
-        stem_channels=8, backbone_channels=(16, 16, 24, 32), backbone_blocks=(1, 1, 1, 1),
-        fpn_channels=16, anchor_sizes=(8, 16, 24, 32, 48), rpn_samples=64,
-        proposals_before_nms_train=50, proposals_train=40,
-        proposals_before_nms=50, proposals=30,
-        roi_samples=16, box_convs=(), box_dense=(32,), mask_convs=(16,), mask_channels=16,
-        max_instances=8, detections=20,
-    )  # fmt: skip
+        image_min_side=64,
+        image_max_side=64,
+        stem_channels=8,
+        backbone_channels=(16, 16, 24, 32),
+        backbone_blocks=(1, 1, 1, 1),
+        fpn_channels=16,
+        anchor_sizes=(8, 16, 24, 32, 48),
+        rpn_samples=64,
+        proposals_before_nms_train=50,
+        proposals_train=40,
+        proposals_before_nms=50,
+        proposals=30,
+        roi_samples=16,
+        box_convs=(),
+        box_dense=(32,),
+        mask_convs=(16,),
+        mask_channels=16,
+        max_instances=8,
+        detections=20,
+    )

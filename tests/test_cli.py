@@ -111,7 +111,7 @@ def coco_files(tmp_path):
             | {"id": n, "image_id": i, "category_id": c, "bbox": b, "segmentation": polygon(*b)}
             for n, (i, c, b) in enumerate(boxes, 1)
         ],
-    }  # fmt: skip
+    }
     results = [
         {"image_id": i, "category_id": c, "bbox": b, "segmentation": polygon(*b), "score": 0.9}
         for i, c, b in boxes[:2]
@@ -171,11 +171,33 @@ def coco_data(tmp_path_factory):
 def run(coco_data, tmp_path_factory):
     """A run of two steps, made by the command."""
     folder = tmp_path_factory.mktemp("runs") / "first"
-    argv = ["train", "--annotations", coco_data / "train.json", "--images", coco_data / "train",
-            "--val-annotations", coco_data / "val.json", "--val-images", coco_data / "val",
-            "--run", folder, "--steps", 2, "--batch-size", 2, "--image-size", 64, "--seed", 3,
-            "--set", "detections=7", "--set", "augment.brightness=0.1",
-            "--set", "checkpoint_every=1"]  # fmt: skip
+    argv = [
+        "train",
+        "--annotations",
+        coco_data / "train.json",
+        "--images",
+        coco_data / "train",
+        "--val-annotations",
+        coco_data / "val.json",
+        "--val-images",
+        coco_data / "val",
+        "--run",
+        folder,
+        "--steps",
+        2,
+        "--batch-size",
+        2,
+        "--image-size",
+        64,
+        "--seed",
+        3,
+        "--set",
+        "detections=7",
+        "--set",
+        "augment.brightness=0.1",
+        "--set",
+        "checkpoint_every=1",
+    ]
     assert cli.main([str(word) for word in argv]) == 0
     return folder
 
@@ -213,9 +235,14 @@ def test_resume_refuses_other_settings(capsys, run):
 
 @pytest.mark.parametrize(
     "setting, words",
-    [("detection=5", "'detections'"), ("pad_multiple=7", "32"), ("steps=soon", "number"),
-     ("augment.rotate=1", "brightness"), ("deterministic=1", "true or false")],
-)  # fmt: skip
+    [
+        ("detection=5", "'detections'"),
+        ("pad_multiple=7", "32"),
+        ("steps=soon", "number"),
+        ("augment.rotate=1", "brightness"),
+        ("deterministic=1", "true or false"),
+    ],
+)
 def test_a_wrong_setting_is_named(capsys, tmp_path, coco_data, setting, words):
     argv = ("--annotations", coco_data / "val.json", "--images", coco_data / "val")
     argv += ("--run", tmp_path / "r", "--set", setting)
@@ -251,16 +278,34 @@ def test_pictures_of_the_same_name_do_not_overwrite_each_other(capsys, run, tmp_
     for folder in ("a", "b"):
         (tmp_path / folder).mkdir()
         Image.fromarray(np.zeros((40, 50, 3), np.uint8)).save(tmp_path / folder / "x.png")
-    status, out, _ = labkit(capsys, "detect", "--weights", run, "--out", tmp_path / "out", "--json",
-                            tmp_path / "a", tmp_path / "b")  # fmt: skip
+    status, out, _ = labkit(
+        capsys,
+        "detect",
+        "--weights",
+        run,
+        "--out",
+        tmp_path / "out",
+        "--json",
+        tmp_path / "a",
+        tmp_path / "b",
+    )
     assert status == 0 and len(json.loads(out)["images"]) == 2
     assert {p.name for p in (tmp_path / "out").glob("*.png")} == {"x.png", "x-2.png"}
 
 
 def test_evaluate_a_run(capsys, run, coco_data, tmp_path):
     argv = ("evaluate", "--annotations", coco_data / "val.json")
-    status, out, _ = labkit(capsys, *argv, "--weights", run, "--images", coco_data / "val",
-                            "--json", "--save-results", tmp_path / "r.json")  # fmt: skip
+    status, out, _ = labkit(
+        capsys,
+        *argv,
+        "--weights",
+        run,
+        "--images",
+        coco_data / "val",
+        "--json",
+        "--save-results",
+        tmp_path / "r.json",
+    )
     numbers = json.loads(out)
     assert status == 0 and numbers["images"] == 3
     # the same results from the file give the same numbers

@@ -15,21 +15,21 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from labkit import boxes as box_ops
-from labkit.anchors import cell_anchors, grid_anchors, pyramid_anchors
-from labkit.backbones import resnet50
-from labkit.config import Config
-from labkit.detections import Detections
-from labkit.heads import mask_targets, roi_targets
-from labkit.inference import batch_of
-from labkit.losses import box_loss, smooth_l1
-from labkit.matching import sample
-from labkit.model import MaskRCNN
-from labkit.pooling import pool_rois
-from labkit.resize import resize_image, resized_shape
-from labkit.roi import roi_level
-from labkit.rpn import propose
-from labkit.selection import select
+from labkit.models.backbones import resnet50
+from labkit.models.config import Config
+from labkit.models.detections import Detections
+from labkit.models.heads import mask_targets, roi_targets
+from labkit.models.inference import batch_of
+from labkit.models.mask_rcnn import MaskRCNN
+from labkit.models.pooling import pool_rois
+from labkit.models.resize import resize_image, resized_shape
+from labkit.models.rpn import propose
+from labkit.models.selection import select
+from labkit.ops import boxes as box_ops
+from labkit.ops.anchors import cell_anchors, grid_anchors, pyramid_anchors
+from labkit.ops.losses import box_loss, smooth_l1
+from labkit.ops.matching import sample
+from labkit.ops.roi import roi_level
 
 README = Path(__file__).resolve().parents[1] / "README.md"
 DEFAULT, MATTERPORT = Config(), Config.preset("matterport")
@@ -41,8 +41,10 @@ def rows() -> dict[str, list[str]]:
     text = README.read_text(encoding="utf-8")
     section = re.search(r"^## Differences from .*?(?=^## )", text, re.M | re.S)[0]
     lines = [line.strip("| ").split(" | ") for line in section.splitlines() if line[:1] == "|"]
-    return {"_".join(re.findall(r"[a-z0-9]+", cells[0].lower().replace("'s", "s"))): cells
-            for cells in lines[2:]}  # fmt: skip
+    return {
+        "_".join(re.findall(r"[a-z0-9]+", cells[0].lower().replace("'s", "s"))): cells
+        for cells in lines[2:]
+    }
 
 
 def test_every_row_has_its_test_and_every_test_its_row():
@@ -100,8 +102,10 @@ def test_row_sides_of_the_padding():
 def test_row_colour_of_the_padding():
     """0 is the mean colour after normalisation; black is less by the mean."""
     images, sizes = tf.fill([1, 4, 4, 3], 0.0), tf.constant([[2.0, 4]])
-    for config, expected in ((DEFAULT, 0.0), (DEFAULT.replace(resize="square", image_max_side=1344),
-                                              -123.68)):  # fmt: skip
+    for config, expected in (
+        (DEFAULT, 0.0),
+        (DEFAULT.replace(resize="square", image_max_side=1344), -123.68),
+    ):
         x = MaskRCNN.normalise(SimpleNamespace(config=config), images, sizes)
         assert float(x[0, 3, 0, 0]) == pytest.approx(expected)
 
@@ -213,8 +217,9 @@ def test_row_half_a_cell():
     """On a ramp, the middle of bins of four cells: 2 and 6, less a half where that is taken off."""
     ramp = range(8)
     np.testing.assert_allclose(pooled(ramp, DEFAULT, 2), [2, 6], atol=1e-5)
-    np.testing.assert_allclose(pooled(ramp, DEFAULT.replace(roi_aligned=True), 2), [1.5, 5.5],
-                               atol=1e-5)  # fmt: skip
+    np.testing.assert_allclose(
+        pooled(ramp, DEFAULT.replace(roi_aligned=True), 2), [1.5, 5.5], atol=1e-5
+    )
     np.testing.assert_allclose(pooled(ramp, MATTERPORT, 2), [0, 7], atol=1e-5)
 
 
@@ -236,11 +241,19 @@ def chosen(probabilities, config):
     boxes = tf.concat([start, start, start + 50, start + 50], 1)[None, :, None]
     boxes = tf.tile(boxes, [1, 1, 2, 1])
     probabilities = tf.constant([probabilities])
-    _, scores, classes, count = select(boxes, probabilities, tf.fill([1, number], True), config,
-                                       config.score_threshold, config.nms_iou, 100)  # fmt: skip
+    _, scores, classes, count = select(
+        boxes,
+        probabilities,
+        tf.fill([1, number], True),
+        config,
+        config.score_threshold,
+        config.nms_iou,
+        100,
+    )
     n = int(count[0])
-    return sorted((int(c), round(float(s), 2)) for c, s in zip(classes[0, :n], scores[0, :n],
-                                                             strict=True))  # fmt: skip
+    return sorted(
+        (int(c), round(float(s), 2)) for c, s in zip(classes[0, :n], scores[0, :n], strict=True)
+    )
 
 
 def test_row_classes_of_a_roi():
@@ -266,9 +279,13 @@ def test_row_positives_among_rois():
     priority = tf.random.stateless_uniform([1, 2000], [1, 2])
     for config, most, number in ((DEFAULT, 128, 512), (MATTERPORT, 66, 200)):
         for available, taken in ((1000, most), (10, 10)):
-            positive, negative = sample(candidates < available, candidates >= available,
-                                        config.roi_samples, config.roi_positive_fraction,
-                                        priority)  # fmt: skip
+            positive, negative = sample(
+                candidates < available,
+                candidates >= available,
+                config.roi_samples,
+                config.roi_positive_fraction,
+                priority,
+            )
             assert int(tf.reduce_sum(tf.cast(positive, tf.int32))) == taken
             assert int(tf.reduce_sum(tf.cast(negative, tf.int32))) == number - taken
 
@@ -319,9 +336,15 @@ def test_row_mask_in_the_image():
     """
     counts = {}
     for config in (DEFAULT, TORCHVISION, MATTERPORT):
-        found = Detections([[10.0, 10, 122, 122]], [0.9], [1], class_names=["a"],
-                           image_size=(140, 140), mask_probs=np.full((1, 28, 28), 0.6),
-                           paste=config.mask_paste)  # fmt: skip
+        found = Detections(
+            [[10.0, 10, 122, 122]],
+            [0.9],
+            [1],
+            class_names=["a"],
+            image_size=(140, 140),
+            mask_probs=np.full((1, 28, 28), 0.6),
+            paste=config.mask_paste,
+        )
         counts[config.mask_paste] = int(found.masks.sum())
     assert counts["exact"] == 110 * 110 - 4 and counts["in_box"] == 112 * 112
     assert counts["integer"] not in (counts["exact"], counts["in_box"])

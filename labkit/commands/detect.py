@@ -12,16 +12,18 @@ from labkit.quiet import import_tensorflow
 def run(args) -> int:
     files = image_files(args.images)
     import_tensorflow()
-    from labkit.data.files import write_json
-    from labkit.images import read_image
+    from labkit.io.data_files import write_json
+    from labkit.io.images import read_image
     from labkit.training import load_model
 
     model = load_model(args.weights)
     out = Path(args.out)
     out.mkdir(parents=True, exist_ok=True)
-    written = {"images": [], "annotations": [], "categories": [
-        {"id": i, "name": name} for i, name in enumerate(model.class_names, 1)
-    ]}  # fmt: skip
+    written = {
+        "images": [],
+        "annotations": [],
+        "categories": [{"id": i, "name": name} for i, name in enumerate(model.class_names, 1)],
+    }
     taken, broken = {on_disk(path) for path in files}, 0  # --out may be the pictures' own folder
     for number, path in enumerate(files, 1):
         try:
@@ -49,8 +51,10 @@ def run(args) -> int:
     if args.json:
         print(json.dumps(written, indent=2))
     else:
-        print(f"{len(written['annotations'])} objects in {len(written['images'])} pictures: "
-              f"{out / 'detections.json'}")  # fmt: skip
+        print(
+            f"{len(written['annotations'])} objects in {len(written['images'])} pictures: "
+            f"{out / 'detections.json'}"
+        )
     return 2 if broken else 0
 
 

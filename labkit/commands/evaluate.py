@@ -32,8 +32,7 @@ def measures(args) -> dict:
     ranges = dict(args.area) if args.area else None
     if ranges and len(ranges) < len(args.area):
         raise LabkitError("--area: two ranges have the same name; give each its own.")
-    return {"max_dets": args.max_dets, "iou_thresholds": args.iou_thresholds,
-            "area_ranges": ranges}  # fmt: skip
+    return {"max_dets": args.max_dets, "iou_thresholds": args.iou_thresholds, "area_ranges": ranges}
 
 
 def run(args) -> int:

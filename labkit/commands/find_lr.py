@@ -26,15 +26,32 @@ all move the answer. With --out there is a figure (rates.png) and the curve itse
 def add_options(parser) -> None:
     add_training_data(parser.add_argument_group("data: as of `labkit train`"))
     test = parser.add_argument_group("the test")
-    test.add_argument("--from", dest="first", type=float, default=1e-5, metavar="X",
-                      help="the lowest rate (default: 1e-5)")  # fmt: skip
-    test.add_argument("--to", dest="last", type=float, default=1.0, metavar="X",
-                      help="the highest rate (default: 1)")  # fmt: skip
-    test.add_argument("--steps", dest="test_steps", type=whole, default=100, metavar="N",
-                      help="steps of the test, of one batch each (default: 100)")  # fmt: skip
+    test.add_argument(
+        "--from",
+        dest="first",
+        type=float,
+        default=1e-5,
+        metavar="X",
+        help="the lowest rate (default: 1e-5)",
+    )
+    test.add_argument(
+        "--to",
+        dest="last",
+        type=float,
+        default=1.0,
+        metavar="X",
+        help="the highest rate (default: 1)",
+    )
+    test.add_argument(
+        "--steps",
+        dest="test_steps",
+        type=whole,
+        default=100,
+        metavar="N",
+        help="steps of the test, of one batch each (default: 100)",
+    )
     test.add_argument("--out", metavar="DIR", help="folder for rates.png and rates.json")
-    test.add_argument("--json", action="store_true",
-                      help="print JSON and nothing else on stdout")  # fmt: skip
+    test.add_argument("--json", action="store_true", help="print JSON and nothing else on stdout")
     add_batches(test)
     add_model(parser)
     # What a training asks for besides, and a test has no say in.
@@ -62,19 +79,20 @@ def tested(args):
     size = args.image_size if isinstance(args.image_size, int) else None
     dataset = chosen_data(choice | {"image_size": size}, "train")
     import_tensorflow()
-    from labkit.model import MaskRCNN
+    from labkit.models.mask_rcnn import MaskRCNN
     from labkit.training.lr_finder import find_learning_rate
 
     config, settings = chosen_settings(args, dataset, None)
     model = MaskRCNN(config, dataset.class_names)
     start_backbone(model, args.backbone_weights)
-    return find_learning_rate(model, dataset, settings, first=args.first, last=args.last,
-                              steps=args.test_steps)  # fmt: skip
+    return find_learning_rate(
+        model, dataset, settings, first=args.first, last=args.last, steps=args.test_steps
+    )
 
 
 def write_test(found, out: Path) -> list[Path]:
     """rates.png and rates.json, into the folder `out`; returns the paths."""
-    from labkit.data.files import write_json
+    from labkit.io.data_files import write_json
     from labkit.viz import rate_figure, save
 
     out.mkdir(parents=True, exist_ok=True)

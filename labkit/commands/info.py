@@ -5,8 +5,8 @@ import os
 import platform
 from pathlib import Path
 
-from labkit.config import PRESETS
 from labkit.errors import LabkitError
+from labkit.models.config import PRESETS
 from labkit.quiet import import_tensorflow, only_json_on_stdout
 
 
@@ -28,7 +28,7 @@ def describe_installation() -> dict:
     tf = import_tensorflow()
     from importlib.metadata import version
 
-    from labkit.model import MaskRCNN
+    from labkit.models.mask_rcnn import MaskRCNN
 
     packages = ("labkit", "tensorflow", "keras", "numpy", "pycocotools")
     presets = {}
@@ -41,11 +41,13 @@ def describe_installation() -> dict:
         }
     return {
         "versions": {"python": platform.python_version()} | {p: version(p) for p in packages},
-        "devices": [device.name.removeprefix("/physical_device:")
-                    for device in tf.config.list_physical_devices()],
+        "devices": [
+            device.name.removeprefix("/physical_device:")
+            for device in tf.config.list_physical_devices()
+        ],
         "cores": os.cpu_count(),
         "presets (with 80 classes)": presets,
-    }  # fmt: skip
+    }
 
 
 def describe_pretrained(run: str | None) -> dict:
@@ -72,14 +74,18 @@ def describe_run(run_dir: Path) -> dict:
         "training pictures": record["images"],
         "backbone": config["backbone"],
         "image": f"{config['image_min_side']} to {config['image_max_side']} px"
-        if config["resize"] != "none" else "native",
+        if config["resize"] != "none"
+        else "native",
         "seed": config["seed"],
-        "steps": {"done": len(history), "planned": settings["steps"],
-                  "batch size": settings["batch_size"],
-                  "last checkpoint": checkpoint.name if checkpoint else "none yet",
-                  "complete": (run_dir / "model.weights.h5").exists()},
+        "steps": {
+            "done": len(history),
+            "planned": settings["steps"],
+            "batch size": settings["batch_size"],
+            "last checkpoint": checkpoint.name if checkpoint else "none yet",
+            "complete": (run_dir / "model.weights.h5").exists(),
+        },
         "versions": record["versions"],
-    }  # fmt: skip
+    }
     if history.rows:
         facts["losses at the end"] = {k: v for k, v in history.rows[-1].items() if k != "step"}
     if history.validation:

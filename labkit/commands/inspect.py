@@ -4,9 +4,9 @@ import json
 from pathlib import Path
 
 from labkit.commands.sources import is_drawn, named
-from labkit.config import Config
-from labkit.datasets import CATALOGUE
+from labkit.data.catalogue import CATALOGUE
 from labkit.errors import LabkitError
+from labkit.models.config import Config
 from labkit.quiet import import_tensorflow, only_json_on_stdout
 
 
@@ -38,7 +38,7 @@ def opened(args):
 
 def write_report(dataset, description, out: Path) -> list[Path]:
     """description.json and the figures, into the folder `out`; returns the paths."""
-    from labkit.data.files import write_json
+    from labkit.io.data_files import write_json
     from labkit.viz import save
     from labkit.viz.dataset import box_sizes, class_bars, contact_sheet
 

@@ -1,7 +1,7 @@
 """Options that several commands share: which data to learn from, and which model of it."""
 
 from labkit.commands.numbers import multiple_of_32, size_or_native, whole
-from labkit.config import PRESETS
+from labkit.models.config import PRESETS
 
 
 def add_training_data(group) -> None:

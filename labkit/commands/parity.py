@@ -43,5 +43,6 @@ def as_row(file: str, check) -> str:
     if isinstance(check, str):
         return f"{file}: {check}  FAILS"
     verdict = "ok" if check.ok else "FAILS"
-    return ROW.format(check.name, f"{check.values:,}", f"{check.deviation:.1e}", check.tolerance,
-                      verdict)  # fmt: skip
+    return ROW.format(
+        check.name, f"{check.values:,}", f"{check.deviation:.1e}", check.tolerance, verdict
+    )

@@ -22,22 +22,38 @@ thresholds, confusion, types of errors, calibration, size and crowding, the wors
 
 def add_options(parser) -> None:
     parser.add_argument(
-        "runs", nargs="+", metavar="RUN", help="a run's folder, a checkpoint, or a COCO json of "
-        "results from any program"
-    )  # fmt: skip
+        "runs",
+        nargs="+",
+        metavar="RUN",
+        help="a run's folder, a checkpoint, or a COCO json of results from any program",
+    )
     parser.add_argument("--out", required=True, metavar="FILE", help="the page, e.g. page.html")
     parser.add_argument("--title", default="Evaluation", help="its heading")
     data = parser.add_argument_group("what they are compared with")
     data.add_argument("--annotations", metavar="FILE", help="the truth: a COCO json ...")
-    data.add_argument("--images", metavar="DIR", help="... and the folder of its pictures (results "
-                      "do without; the worst images are then drawn on grey)")  # fmt: skip
+    data.add_argument(
+        "--images",
+        metavar="DIR",
+        help="... and the folder of its pictures (results "
+        "do without; the worst images are then drawn on grey)",
+    )
     data.add_argument("--data", metavar="PATH", help="or anything that `labkit evaluate` takes")
     data.add_argument("--split", metavar="NAME", help="another split of --data, e.g. test")
     data.add_argument("--image-size", type=whole, metavar="N", help="side of drawn pictures")
-    parser.add_argument("--max-dets", type=whole, default=100, metavar="N",
-                        help="detections that count in a picture (default: 100)")  # fmt: skip
-    parser.add_argument("--score", type=share, default=0.5, metavar="X",
-                        help="show detections from this score on (default: 0.5)")  # fmt: skip
+    parser.add_argument(
+        "--max-dets",
+        type=whole,
+        default=100,
+        metavar="N",
+        help="detections that count in a picture (default: 100)",
+    )
+    parser.add_argument(
+        "--score",
+        type=share,
+        default=0.5,
+        metavar="X",
+        help="show detections from this score on (default: 0.5)",
+    )
 
 
 def run(args) -> int:
@@ -55,9 +71,12 @@ def run(args) -> int:
         truth = dataset.to_coco()
     evaluations = {}
     for name, source, is_file in zip(names, args.runs, files, strict=True):
-        evaluations[name] = (of_results(source, truth, args.max_dets) if is_file
-                             else of_model(source, dataset, args.max_dets, choice))  # fmt: skip
-    from labkit.evaluation_page import write_evaluation_page
+        evaluations[name] = (
+            of_results(source, truth, args.max_dets)
+            if is_file
+            else of_model(source, dataset, args.max_dets, choice)
+        )
+    from labkit.reports.evaluation import write_evaluation_page
 
     path = write_evaluation_page(
         evaluations, args.out, dataset=dataset, score_threshold=args.score, title=args.title

@@ -12,14 +12,14 @@ DATA_FILE = "data.json"
 
 def remember(run_dir: Path, choice: dict) -> None:
     """Keep the options that say which data, and which weights, with absolute paths."""
-    from labkit.data.files import write_json
+    from labkit.io.data_files import write_json
 
     write_json(run_dir / DATA_FILE, choice, indent=2)
 
 
 def remembered(run_dir: Path) -> dict | None:
     """What `remember` kept there, or None."""
-    from labkit.data.files import read_json
+    from labkit.io.data_files import read_json
 
     file = run_dir / DATA_FILE
     return read_json(file) if file.exists() else None
@@ -42,5 +42,8 @@ def note_if_seen(run: str | Path, choice: dict) -> None:
     else:
         seen = bool(annotations) and started_on.get("annotations") == os.path.abspath(annotations)
     if seen:
-        print(f"note: {run_dir} was trained on these very pictures, so the numbers say how well it "
-              "remembers them; keep some apart.", file=sys.stderr)  # fmt: skip
+        print(
+            f"note: {run_dir} was trained on these very pictures, so the numbers say how well it "
+            "remembers them; keep some apart.",
+            file=sys.stderr,
+        )

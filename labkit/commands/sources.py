@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from labkit import datasets
+from labkit.data import catalogue as datasets
 from labkit.errors import LabkitError, MissingFileError
 
 
@@ -13,9 +13,7 @@ def chosen_data(choice: dict, part: str):
     """
     name, annotations, images = (choice.get(k) for k in ("data", "annotations", "images"))
     if name and (annotations or images):
-        raise LabkitError(
-            "give either --data PATH or --annotations FILE --images DIR, not both."
-        )
+        raise LabkitError("give either --data PATH or --annotations FILE --images DIR, not both.")
     if choice.get("split") and not name:
         raise LabkitError("--split goes with --data: annotations that are named have no choice.")
     if name:
@@ -94,17 +92,17 @@ def pair(annotations: str | None, images: str | None, *options: str):
 
 def image_files(sources: list[str]) -> list[Path]:
     """The pictures named, and those in the folders named, in order. Raises LabkitError if none."""
-    from labkit.data import files
+    from labkit.io import data_files
 
     found = []
     for source in map(Path, sources):
         if source.is_dir():
-            found += files.image_files(source)
+            found += data_files.image_files(source)
         elif source.exists():
             found.append(source)
         else:
             raise LabkitError(f"{source}: there is no such file or folder.")
     if not found:
-        kinds = " ".join(sorted(files.IMAGE_SUFFIXES))
+        kinds = " ".join(sorted(data_files.IMAGE_SUFFIXES))
         raise LabkitError(f"{', '.join(sources)}: no pictures there; these count: {kinds}.")
     return found

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from labkit.commands.run_data import remember, remembered
 from labkit.commands.sources import chosen_data, is_drawn, pair, validation_data
-from labkit.config import Config
-from labkit.datasets import GENERATED_SIZE
+from labkit.data.catalogue import GENERATED_SIZE
 from labkit.errors import LabkitError
+from labkit.models.config import Config
 from labkit.quiet import import_tensorflow
 
 DEFAULT_PRESET = "tiny"
@@ -32,7 +32,7 @@ def run(args) -> int:
     import keras
 
     from labkit import training
-    from labkit.model import MaskRCNN
+    from labkit.models.mask_rcnn import MaskRCNN
     from labkit.training.checkpoints import latest_checkpoint
     from labkit.training.distribution import Team, make_strategy
 
@@ -52,8 +52,9 @@ def run(args) -> int:
     chief = Team(model).chief
     if chief:
         print(f"{dataset!r}")
-        print(f"{model.count_params():,} parameters, {settings.steps} steps of "
-              f"{settings.batch_size}")  # fmt: skip
+        print(
+            f"{model.count_params():,} parameters, {settings.steps} steps of {settings.batch_size}"
+        )
 
     def remember_data(logs=None):  # not sooner: a refused run must leave a folder as it was
         if chief:
@@ -61,10 +62,16 @@ def run(args) -> int:
 
     begin = time.monotonic()
     history = training.train(
-        model, dataset, run_dir, settings, validation=validation, resume=args.resume, log=args.log,
+        model,
+        dataset,
+        run_dir,
+        settings,
+        validation=validation,
+        resume=args.resume,
+        log=args.log,
         callbacks=[keras.callbacks.LambdaCallback(on_train_begin=remember_data)],
         cache=choice.get("cache"),
-    )  # fmt: skip
+    )
     if chief:
         report_run(model, history, validation, run_dir, time.monotonic() - begin)
     return 0
@@ -72,7 +79,7 @@ def run(args) -> int:
 
 def start_backbone(model, weights: str | None) -> None:
     """ImageNet weights into a ResNet-50, unless "none" is asked for; the tiny one has none."""
-    from labkit.backbones import load_imagenet
+    from labkit.models.backbones import load_imagenet
 
     if model.config.backbone == "resnet50":
         if weights != "none":
@@ -90,8 +97,10 @@ def start_options(args, config: Config, stored: Path | None) -> dict:
     """
     if stored is None:
         default = "imagenet" if config.backbone == "resnet50" else "none"
-        return {"preset": args.preset or DEFAULT_PRESET,
-                "backbone_weights": args.backbone_weights or default}  # fmt: skip
+        return {
+            "preset": args.preset or DEFAULT_PRESET,
+            "backbone_weights": args.backbone_weights or default,
+        }
     before = remembered(stored) or {}
     kept = {name: before[name] for name in ("preset", "backbone_weights") if before.get(name)}
     for name, value in kept.items():
@@ -306,7 +315,7 @@ def parsed(name: str, text: str, present):
 def report_run(model, history, validation, run_dir: Path, seconds: float) -> None:
     """AP of the finished model, metrics.json, the figures, and where they are."""
     from labkit.evaluation import evaluate
-    from labkit.report import write_report
+    from labkit.reports.run import write_report
 
     evaluation = None
     if validation is not None:

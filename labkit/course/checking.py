@@ -33,8 +33,10 @@ class Verdict:
     def _repr_html_(self) -> str:
         color, mark = ("#0072B2", "✓ right") if self.passed else ("#D55E00", "✗ not yet")
         hint = f"<br><em>Hint:</em> {_code(self.hint)}" if self.hint else ""
-        return (f'<div style="border-left:5px solid {color};padding:4px 12px;max-width:80ch">'
-                f"<strong>{mark}</strong> · {_code(self.message)}{hint}</div>")  # fmt: skip
+        return (
+            f'<div style="border-left:5px solid {color};padding:4px 12px;max-width:80ch">'
+            f"<strong>{mark}</strong> · {_code(self.message)}{hint}</div>"
+        )
 
 
 def check(name: str, function, seconds: float = 10.0) -> Verdict:
@@ -49,8 +51,12 @@ def check(name: str, function, seconds: float = 10.0) -> Verdict:
     """
     exercise = find(name)
     if not callable(function):
-        verdict = Verdict(name, False, f"check wants your function itself, `check({name!r}, "
-                          f"your_function)`, and got {_kind(function)}.")  # fmt: skip
+        verdict = Verdict(
+            name,
+            False,
+            f"check wants your function itself, `check({name!r}, "
+            f"your_function)`, and got {_kind(function)}.",
+        )
     else:
         verdict = _judge(exercise, function, seconds)
     if verdict.passed:

@@ -8,9 +8,11 @@ def as_arrays(answer) -> list[np.ndarray] | None:
     if isinstance(answer, dict):
         return None
     several = isinstance(answer, tuple) or (
-        isinstance(answer, list) and any(np.ndim(a) != np.ndim(answer[0]) or
-                                         np.shape(a) != np.shape(answer[0]) for a in answer)
-    )  # fmt: skip
+        isinstance(answer, list)
+        and any(
+            np.ndim(a) != np.ndim(answer[0]) or np.shape(a) != np.shape(answer[0]) for a in answer
+        )
+    )
     try:
         arrays = [np.asarray(a) for a in (answer if several else [answer])]
     except (TypeError, ValueError):

@@ -46,8 +46,9 @@ def call(function, args: tuple, seconds: float = 10.0) -> Outcome:
                 _raise_in(caller, None)
         return Outcome(value)
     except _TimeIsUp:
-        return Outcome(error=f"it had not finished after {seconds:g} seconds: is there a loop that "
-                       "never ends?")  # fmt: skip
+        return Outcome(
+            error=f"it had not finished after {seconds:g} seconds: is there a loop that never ends?"
+        )
     except Exception as error:  # whatever a learner's code may raise
         return Outcome(error=f"it stopped with {type(error).__name__}: {error}{_line(error)}")
     except SystemExit:

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from labkit.config import Config
 from labkit.data import shapes
-from labkit.model import MaskRCNN
+from labkit.models.config import Config
+from labkit.models.mask_rcnn import MaskRCNN
 from labkit.training import TrainSettings, load_model, train
 
 QUICK_STEPS = 300

@@ -23,7 +23,7 @@ import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
-from labkit.whole_file import whole_file
+from labkit.io.whole_file import whole_file
 
 POLL = 0.25  # seconds
 CELL_TIMEOUT = 900  # seconds; a cell that trains takes minutes on two busy cores
@@ -136,9 +136,10 @@ def _run_and_save(path: Path) -> float:
 
 def main(arguments=None) -> int:
     parser = argparse.ArgumentParser(
-        prog="python -m labkit.course.notebooks", description=__doc__,
+        prog="python -m labkit.course.notebooks",
+        description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-    )  # fmt: skip
+    )
     parser.add_argument("notebooks", nargs="+", type=Path)
     parser.add_argument("--student", type=Path, metavar="OUT", help="copies for a class, in OUT")
     options = parser.parse_args(arguments)

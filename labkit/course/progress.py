@@ -10,7 +10,7 @@ from platformdirs import user_data_path
 
 from labkit.course.exercise import Exercise
 from labkit.course.exercises import EXERCISES
-from labkit.data.files import write_json
+from labkit.io.data_files import write_json
 
 
 def progress_file() -> Path:
@@ -65,8 +65,10 @@ class Progress:
         for notebook, rows in self.notebooks.items():
             items = "".join(f"<li>{'✓' if d else '·'} {escape(t)}</li>" for t, d in rows)
             count = f"{sum(d for _, d in rows)} of {len(rows)} solved"
-            parts.append(f"<details><summary>{escape(notebook)}: {count}</summary>"
-                         f'<ul style="list-style:none">{items}</ul></details>')  # fmt: skip
+            parts.append(
+                f"<details><summary>{escape(notebook)}: {count}</summary>"
+                f'<ul style="list-style:none">{items}</ul></details>'
+            )
         return "".join(parts)
 
 

@@ -41,10 +41,18 @@ def unsupported(notebook) -> list[tuple[str, str]]:
             for output in cell.get("outputs", []):
                 text = output.get("text", "") + output.get("data", {}).get("text/plain", "")
                 known |= set(_spellings(text))
-    lines = [line for cell in notebook.cells if cell.cell_type == "markdown"
-             for line in prose(cell.source).splitlines()]  # fmt: skip
-    return [(n, line.strip()) for line in lines for n in numbers(line)
-            if n not in known and not (n.isdigit() and int(n) <= SMALL)]  # fmt: skip
+    lines = [
+        line
+        for cell in notebook.cells
+        if cell.cell_type == "markdown"
+        for line in prose(cell.source).splitlines()
+    ]
+    return [
+        (n, line.strip())
+        for line in lines
+        for n in numbers(line)
+        if n not in known and not (n.isdigit() and int(n) <= SMALL)
+    ]
 
 
 def _spellings(text: str) -> set[str]:

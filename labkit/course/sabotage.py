@@ -1,6 +1,6 @@
 """Three trainings that go wrong, for notebook 05: the answers, away from the question."""
 
-from labkit.config import Config
+from labkit.models.config import Config
 from labkit.training import TrainSettings
 
 

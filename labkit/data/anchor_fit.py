@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from labkit.anchors import cell_anchors
-from labkit.config import Config
-from labkit.resize import resized_shape
+from labkit.models.config import Config
+from labkit.models.resize import resized_shape
+from labkit.ops.anchors import cell_anchors
 
 POOR_IOU = 0.5  # an object is badly covered below this
 SAMPLE = 4000  # boxes that the search looks at; more would hardly move an anchor
@@ -115,8 +115,10 @@ def suggest_anchors(boxes: np.ndarray, shapes: np.ndarray, config: Config) -> An
     some, where = boxes[::step], shapes[::step]
     sides = np.maximum(some[:, 2:] - some[:, :2], 1e-3).astype(np.float64)
     sizes = np.sqrt(sides.prod(axis=1))
-    start = _written(_quantiles(sizes, len(config.anchor_sizes)),
-                     _quantiles(sides[:, 0] / sides[:, 1], len(config.anchor_ratios)))  # fmt: skip
+    start = _written(
+        _quantiles(sizes, len(config.anchor_sizes)),
+        _quantiles(sides[:, 0] / sides[:, 1], len(config.anchor_ratios)),
+    )
     own = (present.sizes, present.ratios)
 
     def fit(sizes, ratios) -> AnchorFit:

@@ -17,8 +17,8 @@ import numpy as np
 from labkit.data.colour import recolour
 from labkit.data.dataset import Cutouts, Sample
 from labkit.errors import LabkitError
-from labkit.masks import mini_mask
-from labkit.resize import resize_image
+from labkit.models.resize import resize_image
+from labkit.ops.masks import mini_mask
 
 
 @dataclass(frozen=True)
@@ -79,8 +79,14 @@ class Example:
     @classmethod
     def of_cutouts(cls, cut: Cutouts) -> "Example":
         keep = np.flatnonzero(~cut.crowd)
-        return cls(cut.image, cut.boxes[keep], cut.class_ids[keep], [cut.patches[i] for i in keep],
-                   cut.image_id, int(cut.crowd.sum()))  # fmt: skip
+        return cls(
+            cut.image,
+            cut.boxes[keep],
+            cut.class_ids[keep],
+            [cut.patches[i] for i in keep],
+            cut.image_id,
+            int(cut.crowd.sum()),
+        )
 
 
 @dataclass(frozen=True)
@@ -130,12 +136,14 @@ def choose_view(shape, resized, canvas, augment: Augment, rng: np.random.Generat
     gain = 1.0 + augment.brightness * rng.uniform(-1, 1)
     shift = 255 * augment.brightness * rng.uniform(-1, 1)
     # Drawn only where they are wanted: what is not asked for must not change other draws.
-    contrast, saturation = (1.0 + a * rng.uniform(-1, 1) if a else 1.0
-                            for a in (augment.contrast, augment.saturation))  # fmt: skip
+    contrast, saturation = (
+        1.0 + a * rng.uniform(-1, 1) if a else 1.0 for a in (augment.contrast, augment.saturation)
+    )
     hue = augment.hue * rng.uniform(-1, 1) if augment.hue else 0.0
     (top, bottom), (left, right) = window
-    return View(top, left, bottom, right, *size, turns, mirror, gain, shift,
-                contrast, saturation, hue)  # fmt: skip
+    return View(
+        top, left, bottom, right, *size, turns, mirror, gain, shift, contrast, saturation, hue
+    )
 
 
 def render(example: Example, view: View, mini: int, resize_filter: str = "antialias"):
@@ -153,8 +161,9 @@ def render(example: Example, view: View, mini: int, resize_filter: str = "antial
     if view.gain != 1.0 or view.shift != 0.0:
         image = np.clip(image * view.gain + view.shift, 0, 255).astype(np.uint8)
     image = recolour(image, view.contrast, view.saturation, view.hue)
-    scale = np.float32([view.height / (view.bottom - view.top),
-                        view.width / (view.right - view.left)] * 2)  # fmt: skip
+    scale = np.float32(
+        [view.height / (view.bottom - view.top), view.width / (view.right - view.left)] * 2
+    )
     origin = np.array([view.top, view.left] * 2)
     boxes, classes, masks, vanished = [], [], [], 0
     for i in _touching(example.boxes, view):

@@ -25,7 +25,7 @@ import numpy as np
 from labkit.data.augment import Example
 from labkit.data.dataset import Dataset
 from labkit.errors import LabkitError
-from labkit.whole_file import whole_file
+from labkit.io.whole_file import whole_file
 
 FORMAT = "examples 1"  # part of the fingerprint: another layout of the files is another cache
 # What a data set notes while it is read; it does not decide what a sample is.
@@ -104,9 +104,13 @@ def _write(path: Path, example: Example) -> None:
     # A disk that is full, or a folder that has gone: go on without it.
     with contextlib.suppress(OSError), whole_file(path) as draft:
         np.savez(
-            draft, image=example.image, boxes=example.boxes, class_ids=example.class_ids,
-            bits=np.packbits(bits), numbers=np.array([example.image_id, example.crowds]),
-        )  # fmt: skip
+            draft,
+            image=example.image,
+            boxes=example.boxes,
+            class_ids=example.class_ids,
+            bits=np.packbits(bits),
+            numbers=np.array([example.image_id, example.crowds]),
+        )
 
 
 def _read(path: Path) -> Example | None:
@@ -121,6 +125,7 @@ def _read(path: Path) -> Example | None:
     sides = boxes[:, 2:] - boxes[:, :2]
     ends = np.cumsum(sides.prod(axis=1))
     filled = np.unpackbits(bits, count=int(ends[-1]) if len(ends) else 0).astype(bool)
-    patches = [part.reshape(side) for part, side in
-               zip(np.split(filled, ends[:-1]), sides, strict=False)]  # fmt: skip
+    patches = [
+        part.reshape(side) for part, side in zip(np.split(filled, ends[:-1]), sides, strict=False)
+    ]
     return Example(image, boxes, class_ids, patches, image_id, crowds)

@@ -16,7 +16,10 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw
 
-from labkit.data.files import (
+from labkit.data.label_maps import MapInstances, read_label_map, values_in
+from labkit.data.pictures import PictureDataset
+from labkit.errors import LabkitError, MissingFileError
+from labkit.io.data_files import (
     Unusable,
     image_files,
     is_number,
@@ -26,24 +29,49 @@ from labkit.data.files import (
     subfolders,
     whole,
 )
-from labkit.data.label_maps import MapInstances, read_label_map, values_in
-from labkit.data.pictures import PictureDataset
-from labkit.errors import LabkitError, MissingFileError
 
 #: The classes that the benchmark evaluates as instances, and their official ids.
 CLASSES = {
-    "person": 24, "rider": 25, "car": 26, "truck": 27,
-    "bus": 28, "train": 31, "motorcycle": 32, "bicycle": 33,
-}  # fmt: skip
+    "person": 24,
+    "rider": 25,
+    "car": 26,
+    "truck": 27,
+    "bus": 28,
+    "train": 31,
+    "motorcycle": 32,
+    "bicycle": 33,
+}
 
 # All that is drawn into the same map and hides what is behind it. Caravans and trailers have
 # instances too, but the benchmark does not count them.
 _DRAWN_TOO = {
-    "caravan", "trailer", "unlabeled", "ego vehicle", "rectification border", "out of roi",
-    "static", "dynamic", "ground", "road", "sidewalk", "parking", "rail track", "building", "wall",
-    "fence", "guard rail", "bridge", "tunnel", "pole", "polegroup", "traffic light",
-    "traffic sign", "vegetation", "terrain", "sky",
-}  # fmt: skip
+    "caravan",
+    "trailer",
+    "unlabeled",
+    "ego vehicle",
+    "rectification border",
+    "out of roi",
+    "static",
+    "dynamic",
+    "ground",
+    "road",
+    "sidewalk",
+    "parking",
+    "rail track",
+    "building",
+    "wall",
+    "fence",
+    "guard rail",
+    "bridge",
+    "tunnel",
+    "pole",
+    "polegroup",
+    "traffic light",
+    "traffic sign",
+    "vegetation",
+    "terrain",
+    "sky",
+}
 _NOT_DRAWN = {"license plate"}
 
 _PICTURE, _IDS, _POLYGONS = "_leftImg8bit.png", "_gtFine_instanceIds.png", "_gtFine_polygons.json"

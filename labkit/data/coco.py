@@ -16,7 +16,11 @@ from typing import Any
 import numpy as np
 
 from labkit.data.dataset import Cutouts, Dataset, Labels, Sample, make_sample
-from labkit.data.files import (
+from labkit.data.outlines import check_segmentation
+from labkit.data.pictures import check_size, read_sized
+from labkit.data.problems import warn_of_problems
+from labkit.errors import LabkitError, MissingFileError
+from labkit.io.data_files import (
     Unusable,
     is_number,
     path_inside,
@@ -26,12 +30,8 @@ from labkit.data.files import (
     shown,
     whole,
 )
-from labkit.data.outlines import check_segmentation
-from labkit.data.pictures import check_size, read_sized
-from labkit.data.problems import warn_of_problems
-from labkit.errors import LabkitError, MissingFileError
-from labkit.images import image_size
-from labkit.masks import boxes_from_masks, decode_segmentation, segmentation_box
+from labkit.io.images import image_size
+from labkit.ops.masks import boxes_from_masks, decode_segmentation, segmentation_box
 
 # A bbox further than both of these from the box of its segmentation is a mistake to `check`. COCO's
 # own differ by some pixels: polygons have corners between pixels, and tips that cover none.
@@ -162,8 +162,9 @@ class CocoDataset(Dataset):
 
     def labels(self, index: int) -> Labels:
         info, annotations = self._images[index], self._annotations[index]
-        boxes = [segmentation_box(a["segmentation"], info["height"], info["width"])
-                 for a in annotations]  # fmt: skip
+        boxes = [
+            segmentation_box(a["segmentation"], info["height"], info["width"]) for a in annotations
+        ]
         return Labels(
             np.array([self._class_of[a["category_id"]] for a in annotations], np.int32),
             np.array([a.get("iscrowd", 0) for a in annotations], bool),
@@ -184,8 +185,14 @@ class CocoDataset(Dataset):
         for annotation, mask in self._painted(index):
             masks[len(kept)] = mask
             kept.append(annotation)
-        return make_sample(image, masks[: len(kept)], self._class_ids(kept), crowd=_crowd(kept),
-                           image_id=info["id"], name=info["file_name"])  # fmt: skip
+        return make_sample(
+            image,
+            masks[: len(kept)],
+            self._class_ids(kept),
+            crowd=_crowd(kept),
+            image_id=info["id"],
+            name=info["file_name"],
+        )
 
     def cutouts(self, index: int) -> Cutouts:
         info = self._images[index]
@@ -195,9 +202,14 @@ class CocoDataset(Dataset):
             boxes.append(box)
             patches.append(mask[y1:y2, x1:x2].copy())  # a view would keep all of the mask
             kept.append(annotation)
-        return Cutouts(self._read_picture(info), np.array(boxes, int).reshape(-1, 4), patches,
-                       np.array(self._class_ids(kept), np.int32), np.array(_crowd(kept), bool),
-                       info["id"])  # fmt: skip
+        return Cutouts(
+            self._read_picture(info),
+            np.array(boxes, int).reshape(-1, 4),
+            patches,
+            np.array(self._class_ids(kept), np.int32),
+            np.array(_crowd(kept), bool),
+            info["id"],
+        )
 
     def _painted(self, index: int) -> Iterator[tuple[dict[str, Any], np.ndarray]]:
         """Each annotation of a picture with its mask, one at a time; those without a pixel not."""
@@ -222,7 +234,7 @@ class CocoDataset(Dataset):
         self._left_out_late.add((index, position))
         info, annotation = self._images[index], self._annotations[index][position]
         self._problem(
-            f'{self.label}: an annotation{_id_text(annotation)} of {quote(info["file_name"])}: '
+            f"{self.label}: an annotation{_id_text(annotation)} of {quote(info['file_name'])}: "
             "segmentation covers no pixel of the image; the annotation is left out."
         )
 
@@ -289,7 +301,7 @@ class CocoDataset(Dataset):
         if _same_box((y, x, y + height, x + width), tight):
             return []
         return [
-            f'{self.label}: an annotation{_id_text(entry)} of {quote(info["file_name"])}: bbox '
+            f"{self.label}: an annotation{_id_text(entry)} of {quote(info['file_name'])}: bbox "
             f"{entry['bbox']} is not the box [x, y, width, height] of its segmentation; labkit "
             "goes by the segmentation, correct the bbox."
         ]

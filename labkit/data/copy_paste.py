@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from labkit.data.augment import Augment, Example, tight
-from labkit.masks import mini_mask
-from labkit.resize import resize_image
+from labkit.models.resize import resize_image
+from labkit.ops.masks import mini_mask
 
 CHANCE = 0.5  # that an object of the other picture comes along
 
@@ -34,9 +34,12 @@ class Cutout:
 
 
 def choose_cutouts(
-    target_shape: tuple[int, int], source: Example, factor: tuple[float, float],
-    augment: Augment, rng: np.random.Generator,
-) -> list[Cutout]:  # fmt: skip
+    target_shape: tuple[int, int],
+    source: Example,
+    factor: tuple[float, float],
+    augment: Augment,
+    rng: np.random.Generator,
+) -> list[Cutout]:
     """A random half of the objects of `source`, as they will lie in a picture of target_shape.
 
     factor: pixels of the target that one pixel of the source is, along y and x; with it objects
@@ -82,8 +85,9 @@ def paste(target: Example, cutouts: list[Cutout]) -> tuple[Example, int]:
     the target of which nothing is left are dropped and counted. The target is not changed.
     """
     image = target.image.copy()
-    layers = [(p, b, c) for p, b, c in
-              zip(target.patches, target.boxes, target.class_ids, strict=True)]  # fmt: skip
+    layers = [
+        (p, b, c) for p, b, c in zip(target.patches, target.boxes, target.class_ids, strict=True)
+    ]
     below = len(layers)
     for cutout in cutouts:
         patch, box, pixels = _clipped(cutout, image.shape[:2])

@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from PIL import Image
 
-from labkit.data.files import write_json
 from labkit.errors import LabkitError, printable
-from labkit.masks import boxes_from_masks, encode_rle
+from labkit.io.data_files import write_json
+from labkit.ops.masks import boxes_from_masks, encode_rle
 
 if TYPE_CHECKING:
-    from labkit.config import Config
     from labkit.data.describe import Description
+    from labkit.models.config import Config
 
 
 @dataclass(eq=False)
@@ -75,8 +75,9 @@ class Cutouts(NamedTuple):
     @classmethod
     def of(cls, sample: Sample) -> Cutouts:
         boxes = np.round(sample.boxes).astype(int)
-        patches = [m[y1:y2, x1:x2].copy()
-                   for m, (y1, x1, y2, x2) in zip(sample.masks, boxes, strict=True)]  # fmt: skip
+        patches = [
+            m[y1:y2, x1:x2].copy() for m, (y1, x1, y2, x2) in zip(sample.masks, boxes, strict=True)
+        ]
         return cls(sample.image, boxes, patches, sample.class_ids, sample.crowd, sample.image_id)
 
 

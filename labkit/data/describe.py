@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from labkit.config import PRESETS, Config
 from labkit.data.anchor_fit import POOR_IOU, AnchorFit, fit_of, resized, suggest_anchors
 from labkit.data.dataset import Dataset
 from labkit.data.shaping import class_histogram
+from labkit.models.config import PRESETS, Config
 
 LINES = 12  # classes and problems that are printed; to_dict has them all
 QUANTILES = (5, 25, 50, 75, 95)
@@ -110,8 +110,13 @@ class Description:
     def rows(self) -> list[tuple[str, str]]:
         """(what, how much) in words: the report's body."""
         rows = [("images", f"{self.images:,}, {self._sizes()}")]
-        rows.append(("instances", f"{self.instances:,}; {self.per_image[1]} in a typical image, "
-                                  f"{self.per_image[2]} at most"))  # fmt: skip
+        rows.append(
+            (
+                "instances",
+                f"{self.instances:,}; {self.per_image[1]} in a typical image, "
+                f"{self.per_image[2]} at most",
+            )
+        )
         rows.append(("images without objects", f"{self.without_objects:,}"))
         rows.append(("crowds", f"{self.crowds:,} (left out of training)"))
         tail = f"; {self.rare_classes} with fewer than {FEW} instances" if self.rare_classes else ""
@@ -139,25 +144,41 @@ class Description:
         percents = "/".join(map(str, QUANTILES))
         return [
             (f"box size, {percents} %", f"{seen} px in the image; {network} px for the network"),
-            ("boxes that touch another", f"{self.overlaps.touching:.1%}; "
-             f"{self.overlaps.hidden_by_nms:.1%} hide behind one of their class in NMS"),
-        ]  # fmt: skip
+            (
+                "boxes that touch another",
+                f"{self.overlaps.touching:.1%}; "
+                f"{self.overlaps.hidden_by_nms:.1%} hide behind one of their class in NMS",
+            ),
+        ]
 
     def _anchor_rows(self) -> list[tuple[str, str]]:
-        rows = [(f"anchors of {self.config_name}",
-                 f"{_numbers(self.anchors.sizes)} px, ratios {_numbers(self.anchors.ratios)}: "
-                 f"{self.anchors.uncovered:.1%} of the boxes have none with an IoU of {POOR_IOU}")]
+        rows = [
+            (
+                f"anchors of {self.config_name}",
+                f"{_numbers(self.anchors.sizes)} px, ratios {_numbers(self.anchors.ratios)}: "
+                f"{self.anchors.uncovered:.1%} of the boxes have none with an IoU of {POOR_IOU}",
+            )
+        ]
         if self.suggested != self.anchors:
-            rows.append(("suggested anchors",
-                         f"{_numbers(self.suggested.sizes)} px, ratios "
-                         f"{_numbers(self.suggested.ratios)}: {self.suggested.uncovered:.1%}"))
-        return rows  # fmt: skip
+            rows.append(
+                (
+                    "suggested anchors",
+                    f"{_numbers(self.suggested.sizes)} px, ratios "
+                    f"{_numbers(self.suggested.ratios)}: {self.suggested.uncovered:.1%}",
+                )
+            )
+        return rows
 
     def __str__(self) -> str:
         wide = max(len(what) for what, _ in self.rows())
         lines = [self.title, *(f"  {what:<{wide}}  {value}" for what, value in self.rows())]
-        lines += ["", *(f"  {c.instances:>9,} in {c.images:>7,} images  {_line(c.name)}"
-                        for c in self.classes[:LINES])]  # fmt: skip
+        lines += [
+            "",
+            *(
+                f"  {c.instances:>9,} in {c.images:>7,} images  {_line(c.name)}"
+                for c in self.classes[:LINES]
+            ),
+        ]
         if len(self.classes) > LINES:
             lines.append(f"  … and {len(self.classes) - LINES} more classes")
         lines += [f"  problem: {_line(problem)}" for problem in self.problems[:LINES]]
@@ -171,9 +192,11 @@ class Description:
         return {"text/plain": str(self), "text/html": self._html()}
 
     def _html(self) -> str:
-        rows = "".join(f"<tr><th style='text-align:left'>{escape(what)}</th>"
-                       f"<td style='text-align:left'>{escape(value)}</td></tr>"
-                       for what, value in self.rows())  # fmt: skip
+        rows = "".join(
+            f"<tr><th style='text-align:left'>{escape(what)}</th>"
+            f"<td style='text-align:left'>{escape(value)}</td></tr>"
+            for what, value in self.rows()
+        )
         problems = "".join(f"<li>{escape(problem)}</li>" for problem in self.problems[:LINES])
         more = len(self.problems) - LINES
         problems += f"<li>… and {more} more</li>" if more > 0 else ""
@@ -188,13 +211,13 @@ class Description:
             return ""
         if not self.instances:
             return ""
-        return (show(class_bars(self), alt=words_of_classes(self))._repr_html_()
-                + show(box_sizes(self), alt=words_of_sizes(self))._repr_html_())  # fmt: skip
+        return (
+            show(class_bars(self), alt=words_of_classes(self))._repr_html_()
+            + show(box_sizes(self), alt=words_of_sizes(self))._repr_html_()
+        )
 
 
-def describe(
-    dataset: Dataset, config: Config | None = None, *, check: bool = False
-) -> Description:
+def describe(dataset: Dataset, config: Config | None = None, *, check: bool = False) -> Description:
     """Look through a data set.
 
     Args:
@@ -241,8 +264,10 @@ def _classes(names, labels) -> tuple[ClassCount, ...]:
     histograms = [class_histogram(one, len(names)) for one in labels]
     images = sum((h > 0 for h in histograms), np.zeros(len(names), int))
     instances = sum(histograms, np.zeros(len(names), int))
-    rows = [ClassCount(name, int(a), int(b))
-            for name, a, b in zip(names, images, instances, strict=True)]  # fmt: skip
+    rows = [
+        ClassCount(name, int(a), int(b))
+        for name, a, b in zip(names, images, instances, strict=True)
+    ]
     return tuple(sorted(rows, key=lambda c: -c.instances))
 
 

@@ -62,10 +62,19 @@ def digits(
         LabkitError: a setting is out of range, digits could not fit, scikit-learn is missing.
     """
     return Digits(
-        count, size, seed, split, min_objects=min_objects, max_objects=max_objects,
-        min_size=min_size, max_size=max_size, clutter=clutter, overlap=overlap,
-        min_visible=min_visible, noise=noise,
-    )  # fmt: skip
+        count,
+        size,
+        seed,
+        split,
+        min_objects=min_objects,
+        max_objects=max_objects,
+        min_size=min_size,
+        max_size=max_size,
+        clutter=clutter,
+        overlap=overlap,
+        min_visible=min_visible,
+        noise=noise,
+    )
 
 
 class Digits(scenes.Drawn):
@@ -131,9 +140,12 @@ class Digits(scenes.Drawn):
             )
         info, masks = self.image_info(index), scene.masks()
         return make_sample(
-            scene.finished(dice, self.noise), masks, scene.class_ids,
-            image_id=info["id"], name=info["file_name"],
-        )  # fmt: skip
+            scene.finished(dice, self.noise),
+            masks,
+            scene.class_ids,
+            image_id=info["id"],
+            name=info["file_name"],
+        )
 
     def _compose(self, dice: Dice, max_size: int) -> Scene:
         """One attempt at a picture: the background, and as many digits as find a place."""

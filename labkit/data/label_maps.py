@@ -13,15 +13,22 @@ from pathlib import Path
 
 import numpy as np
 
-from labkit.data.files import Unusable, image_files, subfolders
 from labkit.data.pictures import PictureDataset
 from labkit.errors import LabkitError
-from labkit.images import read_samples
+from labkit.io.data_files import Unusable, image_files, subfolders
+from labkit.io.images import read_samples
 
 #: What tools put behind a picture's name for its label map, and for the picture itself.
 MAP_ENDINGS = (
-    "_cp_masks", "_masks", "_mask", "_labels", "_label", "_labelmap", "_instances", "_seg",
-)  # fmt: skip
+    "_cp_masks",
+    "_masks",
+    "_mask",
+    "_labels",
+    "_label",
+    "_labelmap",
+    "_instances",
+    "_seg",
+)
 PICTURE_ENDINGS = ("_img", "_image")
 
 
@@ -188,8 +195,11 @@ def split_pair(
     """Pictures and label maps of two folders (or one) by what their names have in common."""
     files = image_files(maps)
     if Path(images).resolve() == Path(maps).resolve():
-        found = {_key(path.stem, MAP_ENDINGS): path for path in files
-                 if _key(path.stem, MAP_ENDINGS) != path.stem}  # fmt: skip
+        found = {
+            _key(path.stem, MAP_ENDINGS): path
+            for path in files
+            if _key(path.stem, MAP_ENDINGS) != path.stem
+        }
         others = [path for path in files if path not in set(found.values())]
         return {_key(path.stem, PICTURE_ENDINGS): path for path in others}, found
     pictures = image_files(images)
@@ -197,8 +207,10 @@ def split_pair(
     found = {}
     for path in files:  # a picture may itself be called "a_mask": its whole name goes first
         found[path.stem if path.stem in by_name else _key(path.stem, MAP_ENDINGS)] = path
-    keys = {path: path.stem if path.stem in found else _key(path.stem, PICTURE_ENDINGS)
-            for path in pictures}  # fmt: skip
+    keys = {
+        path: path.stem if path.stem in found else _key(path.stem, PICTURE_ENDINGS)
+        for path in pictures
+    }
     return {key: path for path, key in keys.items()}, found
 
 

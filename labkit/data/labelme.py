@@ -12,7 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from labkit.data.files import (
+from labkit.data.outlines import Outline, OutlineDataset, check_segmentation, ellipse, rectangle
+from labkit.data.pictures import Picture, check_size
+from labkit.errors import LabkitError
+from labkit.io.data_files import (
     Unusable,
     is_number,
     list_folder,
@@ -22,11 +25,8 @@ from labkit.data.files import (
     shown,
     whole,
 )
-from labkit.data.outlines import Outline, OutlineDataset, check_segmentation, ellipse, rectangle
-from labkit.data.pictures import Picture, check_size
-from labkit.errors import LabkitError
-from labkit.images import read_image, read_samples
-from labkit.masks import decode_segmentation, encode_rle
+from labkit.io.images import read_image, read_samples
+from labkit.ops.masks import decode_segmentation, encode_rle
 
 #: Labels with a meaning of their own at the head of a labels.txt: neither is a class.
 NOT_CLASSES = ("__ignore__", "_background_")

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from labkit.data.dataset import Dataset
-from labkit.data.files import Unusable, list_folder, path_inside, quote, read_json, subfolders
 from labkit.data.sniff import READERS, Found, found_in, json_format, split_of
 from labkit.errors import LabkitError, MissingFileError
+from labkit.io.data_files import Unusable, list_folder, path_inside, quote, read_json, subfolders
 
 # Which split is taken where several are and none is named: the first of these that is there. The
 # names on one line mean the same.
@@ -289,9 +289,11 @@ def _names(content: Any) -> list[str]:
     for key in ("_via_img_metadata", "images"):
         entries = entries.get(key, entries) if isinstance(entries, dict) else entries
     entries = list(entries.values()) if isinstance(entries, dict) else entries
-    names = [entry.get("file_name", entry.get("filename"))
-             for entry in (entries if isinstance(entries, list) else [])
-             if isinstance(entry, dict)]  # fmt: skip
+    names = [
+        entry.get("file_name", entry.get("filename"))
+        for entry in (entries if isinstance(entries, list) else [])
+        if isinstance(entry, dict)
+    ]
     return [name for name in names if isinstance(name, str) and name]
 
 
@@ -320,8 +322,12 @@ def folder_with(names: list[str], near: Path, split: str) -> Path | None:
     near = near.resolve()
     above = near.parent
     beside = [folder for folder in subfolders(above) if folder != near]
-    below_images = [folder for outer in (near / "images", above / "images") if outer.is_dir()
-                    for folder in subfolders(outer)]  # fmt: skip
+    below_images = [
+        folder
+        for outer in (near / "images", above / "images")
+        if outer.is_dir()
+        for folder in subfolders(outer)
+    ]
     some = names[:: max(1, len(names) // _MOST_NAMES)]
 
     def worth(folder: Path) -> tuple[int, bool, bool]:
@@ -329,9 +335,11 @@ def folder_with(names: list[str], near: Path, split: str) -> Path | None:
         like = bool(split) and called in (split, split.rstrip("0123456789"))
         return sum(_has(folder, name) for name in some), like, called == "images"
 
-    best = [max(places, key=worth)
-            for places in ([near], subfolders(near), [above, *beside, *below_images])
-            if places]  # fmt: skip
+    best = [
+        max(places, key=worth)
+        for places in ([near], subfolders(near), [above, *beside, *below_images])
+        if places
+    ]
     half = [folder for folder in best if worth(folder)[0] * 2 >= max(len(some), 1)]
     chosen = half[0] if half else max(best, key=worth)
     return chosen if worth(chosen)[0] else None

@@ -1,7 +1,7 @@
 """One mask a file: the layout of the 2018 Data Science Bowl and of many who followed it.
 
-    ROOT/<id>/images/<id>.png      the picture
-    ROOT/<id>/masks/<any>.png      an instance, wherever a pixel is not 0
+ROOT/<id>/images/<id>.png      the picture
+ROOT/<id>/masks/<any>.png      an instance, wherever a pixel is not 0
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-from labkit.data.files import Unusable, image_files, quote, refuse_links_out, subfolders
 from labkit.data.pictures import Instances, PictureDataset
 from labkit.errors import LabkitError
-from labkit.images import read_samples
+from labkit.io.data_files import Unusable, image_files, quote, refuse_links_out, subfolders
+from labkit.io.images import read_samples
 
 
 class MaskFolderDataset(PictureDataset):

@@ -23,10 +23,14 @@ class Merged(Dataset):
         self.class_names, self.category_ids = tuple(numbers), tuple(numbers.values())
         place = {name: i for i, name in enumerate(self.class_names, 1)}
         self._views = [
-            ClassView(parent, self.class_names, self.category_ids,
-                      [place[name] for name in parent.class_names])
+            ClassView(
+                parent,
+                self.class_names,
+                self.category_ids,
+                [place[name] for name in parent.class_names],
+            )
             for parent in self.parents
-        ]  # fmt: skip
+        ]
         self._where = [(v, i) for v, view in enumerate(self._views) for i in range(len(view))]
         self._ids = self._unite_ids()
 

@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from labkit.data.files import Unusable, is_number, quote, shown
 from labkit.data.pictures import Picture, PictureDataset
 from labkit.errors import LabkitError
-from labkit.masks import decode_segmentation, segmentation_box
+from labkit.io.data_files import Unusable, is_number, quote, shown
+from labkit.ops.masks import decode_segmentation, segmentation_box
 
 # An ellipse becomes a polygon that is nowhere further than this from it, in pixels.
 _ELLIPSE_ERROR = 0.02

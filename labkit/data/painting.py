@@ -73,8 +73,13 @@ def colour(dice: Dice, saturation: tuple[int, int], value: tuple[int, int]) -> C
     low, down = v * (255 - s) // 255, v * (255 * 255 - s * f) // (255 * 255)
     up = v * (255 * 255 - s * (255 - f)) // (255 * 255)
     return (
-        (v, up, low), (down, v, low), (low, v, up), (low, down, v), (up, low, v), (v, low, down)
-    )[sector]  # fmt: skip
+        (v, up, low),
+        (down, v, low),
+        (low, v, up),
+        (low, down, v),
+        (up, low, v),
+        (v, low, down),
+    )[sector]
 
 
 def contrast(a: Colour, b: Colour) -> int:

@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 
 from labkit.data.coco import checked_image, read_categories
-from labkit.data.files import Unusable, path_inside, quote, read_json, shown, whole
 from labkit.data.label_maps import MapInstances, values_in
 from labkit.data.pictures import PictureDataset
 from labkit.errors import LabkitError, MissingFileError
-from labkit.images import read_samples
+from labkit.io.data_files import Unusable, path_inside, quote, read_json, shown, whole
+from labkit.io.images import read_samples
 
 
 @dataclass(frozen=True)
@@ -66,8 +66,11 @@ class PanopticDataset(PictureDataset):
         content = _panoptic_parts(read_json(annotations), self.label)
         ids, names = read_categories(content["categories"], self.label)
         names_of = dict(zip(ids, names, strict=True))
-        self._stuff = {entry["id"] for entry in content["categories"]
-                       if stuff == "skip" and not _is_thing(entry, self.label)}  # fmt: skip
+        self._stuff = {
+            entry["id"]
+            for entry in content["categories"]
+            if stuff == "skip" and not _is_thing(entry, self.label)
+        }
         self._name_of = names_of
         self.category_ids = tuple(number for number in ids if number not in self._stuff)
         self.class_names = tuple(names_of[number] for number in self.category_ids)

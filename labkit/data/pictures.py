@@ -16,12 +16,12 @@ from typing import Any
 
 import numpy as np
 
-from labkit import images
 from labkit.data.dataset import Dataset, Labels, Sample, make_sample
-from labkit.data.files import Unusable, path_inside, quote, refuse_links_out
 from labkit.data.problems import warn_of_problems
 from labkit.errors import LabkitError, MissingFileError, printable
-from labkit.masks import boxes_from_masks
+from labkit.io import images
+from labkit.io.data_files import Unusable, path_inside, quote, refuse_links_out
+from labkit.ops.masks import boxes_from_masks
 
 
 @dataclass(frozen=True)
@@ -210,13 +210,13 @@ def _crowd(found: Instances) -> Sequence[bool]:
 
 
 def check_size(height: int, width: int) -> None:
-    """Raise LabkitError for a size that is no picture, or beyond `labkit.images.MAX_PIXELS`."""
+    """Raise LabkitError for a size that is no picture, or beyond `labkit.io.images.MAX_PIXELS`."""
     if height < 1 or width < 1:
         raise LabkitError(f"the size {height} x {width} is no picture.")
     if height * width > images.MAX_PIXELS:
         raise LabkitError(
             f"{height} x {width} pixels are more than the limit of {images.MAX_PIXELS}; make the "
-            "picture smaller, or set labkit.images.MAX_PIXELS if you trust it."
+            "picture smaller, or set labkit.io.images.MAX_PIXELS if you trust it."
         )
 
 

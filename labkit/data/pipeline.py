@@ -12,14 +12,14 @@ from collections import Counter, defaultdict
 import numpy as np
 import tensorflow as tf
 
-from labkit.config import Config
 from labkit.data.augment import Example, choose_view, render
 from labkit.data.batch_order import BatchOrder, BatchPlan
 from labkit.data.cache import ExampleCache
 from labkit.data.copy_paste import choose_cutouts, paste
 from labkit.data.dataset import Dataset
 from labkit.errors import LabkitError
-from labkit.resize import resized_shape
+from labkit.models.config import Config
+from labkit.models.resize import resized_shape
 
 CACHE_BYTES = 2 << 30  # decoded examples kept in memory; beyond it they are read again
 
@@ -37,9 +37,12 @@ class Batches:
     """
 
     def __init__(
-        self, dataset: Dataset, config: Config, plan: BatchPlan,
+        self,
+        dataset: Dataset,
+        config: Config,
+        plan: BatchPlan,
         cache: str | os.PathLike | None = None,
-    ):  # fmt: skip
+    ):
         if len(dataset) == 0:
             raise LabkitError("The data set has no images: nothing to train on.")
         self.dataset, self.config, self.plan = dataset, config, plan
@@ -91,11 +94,15 @@ class Batches:
         if over:  # a random choice, so that over the epochs every instance has its turn
             chosen = np.sort(rng.permutation(len(boxes))[: self.config.max_instances])
             boxes, classes, masks = boxes[chosen], classes[chosen], masks[chosen]
-        self._count(epoch, {
-            "vanished in the crop": vanished, "crowd": example.crowds,
-            "covered by a paste": covered,
-            f"over the limit of {self.config.max_instances} instances": over,
-        })  # fmt: skip
+        self._count(
+            epoch,
+            {
+                "vanished in the crop": vanished,
+                "crowd": example.crowds,
+                "covered by a paste": covered,
+                f"over the limit of {self.config.max_instances} instances": over,
+            },
+        )
         return self._padded(image, boxes, classes, masks, example.image_id, canvas)
 
     def _pasted(self, example: Example, rng: np.random.Generator) -> tuple[Example, int]:
@@ -104,11 +111,13 @@ class Batches:
         factor = [
             (seen / length) / (own_seen / own_length)
             for length, seen, own_length, own_seen in zip(
-                source.image.shape[:2], resized_shape(*source.image.shape[:2], self.config),
-                example.image.shape[:2], resized_shape(*example.image.shape[:2], self.config),
+                source.image.shape[:2],
+                resized_shape(*source.image.shape[:2], self.config),
+                example.image.shape[:2],
+                resized_shape(*example.image.shape[:2], self.config),
                 strict=True,
             )
-        ]  # fmt: skip
+        ]
         shape = example.image.shape[:2]
         return paste(example, choose_cutouts(shape, source, factor, self.plan.augment, rng))
 

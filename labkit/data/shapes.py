@@ -26,9 +26,17 @@ _LIGHTS = [(y, x) for y in (-1, 0, 1) for x in (-1, 0, 1) if (y, x) != (0, 0)]
 # The corners of a five-pointed star on the unit circle, (y, x) in 1/4096: sine and cosine of
 # multiples of 36 degrees, written out. Even ones are tips; odd ones are drawn inwards.
 _STAR = (
-    (-4096, 0), (-3314, 2408), (-1266, 3896), (1266, 3896), (3314, 2408),
-    (4096, 0), (3314, -2408), (1266, -3896), (-1266, -3896), (-3314, -2408),
-)  # fmt: skip
+    (-4096, 0),
+    (-3314, 2408),
+    (-1266, 3896),
+    (1266, 3896),
+    (3314, 2408),
+    (4096, 0),
+    (3314, -2408),
+    (1266, -3896),
+    (-1266, -3896),
+    (-3314, -2408),
+)
 
 # Lengths against widths, as pairs of factors in 1/64 whose product is one square.
 _STRETCH = ((64, 64), (68, 60), (73, 56), (79, 52))
@@ -72,10 +80,20 @@ def shapes(
         LabkitError: a setting is out of range, or the shapes could not fit.
     """
     return Shapes(
-        count, size, seed, classes=classes, min_objects=min_objects, max_objects=max_objects,
-        min_size=min_size, max_size=max_size, textures=textures, clutter=clutter, overlap=overlap,
-        min_visible=min_visible, noise=noise,
-    )  # fmt: skip
+        count,
+        size,
+        seed,
+        classes=classes,
+        min_objects=min_objects,
+        max_objects=max_objects,
+        min_size=min_size,
+        max_size=max_size,
+        textures=textures,
+        clutter=clutter,
+        overlap=overlap,
+        min_visible=min_visible,
+        noise=noise,
+    )
 
 
 class Shapes(scenes.Drawn):
@@ -138,9 +156,12 @@ class Shapes(scenes.Drawn):
             )
         info, masks = self.image_info(index), scene.masks()
         return make_sample(
-            scene.finished(dice, self.noise), masks, scene.class_ids,
-            image_id=info["id"], name=info["file_name"],
-        )  # fmt: skip
+            scene.finished(dice, self.noise),
+            masks,
+            scene.class_ids,
+            image_id=info["id"],
+            name=info["file_name"],
+        )
 
     def _compose(self, dice: Dice, max_size: int) -> Scene:
         """One attempt at a picture: the background, and as many shapes as find a place."""

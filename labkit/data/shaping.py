@@ -60,17 +60,21 @@ class ClassView(Dataset):
         class_ids = self._class_of[sample.class_ids]
         keep = class_ids > 0
         return dataclasses.replace(
-            sample, boxes=sample.boxes[keep], class_ids=class_ids[keep], masks=sample.masks[keep],
+            sample,
+            boxes=sample.boxes[keep],
+            class_ids=class_ids[keep],
+            masks=sample.masks[keep],
             crowd=sample.crowd[keep],
-        )  # fmt: skip
+        )
 
     def cutouts(self, index: int) -> Cutouts:
         cut = self.parent.cutouts(index)
         class_ids = self._class_of[cut.class_ids]
         keep = class_ids > 0
         patches = [patch for patch, kept in zip(cut.patches, keep, strict=True) if kept]
-        return cut._replace(boxes=cut.boxes[keep], patches=patches, class_ids=class_ids[keep],
-                            crowd=cut.crowd[keep])  # fmt: skip
+        return cut._replace(
+            boxes=cut.boxes[keep], patches=patches, class_ids=class_ids[keep], crowd=cut.crowd[keep]
+        )
 
     def instance_limit(self, index: int) -> int:
         if self._class_of[1:].all():  # nothing is left out, so the parent's cheap answer holds
@@ -138,9 +142,11 @@ def group_classes(
         dataset,
         [dataset.class_names[i] for i in kept] + list(groups),
         [dataset.category_ids[i] for i in kept] + [first_free + i for i in range(len(groups))],
-        [place.get(i) or place_of_group.get(group_of.get(name), 0)
-         for i, name in enumerate(dataset.class_names)],
-    )  # fmt: skip
+        [
+            place.get(i) or place_of_group.get(group_of.get(name), 0)
+            for i, name in enumerate(dataset.class_names)
+        ],
+    )
 
 
 def keep_classes(dataset: Dataset, names: Iterable[str]) -> Dataset:
@@ -179,8 +185,11 @@ def _known(dataset: Dataset, names: Iterable[str], caller: str) -> list[str]:
     for name in names:
         if name not in dataset.class_names:
             near = difflib.get_close_matches(str(name), dataset.class_names, n=3, cutoff=0.5)
-            hint = f"did you mean {' or '.join(map(repr, near))}?" if near else (
-                "the classes are in the data set's .class_names.")  # fmt: skip
+            hint = (
+                f"did you mean {' or '.join(map(repr, near))}?"
+                if near
+                else ("the classes are in the data set's .class_names.")
+            )
             raise LabkitError(f"{caller}: there is no class {name!r}; {hint}")
     return names
 
@@ -255,17 +264,22 @@ def pruning_table(
     images, instances = class_counts(dataset)
     counts = images if by == "images" else instances
     # A picture stays as long as its most frequent class does: one number a picture is enough.
-    best = [counts[seen > 0].max(initial=0)
-            for seen in (class_histogram(dataset.labels(i), len(counts))
-                         for i in range(len(dataset)))]  # fmt: skip
+    best = [
+        counts[seen > 0].max(initial=0)
+        for seen in (class_histogram(dataset.labels(i), len(counts)) for i in range(len(dataset)))
+    ]
     best = np.array(best, np.int64)
     if thresholds is None:
         thresholds = np.unique(counts[counts > 0])
     return [
-        PruningRow(int(t), int((counts >= t).sum()), int((best >= max(t, 1)).sum()),
-                   int(instances[counts >= t].sum()))
+        PruningRow(
+            int(t),
+            int((counts >= t).sum()),
+            int((best >= max(t, 1)).sum()),
+            int(instances[counts >= t].sum()),
+        )
         for t in thresholds
-    ]  # fmt: skip
+    ]
 
 
 def drop_empty(dataset: Dataset) -> Dataset:

@@ -15,7 +15,6 @@ import numpy as np
 
 from labkit.data.cityscapes import CityscapesDataset
 from labkit.data.coco import CocoDataset
-from labkit.data.files import image_files, list_folder, subfolders
 from labkit.data.label_maps import LabelMapDataset, picture_folder, read_label_map, split_pair
 from labkit.data.labelme import LabelmeDataset
 from labkit.data.mask_folders import MaskFolderDataset
@@ -23,6 +22,7 @@ from labkit.data.panoptic import PanopticDataset
 from labkit.data.via import ViaDataset
 from labkit.data.voc import VocDataset
 from labkit.errors import LabkitError
+from labkit.io.data_files import image_files, list_folder, subfolders
 
 #: The formats by the names that `load_dataset(format=…)` takes.
 READERS = {
@@ -73,8 +73,10 @@ def json_format(path: Path) -> str | None:
     """
     try:
         with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as m:
-            present = {key: re.search(b'"' + key + rb'"\s*:', m) is not None
-                       for key in {key for _, keys in _KEYS for key in keys}}  # fmt: skip
+            present = {
+                key: re.search(b'"' + key + rb'"\s*:', m) is not None
+                for key in {key for _, keys in _KEYS for key in keys}
+            }
     except (OSError, ValueError):  # unreadable, or empty
         return None
     return next((name for name, keys in _KEYS if all(map(present.get, keys))), None)

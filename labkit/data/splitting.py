@@ -47,8 +47,9 @@ def split(
     groups = [groups[i] for i in rng.permutation(len(groups))]
     groups.sort(key=len, reverse=True)  # large ones while there is room; equals stay shuffled
     classes = len(dataset.class_names)
-    counts = np.array([sum(class_histogram(dataset.labels(i), classes) for i in members)
-                       for members in groups])  # fmt: skip
+    counts = np.array(
+        [sum(class_histogram(dataset.labels(i), classes) for i in members) for members in groups]
+    )
     part_of = _share_out([len(members) for members in groups], counts, fractions)
     parts = []
     for number in range(len(fractions)):

@@ -12,7 +12,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from labkit.data.files import Unusable, quote, read_json, shown
 from labkit.data.outlines import (
     Outline,
     OutlineDataset,
@@ -22,6 +21,7 @@ from labkit.data.outlines import (
     rectangle,
 )
 from labkit.errors import LabkitError
+from labkit.io.data_files import Unusable, quote, read_json, shown
 
 #: The region attribute by which `save_via` marks a crowd; never taken for the class.
 CROWD = "iscrowd"

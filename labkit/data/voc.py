@@ -8,17 +8,34 @@ from pathlib import Path
 
 import numpy as np
 
-from labkit.data.files import Unusable, image_files, path_inside, quote, read_text
 from labkit.data.label_maps import MapInstances, read_label_map, values_in
 from labkit.data.labelme import read_labels
 from labkit.data.pictures import PictureDataset
 from labkit.errors import LabkitError, MissingFileError
+from labkit.io.data_files import Unusable, image_files, path_inside, quote, read_text
 
 VOC_CLASSES = (
-    "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow",
-    "diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train",
+    "aeroplane",
+    "bicycle",
+    "bird",
+    "boat",
+    "bottle",
+    "bus",
+    "car",
+    "cat",
+    "chair",
+    "cow",
+    "diningtable",
+    "dog",
+    "horse",
+    "motorbike",
+    "person",
+    "pottedplant",
+    "sheep",
+    "sofa",
+    "train",
     "tvmonitor",
-)  # fmt: skip
+)
 
 #: The value of pixels that belong to nothing for sure: the rims of objects, and what is too small.
 VOID = 255
@@ -92,8 +109,9 @@ class VocDataset(PictureDataset):
         self._pictures.append(picture)
 
     def _maps(self, name: str) -> tuple[Path, Path]:
-        return tuple(self.root / part / f"{name}.png"
-                     for part in ("SegmentationObject", "SegmentationClass"))  # fmt: skip
+        return tuple(
+            self.root / part / f"{name}.png" for part in ("SegmentationObject", "SegmentationClass")
+        )
 
     def instances(self, index: int) -> MapInstances:
         picture = self._pictures[index]

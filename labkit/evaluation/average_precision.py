@@ -179,8 +179,9 @@ def outcomes(
     for pairs in comparison.images_with(class_id):
         mine = pairs.object_classes == class_id
         found = np.flatnonzero(pairs.classes == class_id)[:max_dets]
-        asked, allowed = (mine, np.ones(len(pairs.classes), bool)) if inside is None else (
-            inside(pairs))  # fmt: skip
+        asked, allowed = (
+            (mine, np.ones(len(pairs.classes), bool)) if inside is None else (inside(pairs))
+        )
         crowd = pairs.crowd[mine]
         ignored = crowd | ~asked[mine]
         objects += int((~ignored).sum())

@@ -60,8 +60,10 @@ def calibration(
     if unknown:
         raise LabkitError(f"calibration: there is no class {unknown[0]!r}.")
     chosen = names if classes is None else classes
-    found = [outcomes(comparison, names.index(name) + 1, iou_threshold, max_dets=max_dets)
-             for name in chosen]  # fmt: skip
+    found = [
+        outcomes(comparison, names.index(name) + 1, iou_threshold, max_dets=max_dets)
+        for name in chosen
+    ]
     found = [part for part in found if part.objects]
     scores = np.concatenate([np.zeros(0), *(part.scores for part in found)])
     hits = np.concatenate([np.zeros(0, bool), *(part.hits for part in found)])

@@ -58,8 +58,9 @@ def cityscapes_ap(comparison: Comparison, *, min_area: float = SMALLEST) -> City
     """
     table = np.full((len(comparison.class_names), len(COCO_IOUS)), -1.0)
     for k in range(len(table)):
-        images = [_class_in_image(p, comparison, k + 1, min_area)
-                  for p in comparison.images_with(k + 1)]  # fmt: skip
+        images = [
+            _class_in_image(p, comparison, k + 1, min_area) for p in comparison.images_with(k + 1)
+        ]
         if sum(len(image.iou.T) for image in images):
             table[k] = [_trapezoid_ap(images, iou) for iou in COCO_IOUS]
     return CityscapesAP(
@@ -152,8 +153,10 @@ def class_image_ap(comparison: Comparison, iou_threshold: float = 0.5) -> float:
     """cAP: AP of each class in each image that has it, the mean over images, then over classes."""
     by_class = []
     for class_id in range(1, len(comparison.class_names) + 1):
-        images = [outcomes(_alone(comparison, pairs), class_id, iou_threshold)
-                  for pairs in comparison.images_with(class_id)]  # fmt: skip
+        images = [
+            outcomes(_alone(comparison, pairs), class_id, iou_threshold)
+            for pairs in comparison.images_with(class_id)
+        ]
         aps = [_exact_ap(found) for found in images if found.objects]
         by_class.append(float(np.mean(aps)) if aps else -1.0)
     return mean_measured(np.array(by_class))
@@ -169,8 +172,9 @@ def region_ap(comparison: Comparison, iou_threshold: float = 0.5) -> float:
     """
     if comparison.iou_type != "segm":
         raise LabkitError("region_ap: rAP is of masks; compare with iou_type='segm'.")
-    aps = [outcomes(comparison, k, iou_threshold) for k in
-           range(1, len(comparison.class_names) + 1)]  # fmt: skip
+    aps = [
+        outcomes(comparison, k, iou_threshold) for k in range(1, len(comparison.class_names) + 1)
+    ]
     return mean_measured(np.array([_exact_ap(found) if found.objects else -1.0 for found in aps]))
 
 
@@ -179,5 +183,10 @@ def _exact_ap(found: Outcomes) -> float:
 
 
 def _alone(comparison: Comparison, pairs: ImagePairs) -> Comparison:
-    return Comparison(comparison.class_names, comparison.iou_type, [pairs],
-                      comparison.annotations, comparison.entries)  # fmt: skip
+    return Comparison(
+        comparison.class_names,
+        comparison.iou_type,
+        [pairs],
+        comparison.annotations,
+        comparison.entries,
+    )

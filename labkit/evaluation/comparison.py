@@ -12,10 +12,10 @@ from functools import cached_property
 import numpy as np
 from pycocotools import mask as coco_mask
 
-from labkit.detections import Detections
 from labkit.errors import LabkitError
 from labkit.evaluation.inputs import GroundTruth, read_ground_truth, read_results
 from labkit.evaluation.result import Evaluation
+from labkit.models.detections import Detections
 
 SHAPE_KEYS = {"segm": "segmentation", "bbox": "bbox"}
 
@@ -117,10 +117,11 @@ def compare(truth, results=None, *, iou_type: str | None = None) -> Comparison:
     place = {category["id"]: i + 1 for i, category in enumerate(truth.categories)}
     objects, detections = _by_image(truth.annotations), _by_image(found.entries)
     images = [
-        _pairs(image_id, truth, found.entries, objects[image_id], detections[image_id], place,
-               iou_type)
+        _pairs(
+            image_id, truth, found.entries, objects[image_id], detections[image_id], place, iou_type
+        )
         for image_id in sorted(truth.images)
-    ]  # fmt: skip
+    ]
     return Comparison(tuple(truth.names), iou_type, images, truth.annotations, found.entries)
 
 

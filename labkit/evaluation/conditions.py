@@ -31,7 +31,7 @@ class Condition:
     measure: Callable[[Comparison, ImagePairs], tuple[np.ndarray, np.ndarray]]
 
     def range_names(self) -> list[str]:
-        """"16 to 32", "96 and more"; whole numbers of a count by themselves."""
+        """ "16 to 32", "96 and more"; whole numbers of a count by themselves."""
         names = []
         for low, high in zip(self.edges, self.edges[1:], strict=False):
             if high == float("inf"):
@@ -89,13 +89,19 @@ def _box_overlaps(comparison: Comparison, pairs: ImagePairs) -> tuple[np.ndarray
 
 INFINITY = float("inf")
 CONDITIONS = {
-    "size": Condition("size of the object", "√area in pixels",
-                      (0, 16, 32, 64, 96, 192, INFINITY), _size),
-    "occlusion": Condition("overlap with another object", "IoU of boxes",
-                           (0, 0.05, 0.15, 0.3, 0.5, INFINITY), _second_overlap),
-    "crowding": Condition("objects whose boxes touch it", "objects",
-                          (0, 1, 2, 3, 5, INFINITY), _neighbours),
-}  # fmt: skip
+    "size": Condition(
+        "size of the object", "√area in pixels", (0, 16, 32, 64, 96, 192, INFINITY), _size
+    ),
+    "occlusion": Condition(
+        "overlap with another object",
+        "IoU of boxes",
+        (0, 0.05, 0.15, 0.3, 0.5, INFINITY),
+        _second_overlap,
+    ),
+    "crowding": Condition(
+        "objects whose boxes touch it", "objects", (0, 1, 2, 3, 5, INFINITY), _neighbours
+    ),
+}
 
 
 def under_condition(

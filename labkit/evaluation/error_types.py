@@ -137,8 +137,13 @@ class _State:
 
     def _sort_image(self, pairs: ImagePairs, max_dets: int) -> None:
         kept = _first_of_each_class(pairs.classes, max_dets)
-        matches = match_by_class(pairs.overlaps[kept], pairs.classes[kept], pairs.object_classes,
-                                 self.found_iou, pairs.crowd)  # fmt: skip
+        matches = match_by_class(
+            pairs.overlaps[kept],
+            pairs.classes[kept],
+            pairs.object_classes,
+            self.found_iou,
+            pairs.crowd,
+        )
         taken = np.isin(np.arange(len(pairs.objects)), matches)
         right = matches[matches >= 0]
         self.hits += pairs.detections[kept[matches >= 0][~pairs.crowd[right]]].tolist()

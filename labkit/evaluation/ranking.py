@@ -66,10 +66,18 @@ def agreement(
 ) -> Agreement:
     """Matches class by class, as AP does, the detections of score_threshold and above."""
     found = np.flatnonzero(pairs.scores >= score_threshold)
-    matches = match_by_class(pairs.overlaps[found], pairs.classes[found], pairs.object_classes,
-                             iou_threshold, pairs.crowd)  # fmt: skip
-    agreed = sorted((int(g), int(d)) for d, g in zip(found, matches, strict=True)
-                    if g >= 0 and not pairs.crowd[g])  # fmt: skip
+    matches = match_by_class(
+        pairs.overlaps[found],
+        pairs.classes[found],
+        pairs.object_classes,
+        iou_threshold,
+        pairs.crowd,
+    )
+    agreed = sorted(
+        (int(g), int(d))
+        for d, g in zip(found, matches, strict=True)
+        if g >= 0 and not pairs.crowd[g]
+    )
     taken = {place for place, _ in agreed}
     missed = [int(g) for g in np.flatnonzero(~pairs.crowd) if g not in taken]
     return Agreement(agreed, missed, found[matches < 0].tolist())
@@ -82,9 +90,7 @@ def image_scores(
     aps = image_aps(comparison, iou_threshold)
     rows = []
     for pairs in comparison.images:
-        sorted_out = agreement(
-            pairs, iou_threshold=iou_threshold, score_threshold=score_threshold
-        )
+        sorted_out = agreement(pairs, iou_threshold=iou_threshold, score_threshold=score_threshold)
         agreed, missed, invented = sorted_out.agreed, sorted_out.missed, sorted_out.invented
         wrong = len(missed) + len(invented)
         rows.append(

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from labkit import boxes as box_ops
 from labkit.errors import LabkitError
+from labkit.ops import boxes as box_ops
 
 
 def best_overlaps(proposals, gt_boxes) -> np.ndarray:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from labkit.errors import LabkitError
-from labkit.evaluation import report
+from labkit.evaluation import tables
 from labkit.evaluation.names import COCO_AREAS, ap_name
 
 
@@ -160,9 +160,9 @@ class Evaluation:
         return text
 
     def __str__(self) -> str:
-        return report.as_text(self)
+        return tables.as_text(self)
 
     __repr__ = __str__  # in a console the table is what one wants to see, not ten megabytes of RLE
 
     def _repr_html_(self) -> str:
-        return report.as_html(self)
+        return tables.as_html(self)

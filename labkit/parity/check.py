@@ -43,9 +43,13 @@ class Check:
 
     def to_dict(self) -> dict:
         return {
-            "group": self.name, "values": self.values, "deviation": self.deviation,
-            "atol": self.atol, "rtol": self.rtol, "ok": self.ok,
-        }  # fmt: skip
+            "group": self.name,
+            "values": self.values,
+            "deviation": self.deviation,
+            "atol": self.atol,
+            "rtol": self.rtol,
+            "ok": self.ok,
+        }
 
 
 def in_reference_order(

@@ -12,10 +12,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from labkit.config import Config
-from labkit.inference import batch_of
-from labkit.masks import paste_mask, paste_masks
-from labkit.model import MaskRCNN
+from labkit.models.config import Config
+from labkit.models.inference import batch_of
+from labkit.models.mask_rcnn import MaskRCNN
+from labkit.ops.masks import paste_mask, paste_masks
 from labkit.parity.check import Check, in_reference_order
 from labkit.parity.golden import Golden
 from labkit.parity.recipe import parameters
@@ -39,13 +39,14 @@ class ReferenceNetwork:
         classes = len(self.tensors["roi_heads.box_predictor.cls_score.bias"]) - 1
         self.version = version
         self.config = Config.preset(
-            f"torchvision_{version}", image_min_side=256, image_max_side=320,
-            freeze_batch_norm=False, **changes,
-        )  # fmt: skip
-        self.model = self.make(classes)
-        self.report = load_tensors(
-            self.model, self.tensors, f"maskrcnn_{version}_params.json"
+            f"torchvision_{version}",
+            image_min_side=256,
+            image_max_side=320,
+            freeze_batch_norm=False,
+            **changes,
         )
+        self.model = self.make(classes)
+        self.report = load_tensors(self.model, self.tensors, f"maskrcnn_{version}_params.json")
 
     def make(self, classes: int) -> MaskRCNN:
         return MaskRCNN(self.config, [f"class {i + 1}" for i in range(classes)])

@@ -9,18 +9,18 @@ from collections.abc import Iterator
 import numpy as np
 import tensorflow as tf
 
-from labkit import boxes as box_ops
-from labkit import losses
-from labkit.anchors import cell_anchors, pyramid_anchors
-from labkit.config import Config
-from labkit.heads import mask_targets
-from labkit.masks import paste_mask, paste_masks
-from labkit.matching import match, sample
-from labkit.nms import batched_nms, nms
+from labkit.models.config import Config
+from labkit.models.heads import mask_targets
+from labkit.models.resize import resize_image, resize_mask, resized_shape
+from labkit.ops import boxes as box_ops
+from labkit.ops import losses
+from labkit.ops.anchors import cell_anchors, pyramid_anchors
+from labkit.ops.masks import paste_mask, paste_masks
+from labkit.ops.matching import match, sample
+from labkit.ops.nms import batched_nms, nms
+from labkit.ops.roi import pyramid_roi_align, roi_align, roi_level, roi_pool
 from labkit.parity.check import Check
 from labkit.parity.golden import Golden
-from labkit.resize import resize_image, resize_mask, resized_shape
-from labkit.roi import pyramid_roi_align, roi_align, roi_level, roi_pool
 
 STD = {"w1": (1.0, 1.0, 1.0, 1.0), "w10": (0.1, 0.1, 0.2, 0.2)}
 NMS_IOU = {"t3": 0.3, "t5": 0.5, "t7": 0.7}
@@ -185,9 +185,7 @@ def loss_functions(g: Golden) -> Iterator[Check]:
     # A position of up to 80 px is known to 8e-6 px; a mask steps from 0 to 1 within a pixel.
     masks, matches = tf.constant(g["mask_gt"] * 255), tf.constant(g["mask_matched"], tf.int32)
     got = mask_targets(tf.constant(g.boxes("mask_proposals")), matches, masks, None, 28)
-    yield Check("losses: mask targets", atol=1e-4).add(
-        got, g["mask_targets"].reshape(got.shape)
-    )  # fmt: skip
+    yield Check("losses: mask targets", atol=1e-4).add(got, g["mask_targets"].reshape(got.shape))
 
 
 def _smooth_l1(g: Golden, value: Check, gradient: Check) -> None:
@@ -230,8 +228,9 @@ def _box_head_losses(g: Golden, value: Check, gradient: Check) -> None:
     logits, deltas = tf.constant(g["frcnn_logits"]), tf.constant(g["frcnn_boxreg"])
     with tf.GradientTape(persistent=True) as tape:
         tape.watch([logits, deltas])
-        by_class = losses.class_loss(tf.reshape(logits, [*labels.shape, -1]), labels,
-                                     tf.ones(labels.shape, tf.bool))  # fmt: skip
+        by_class = losses.class_loss(
+            tf.reshape(logits, [*labels.shape, -1]), labels, tf.ones(labels.shape, tf.bool)
+        )
         own = tf.gather(tf.reshape(deltas, [*labels.shape, -1, 4]), labels, batch_dims=2)
         box = losses.box_loss(own, tf.constant(g["frcnn_targets"]), labels > 0, labels.size, 1 / 9)
         nothing, every = tf.zeros_like(labels), tf.ones(labels.shape, tf.bool)
@@ -284,9 +283,18 @@ def transform(g: Golden) -> Iterator[Check]:
 
 
 FILES = {
-    "anchors": anchors, "boxes": boxes, "matcher": matcher, "nms": suppression,
-    "roi_align_s1": aligned_pooling, "roi_align_s4": aligned_pooling,
-    "roi_align_s16": aligned_pooling, "roi_pool_s1": pooling, "roi_pool_s4": pooling,
-    "roi_pool_s16": pooling, "level_mapper": levels, "paste_masks": pasting,
-    "losses": loss_functions, "transform": transform,
-}  # fmt: skip
+    "anchors": anchors,
+    "boxes": boxes,
+    "matcher": matcher,
+    "nms": suppression,
+    "roi_align_s1": aligned_pooling,
+    "roi_align_s4": aligned_pooling,
+    "roi_align_s16": aligned_pooling,
+    "roi_pool_s1": pooling,
+    "roi_pool_s4": pooling,
+    "roi_pool_s16": pooling,
+    "level_mapper": levels,
+    "paste_masks": pasting,
+    "losses": loss_functions,
+    "transform": transform,
+}

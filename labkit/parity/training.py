@@ -10,19 +10,22 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from labkit.inference import batch_of
-from labkit.model import MaskRCNN
+from labkit.models.inference import batch_of
+from labkit.models.mask_rcnn import MaskRCNN
+from labkit.models.resize import resize_mask
 from labkit.parity.check import Check, in_reference_order
 from labkit.parity.golden import Golden
 from labkit.parity.network import ReferenceNetwork
-from labkit.resize import resize_mask
 from labkit.training.schedules import SGDWithL2
 from labkit.weights.torchvision import pairs
 
 LOSSES = {  # ours: torchvision's
-    "objectness": "loss_objectness", "rpn_box": "loss_rpn_box_reg", "class": "loss_classifier",
-    "box": "loss_box_reg", "mask": "loss_mask",
-}  # fmt: skip
+    "objectness": "loss_objectness",
+    "rpn_box": "loss_rpn_box_reg",
+    "class": "loss_classifier",
+    "box": "loss_box_reg",
+    "mask": "loss_mask",
+}
 EVERYTHING = 10**9
 MODES = {
     "all": {"rpn_samples": EVERYTHING, "roi_samples": EVERYTHING, "proposals_train": 200},

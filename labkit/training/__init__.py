@@ -11,5 +11,15 @@ from labkit.training.settings import TrainSettings
 from labkit.training.stages import Stage
 from labkit.training.train import train
 
-__all__ = ["History", "Stage", "TrainSettings", "diagnose", "fit_to_data", "load_model",
-           "make_strategy", "read_film", "recipe", "train"]  # fmt: skip
+__all__ = [
+    "History",
+    "Stage",
+    "TrainSettings",
+    "diagnose",
+    "fit_to_data",
+    "load_model",
+    "make_strategy",
+    "read_film",
+    "recipe",
+    "train",
+]

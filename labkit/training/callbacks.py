@@ -9,14 +9,14 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from labkit.data.files import write_json
 from labkit.errors import LabkitError
-from labkit.losses import LOSS_NAMES
+from labkit.io.data_files import write_json
+from labkit.models.vitals import VITALS
+from labkit.ops.losses import LOSS_NAMES
 from labkit.training.checkpoints import save_checkpoint
 from labkit.training.history import History
 from labkit.training.schedules import inner, plateau_factor, rate_of
 from labkit.training.update_ratio import UpdateRatio
-from labkit.vitals import VITALS
 
 BROKEN = "broken.json"  # in a run's folder: the step at which a loss was not finite
 
@@ -63,9 +63,12 @@ class Recorder(keras.callbacks.Callback):
         signs = zip(VITALS, self.model.last_vitals.numpy().tolist(), strict=True)
         waited = self.batches.made_at(self.step - 1) - self.began
         return {
-            "step": self.step, "seconds": seconds, "waiting": float(np.clip(waited, 0, seconds)),
-            **dict(signs), "update": self.update_ratio.after(),
-        }  # fmt: skip
+            "step": self.step,
+            "seconds": seconds,
+            "waiting": float(np.clip(waited, 0, seconds)),
+            **dict(signs),
+            "update": self.update_ratio.after(),
+        }
 
     def _stop(self, values):
         named = zip(LOSS_NAMES, values, strict=True)
@@ -205,8 +208,10 @@ class Progress(keras.callbacks.Callback):
         losses = "  ".join(f"{n} {v:.3f}" for n, v in means.items())
         validated = self.history.validation[-1:]
         ap = "".join(f"  AP box {v['bbox_AP']:.3f} mask {v['segm_AP']:.3f}" for v in validated)
-        return (f"step {step}/{self.last}  {int(left // 60)}:{int(left % 60):02d} left  "
-                f"lr {recent[-1]['lr']:.1e}  {losses}{ap}")  # fmt: skip
+        return (
+            f"step {step}/{self.last}  {int(left // 60)}:{int(left % 60):02d} left  "
+            f"lr {recent[-1]['lr']:.1e}  {losses}{ap}"
+        )
 
 
 def _line_of_a_notebook():

@@ -17,12 +17,12 @@ from pathlib import Path
 
 import numpy as np
 
-from labkit.config import Config
-from labkit.data.files import write_json
 from labkit.errors import LabkitError
-from labkit.model import MaskRCNN
+from labkit.io.data_files import write_json
+from labkit.io.whole_file import whole_file
+from labkit.models.config import Config
+from labkit.models.mask_rcnn import MaskRCNN
 from labkit.training.averages import averaged, keeps_average
-from labkit.whole_file import whole_file
 
 WEIGHTS = "model.weights.h5"
 AVERAGE = "average.weights.h5"
@@ -41,8 +41,12 @@ def save_checkpoint(model: MaskRCNN, run_dir: Path, step: int, keep: int, stage:
             model.save_weights(draft / AVERAGE)
     variables = {f"{i:05d}": np.asarray(v) for i, v in enumerate(model.optimizer.variables)}
     np.savez(draft / "optimizer.npz", **variables)
-    state = {"step": step, "stage": stage, "seed": model.config.seed,
-             "optimizer": type(model.optimizer).__name__}  # fmt: skip
+    state = {
+        "step": step,
+        "stage": stage,
+        "seed": model.config.seed,
+        "optimizer": type(model.optimizer).__name__,
+    }
     (draft / "state.json").write_text(json.dumps(state), encoding="utf-8")
     for file in (*draft.iterdir(), draft):
         _flush(file)

@@ -16,9 +16,9 @@ from pathlib import Path
 
 import numpy as np
 
-from labkit.data.files import read_json
 from labkit.errors import LabkitError, listed
-from labkit.losses import LOSS_NAMES
+from labkit.io.data_files import read_json
+from labkit.ops.losses import LOSS_NAMES
 from labkit.training.callbacks import BROKEN
 from labkit.training.checkpoints import read_run
 from labkit.training.history import History
@@ -57,16 +57,22 @@ class Diagnosis:
     def __str__(self) -> str:
         lines = [f"{self.run}: {self.steps} steps, {_findings(len(self.findings))}."]
         for finding in self.findings:
-            lines += ["", finding.name, f"  evidence: {finding.evidence}",
-                      f"  remedy:   {finding.remedy}"]  # fmt: skip
+            lines += [
+                "",
+                finding.name,
+                f"  evidence: {finding.evidence}",
+                f"  remedy:   {finding.remedy}",
+            ]
         return "\n".join([*lines, *(f"\nNote: {note}" for note in self.notes)])
 
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
         def row(f):
-            return "".join(f"<td style='text-align:left'>{html.escape(text)}</td>"
-                           for text in (f.name, f.evidence, f.remedy))  # fmt: skip
+            return "".join(
+                f"<td style='text-align:left'>{html.escape(text)}</td>"
+                for text in (f.name, f.evidence, f.remedy)
+            )
 
         rows = "".join(f"<tr>{row(f)}</tr>" for f in self.findings)
         head = "<tr><th>finding</th><th>evidence</th><th>remedy</th></tr>" if rows else ""
@@ -90,8 +96,10 @@ def diagnose(run_dir: str | Path) -> Diagnosis:
     findings = tuple(finding for check in CHECKS for finding in check(record))
     notes = ()
     if not record.history.vitals:
-        notes = ("vitals.csv is missing (the run is of an older labkit): proposals, background, "
-                 "updates and waiting were not looked at.",)  # fmt: skip
+        notes = (
+            "vitals.csv is missing (the run is of an older labkit): proposals, background, "
+            "updates and waiting were not looked at.",
+        )
     return Diagnosis(str(run_dir), len(record.history), findings, notes)
 
 
@@ -169,8 +177,9 @@ def learning_rate(r: _Record) -> Iterator[Finding]:
     rate = max(r.history["lr"])
     numbers = f"learning rate up to {rate:.2g}" + (
         f", weights change by {r.update:.1g} of themselves a step (usual: {USUAL_UPDATE:g})"
-        if math.isfinite(r.update) else ""
-    )  # fmt: skip
+        if math.isfinite(r.update)
+        else ""
+    )
     if r.end > 1.3 * lowest or wild > 0.02 or r.update > HIGH_UPDATE:
         yield Finding(
             "the learning rate is too high",
@@ -302,5 +311,14 @@ def starvation(r: _Record) -> Iterator[Finding]:
     )
 
 
-CHECKS = (broken_loss, learning_rate, flat_loss, classes, anchors, recall, background, no_ap,
-          starvation)  # fmt: skip
+CHECKS = (
+    broken_loss,
+    learning_rate,
+    flat_loss,
+    classes,
+    anchors,
+    recall,
+    background,
+    no_ap,
+    starvation,
+)

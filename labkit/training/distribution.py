@@ -37,12 +37,14 @@ import numpy as np
 import tensorflow as tf
 
 from labkit.errors import LabkitError
-from labkit.losses import LOSS_NAMES
+from labkit.models.vitals import vital_signs
+from labkit.ops.losses import LOSS_NAMES
 from labkit.training.stages import layer_paths
-from labkit.vitals import vital_signs
 
-KINDS = {"mirrored": tf.distribute.MirroredStrategy,
-         "workers": tf.distribute.MultiWorkerMirroredStrategy}  # fmt: skip
+KINDS = {
+    "mirrored": tf.distribute.MirroredStrategy,
+    "workers": tf.distribute.MultiWorkerMirroredStrategy,
+}
 
 
 def make_strategy(kind: str) -> tf.distribute.Strategy:
@@ -71,8 +73,10 @@ def make_strategy(kind: str) -> tf.distribute.Strategy:
 
 def _check_cluster(text: str | None) -> None:
     """Raise LabkitError unless TF_CONFIG describes a cluster and this worker's place in it."""
-    example = '{"cluster": {"worker": ["host0:2222", "host1:2222"]}, "task": {"type": "worker", ' \
-              '"index": 0}}'  # fmt: skip
+    example = (
+        '{"cluster": {"worker": ["host0:2222", "host1:2222"]}, "task": {"type": "worker", '
+        '"index": 0}}'
+    )
     if not text:
         raise LabkitError(f"TF_CONFIG is not set: give every worker its own, like {example}.")
     try:
@@ -301,10 +305,12 @@ def _of_replica(model, batch: dict):
     values, *given = context.all_reduce(tf.distribute.ReduceOp.SUM, [values, *given])
     given = iter(given)
     gradients = [None if g is None else next(given) for g in gradients]
-    seen = {"proposals": {"boxes": trace["proposals"]["boxes"]},
-            "class_logits": trace["class_logits"],
-            "rois": {name: trace["rois"][name] for name in ("positive", "classes")},
-            "rpn_targets": {"positive": trace["rpn_targets"]["positive"]}}  # fmt: skip
+    seen = {
+        "proposals": {"boxes": trace["proposals"]["boxes"]},
+        "class_logits": trace["class_logits"],
+        "rois": {name: trace["rois"][name] for name in ("positive", "classes")},
+        "rpn_targets": {"positive": trace["rpn_targets"]["positive"]},
+    }
     truth = {name: batch[name] for name in ("boxes", "classes")}
     seen, truth = tf.nest.map_structure(_whole, (seen, truth))
     scale = model.optimizer.scale_loss(tf.ones([]))

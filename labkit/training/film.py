@@ -1,8 +1,8 @@
 """A film of a run: what the model found in the same few validation pictures, again and again.
 
-    runs/mine/film/film.json              the pictures, their objects, the class names
-    runs/mine/film/picture-0.png          a picture, pixel for pixel
-    runs/mine/film/step-00000400.json     the detections at a step, COCO results with masks as RLE
+runs/mine/film/film.json              the pictures, their objects, the class names
+runs/mine/film/picture-0.png          a picture, pixel for pixel
+runs/mine/film/step-00000400.json     the detections at a step, COCO results with masks as RLE
 """
 
 import shutil
@@ -13,11 +13,11 @@ import numpy as np
 from PIL import Image
 
 from labkit.data.dataset import Dataset
-from labkit.data.files import read_json, write_json
-from labkit.detections import Detections
 from labkit.errors import LabkitError, MissingFileError
-from labkit.images import read_image
-from labkit.masks import decode_segmentation
+from labkit.io.data_files import read_json, write_json
+from labkit.io.images import read_image
+from labkit.models.detections import Detections
+from labkit.ops.masks import decode_segmentation
 
 FOLDER = "film"
 MOST = 30  # objects of a picture in a frame, the surest ones
@@ -56,9 +56,16 @@ class Camera:
         names = [f"picture-{i}.png" for i in range(len(dataset))]
         for sample, name in zip(dataset, names, strict=True):
             Image.fromarray(sample.image).save(self.folder / name)
-        images = [{"id": i["id"], "name": str(i["file_name"]), "file": name,
-                   "height": i["height"], "width": i["width"]}
-                  for i, name in zip(coco["images"], names, strict=True)]  # fmt: skip
+        images = [
+            {
+                "id": i["id"],
+                "name": str(i["file_name"]),
+                "file": name,
+                "height": i["height"],
+                "width": i["width"],
+            }
+            for i, name in zip(coco["images"], names, strict=True)
+        ]
         truth = [a for a in coco["annotations"] if not a["iscrowd"]]
         cast = {"images": images, "categories": coco["categories"], "annotations": truth}
         write_json(self.folder / "film.json", cast)
@@ -116,10 +123,16 @@ def _detections(path: Path, results: list[dict], cast: dict) -> tuple[Detections
         masks = [decode_segmentation(r["segmentation"], *size) for r in own]
         x, y, w, h = np.array([r["bbox"] for r in own], np.float32).reshape(-1, 4).T
         file = Path(image["file"]).name  # never out of the folder
-        found.append(Detections(
-            np.stack([y, x, y + h, x + w], axis=1), [r["score"] for r in own],
-            [class_of[r["category_id"]] for r in own], class_names=names, image_size=size,
-            masks=np.array(masks, bool).reshape(-1, *size), image=read_image(path.with_name(file)),
-            image_id=image["id"],
-        ))  # fmt: skip
+        found.append(
+            Detections(
+                np.stack([y, x, y + h, x + w], axis=1),
+                [r["score"] for r in own],
+                [class_of[r["category_id"]] for r in own],
+                class_names=names,
+                image_size=size,
+                masks=np.array(masks, bool).reshape(-1, *size),
+                image=read_image(path.with_name(file)),
+                image_id=image["id"],
+            )
+        )
     return tuple(found)

@@ -8,9 +8,9 @@ import math
 
 import numpy as np
 
-from labkit.config import Config
 from labkit.data.dataset import Dataset
-from labkit.resize import resized_shape
+from labkit.models.config import Config
+from labkit.models.resize import resized_shape
 from labkit.training.settings import TrainSettings
 
 SMALL = 12.0  # pixels; below this a 28 x 28 mask has nothing to show
@@ -54,8 +54,10 @@ def fit_to_data(
         first = float(np.clip(round(smallest), 8, 32))
         anchors = tuple(first * 2.0**i for i in range(5))
         if anchors != config.anchor_sizes:
-            notes.append(f"Anchors of {', '.join(f'{a:.0f}' for a in anchors)} px: 15 % of the "
-                         f"objects are smaller than {smallest:.0f} px.")  # fmt: skip
+            notes.append(
+                f"Anchors of {', '.join(f'{a:.0f}' for a in anchors)} px: 15 % of the "
+                f"objects are smaller than {smallest:.0f} px."
+            )
             config = config.replace(anchor_sizes=anchors)
         config = _for_crowds(config, len(heights) / len(dataset), notes)
     most = dataset.max_instances
@@ -79,9 +81,11 @@ def _for_crowds(config: Config, average: float, notes: list[str]) -> Config:
         return config
     notes.append(f"{average:.0f} objects in an average image: {samples} RoIs are sampled.")
     return config.replace(
-        roi_samples=samples, rpn_samples=2 * config.rpn_samples,
-        proposals_train=3 * samples, proposals_before_nms_train=6 * samples,
-    )  # fmt: skip
+        roi_samples=samples,
+        rpn_samples=2 * config.rpn_samples,
+        proposals_train=3 * samples,
+        proposals_before_nms_train=6 * samples,
+    )
 
 
 def _typical_shape(dataset: Dataset) -> tuple[int, int]:
@@ -95,6 +99,8 @@ def _typical_shape(dataset: Dataset) -> tuple[int, int]:
 
 def _canvas(dataset: Dataset, config: Config) -> tuple[int, int]:
     """The smallest canvas that holds every image after resizing, in multiples of 32."""
-    resized = [resized_shape(i["height"], i["width"], config)
-               for i in map(dataset.image_info, range(len(dataset)))]  # fmt: skip
+    resized = [
+        resized_shape(i["height"], i["width"], config)
+        for i in map(dataset.image_info, range(len(dataset)))
+    ]
     return tuple(int(math.ceil(max(r[axis] for r in resized) / 32) * 32) for axis in (0, 1))

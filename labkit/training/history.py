@@ -1,7 +1,7 @@
 """What a run wrote down of itself: a row a step, and a row a validation, as CSV files.
 
     history.csv             a row a step: stage, learning rate, the weighted total, the five losses
-    vitals.csv              a row a step: its seconds and its vital signs (see labkit.vitals)
+    vitals.csv              a row a step: its seconds and its vital signs (see labkit.models.vitals)
     validation.csv          a row a validation: box and mask AP
     validation_losses.csv   a row a look at the validation images: the same five losses
 
@@ -11,13 +11,17 @@ A step is one batch; with TrainSettings.accumulate above 1 the weights change on
 import csv
 from pathlib import Path
 
-from labkit.losses import LOSS_NAMES
-from labkit.whole_file import whole_file
+from labkit.io.whole_file import whole_file
+from labkit.ops.losses import LOSS_NAMES
 
 COLUMNS = ("step", "stage", "lr", "total", *LOSS_NAMES)
 EARLIER = {"stage": 1}  # columns that a run of an older labkit lacks
-TABLES = {"rows": "history.csv", "validation": "validation.csv", "vitals": "vitals.csv",
-          "validation_losses": "validation_losses.csv"}  # fmt: skip
+TABLES = {
+    "rows": "history.csv",
+    "validation": "validation.csv",
+    "vitals": "vitals.csv",
+    "validation_losses": "validation_losses.csv",
+}
 WHOLE = ("step", "stage")  # columns of whole numbers
 
 
@@ -28,9 +32,12 @@ class History:
     """
 
     def __init__(
-        self, rows: list[dict] | None = None, validation: list[dict] | None = None,
-        vitals: list[dict] | None = None, validation_losses: list[dict] | None = None,
-    ):  # fmt: skip
+        self,
+        rows: list[dict] | None = None,
+        validation: list[dict] | None = None,
+        vitals: list[dict] | None = None,
+        validation_losses: list[dict] | None = None,
+    ):
         self.rows, self.validation = rows or [], validation or []
         self.vitals, self.validation_losses = vitals or [], validation_losses or []
 
@@ -51,9 +58,9 @@ class History:
 
     def cut_after(self, step: int) -> "History":
         """The history as it was after `step` steps: what a resumed run starts from."""
-        return History(**{
-            name: [row for row in getattr(self, name) if row["step"] <= step] for name in TABLES
-        })  # fmt: skip
+        return History(
+            **{name: [row for row in getattr(self, name) if row["step"] <= step] for name in TABLES}
+        )
 
     def save(self, run_dir: Path) -> None:
         for name, file in TABLES.items():
@@ -82,5 +89,7 @@ def _read_csv(path: Path) -> list[dict]:
     if not path.exists():
         return []
     with path.open(newline="", encoding="utf-8") as file:
-        return [{k: int(v) if k in WHOLE else float(v) for k, v in row.items()}
-                for row in csv.DictReader(file)]  # fmt: skip
+        return [
+            {k: int(v) if k in WHOLE else float(v) for k, v in row.items()}
+            for row in csv.DictReader(file)
+        ]

@@ -83,9 +83,13 @@ class WeightsAndBiases:
         file = run_dir / "wandb_id.txt"
         known = file.read_text(encoding="utf-8").strip() if file.exists() else None
         self.run = wandb.init(
-            project="labkit", name=run_dir.name, dir=str(run_dir), id=known, resume="allow",
+            project="labkit",
+            name=run_dir.name,
+            dir=str(run_dir),
+            id=known,
+            resume="allow",
             config={"config": record["config"], "settings": record["settings"]},
-        )  # fmt: skip
+        )
         file.write_text(self.run.id, encoding="utf-8")
 
     def write(self, step: int, values: dict[str, float]) -> None:

@@ -78,8 +78,10 @@ class RateTest:
 
     def __str__(self) -> str:
         end = "and then rose" if self.diverged else "and never rose: test higher rates"
-        return (f"learning rate {self.suggestion:.1e} suggested; the loss fell fastest at "
-                f"{self.steepest:.1e}, was at its lowest up to {self.edge:.1e}, {end}")  # fmt: skip
+        return (
+            f"learning rate {self.suggestion:.1e} suggested; the loss fell fastest at "
+            f"{self.steepest:.1e}, was at its lowest up to {self.edge:.1e}, {end}"
+        )
 
 
 @keras.saving.register_keras_serializable("labkit")
@@ -98,9 +100,14 @@ class Rising(keras.optimizers.schedules.LearningRateSchedule):
 
 
 def find_learning_rate(
-    model, dataset: Dataset, settings: TrainSettings | None = None,
-    *, first: float = 1e-5, last: float = 1.0, steps: int = 100,
-) -> RateTest:  # fmt: skip
+    model,
+    dataset: Dataset,
+    settings: TrainSettings | None = None,
+    *,
+    first: float = 1e-5,
+    last: float = 1.0,
+    steps: int = 100,
+) -> RateTest:
     """The range test on `dataset`; the model's weights are afterwards what they were.
 
     settings: batch size, canvas, augmentation, optimizer and clipping of the training that is
@@ -114,8 +121,13 @@ def find_learning_rate(
             f"{FIRST_LOOK}; got first={first!r}, last={last!r}, steps={steps!r}."
         )
     settings = (settings or TrainSettings()).replace(accumulate=1, ema=0.0, precision="float32")
-    plan = BatchPlan(settings.batch_size, settings.canvas, settings.augment, seed=model.config.seed,
-                     buckets=settings.buckets)  # fmt: skip
+    plan = BatchPlan(
+        settings.batch_size,
+        settings.canvas,
+        settings.augment,
+        seed=model.config.seed,
+        buckets=settings.buckets,
+    )
     schedule = Rising(first, last, steps)
     watcher = _Watcher(np.asarray(model.config.loss_weights))
     weights, compiled = model.get_weights(), getattr(model, "optimizer", None)
@@ -123,8 +135,14 @@ def find_learning_rate(
         model.compile(optimizer=make_optimizer(settings, schedule))
         with ThreadpoolController().limit(limits=1, user_api="blas"):
             batches = Batches(dataset, model.config, plan).tf_dataset(steps, 0)
-            model.fit(batches, steps_per_epoch=steps, epochs=1, verbose=0, shuffle=False,
-                      callbacks=[watcher])  # fmt: skip
+            model.fit(
+                batches,
+                steps_per_epoch=steps,
+                epochs=1,
+                verbose=0,
+                shuffle=False,
+                callbacks=[watcher],
+            )
     finally:
         model.set_weights(weights)
         model.stop_training = False

@@ -51,8 +51,13 @@ RECIPES = {
         does="Staged fine-tuning, heads first, all weights last.",
         own="The stages in between (5+, 4+, 3+), a fifth of the steps each, and a tenth of the "
         "rate once the whole backbone moves.",
-        turns=(Turn("heads", 0.2), Turn("5+", 0.2), Turn("4+", 0.2), Turn("3+", 0.2),
-               Turn("all", 0.2, rate=0.1)),
+        turns=(
+            Turn("heads", 0.2),
+            Turn("5+", 0.2),
+            Turn("4+", 0.2),
+            Turn("3+", 0.2),
+            Turn("all", 0.2, rate=0.1),
+        ),
     ),
     "cityscapes": Recipe(
         source="Mask R-CNN on Cityscapes, with mini-masks and Hyperband.",
@@ -81,12 +86,14 @@ RECIPES = {
         does="RPN and heads take turns, each with the other's losses at zero weight.",
         own="Two turns each. In the first, backbone and pyramid learn with whoever trains; in the "
         "second they are kept, so that both work on the same features, as in the paper.",
-        turns=(Turn("^(backbone|fpn|rpn)/", 0.3, loss_weights=RPN_ONLY),
-               Turn("^(backbone|fpn|box_head|mask_head)/", 0.4, loss_weights=ROIS_ONLY),
-               Turn("rpn", 0.1, loss_weights=RPN_ONLY),
-               Turn("roi_heads", 0.2, loss_weights=ROIS_ONLY)),
+        turns=(
+            Turn("^(backbone|fpn|rpn)/", 0.3, loss_weights=RPN_ONLY),
+            Turn("^(backbone|fpn|box_head|mask_head)/", 0.4, loss_weights=ROIS_ONLY),
+            Turn("rpn", 0.1, loss_weights=RPN_ONLY),
+            Turn("roi_heads", 0.2, loss_weights=ROIS_ONLY),
+        ),
     ),
-}  # fmt: skip
+}
 
 
 def recipe(name: str, settings: TrainSettings, steps: int | None = None) -> TrainSettings:
@@ -119,17 +126,29 @@ def _stages(name: str, settings: TrainSettings) -> tuple[Stage, ...]:
         end = min(round(done * settings.steps / every) * every, settings.steps - after)
         ends.append(max(end, ends[-1] + every))
     return tuple(
-        Stage(t.trains, steps=end - begin, learning_rate=settings.learning_rate * t.rate,
-              loss_weights=t.loss_weights)
+        Stage(
+            t.trains,
+            steps=end - begin,
+            learning_rate=settings.learning_rate * t.rate,
+            loss_weights=t.loss_weights,
+        )
         for t, (begin, end) in zip(turns, pairwise(ends), strict=True)
-    )  # fmt: skip
+    )
 
 
 def _paper(settings: TrainSettings, steps: int | None) -> TrainSettings:
     images = settings.batch_size * settings.accumulate  # that an update learns from
     steps = steps or 90_000 * 16 // images * settings.accumulate
     return settings.replace(
-        stages=(), optimizer="sgd", momentum=0.9, weight_decay=1e-4, clip_norm=0.0,
-        learning_rate=0.02, rate_for_batch=16, schedule="step", milestones=(2 / 3, 8 / 9),
-        steps=steps, warmup_steps=steps // 90,
-    )  # fmt: skip
+        stages=(),
+        optimizer="sgd",
+        momentum=0.9,
+        weight_decay=1e-4,
+        clip_norm=0.0,
+        learning_rate=0.02,
+        rate_for_batch=16,
+        schedule="step",
+        milestones=(2 / 3, 8 / 9),
+        steps=steps,
+        warmup_steps=steps // 90,
+    )

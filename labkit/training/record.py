@@ -8,14 +8,21 @@ import tensorflow as tf
 
 from labkit.data.dataset import Dataset
 from labkit.errors import LabkitError
-from labkit.model import MaskRCNN
+from labkit.models.mask_rcnn import MaskRCNN
 from labkit.training.checkpoints import WEIGHTS, latest_checkpoint, read_run, save_run
 from labkit.training.history import History
 from labkit.training.settings import TrainSettings
 
 # What may change from one part of a run to the next: how often it saves and looks at itself.
-FREE = {"checkpoint_every", "checkpoints_kept", "validate_every", "validate_losses_every",
-        "best_by", "stop_after", "film"}  # fmt: skip
+FREE = {
+    "checkpoint_every",
+    "checkpoints_kept",
+    "validate_every",
+    "validate_losses_every",
+    "best_by",
+    "stop_after",
+    "film",
+}
 
 
 def run_record(
@@ -28,11 +35,15 @@ def run_record(
         "category_ids": [int(i) for i in dataset.category_ids],
         "settings": settings.to_dict(),
         "images": len(dataset),
-        "validation": None if validation is None else
-                      {"images": len(validation), "class_names": list(validation.class_names)},
-        "versions": {"tensorflow": tf.__version__, "keras": keras.__version__,
-                     "numpy": np.__version__},
-    }  # fmt: skip
+        "validation": None
+        if validation is None
+        else {"images": len(validation), "class_names": list(validation.class_names)},
+        "versions": {
+            "tensorflow": tf.__version__,
+            "keras": keras.__version__,
+            "numpy": np.__version__,
+        },
+    }
 
 
 def prepare_run(run_dir: Path, record: dict, resume: bool) -> tuple[Path | None, History]:

@@ -20,9 +20,13 @@ class WarmUp(keras.optimizers.schedules.LearningRateSchedule):
     """
 
     def __init__(
-        self, peak: float, steps: int, warmup_steps: int = 0, kind: str = "cosine",
+        self,
+        peak: float,
+        steps: int,
+        warmup_steps: int = 0,
+        kind: str = "cosine",
         milestones=(2 / 3, 8 / 9),
-    ):  # fmt: skip
+    ):
         self.peak, self.steps, self.warmup_steps, self.kind = peak, steps, warmup_steps, kind
         self.milestones = tuple(milestones)
         # Of a plateau: what the callback says, since a schedule sees the step and not the loss.
@@ -48,8 +52,13 @@ class WarmUp(keras.optimizers.schedules.LearningRateSchedule):
         return self.reduction if self.kind == "plateau" else tf.constant(1.0)
 
     def get_config(self):
-        return {"peak": self.peak, "steps": self.steps, "warmup_steps": self.warmup_steps,
-                "kind": self.kind, "milestones": list(self.milestones)}  # fmt: skip
+        return {
+            "peak": self.peak,
+            "steps": self.steps,
+            "warmup_steps": self.warmup_steps,
+            "kind": self.kind,
+            "milestones": list(self.milestones),
+        }
 
 
 def plateau_factor(losses, patience: int) -> float:
@@ -111,8 +120,13 @@ def make_optimizer(settings, rate=None) -> keras.optimizers.Optimizer:
 
     rate: a schedule in place of the settings' own.
     """
-    rate = rate or WarmUp(settings.peak_rate, settings.steps, settings.warmup_steps,
-                          settings.schedule, settings.milestones)  # fmt: skip
+    rate = rate or WarmUp(
+        settings.peak_rate,
+        settings.steps,
+        settings.warmup_steps,
+        settings.schedule,
+        settings.milestones,
+    )
     options = {
         "global_clipnorm": settings.clip_norm or None,
         "gradient_accumulation_steps": settings.accumulate if settings.accumulate > 1 else None,

@@ -11,12 +11,12 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
-from labkit.config import Config
 from labkit.data.dataset import Dataset
-from labkit.data.files import read_json, write_json
 from labkit.errors import LabkitError
 from labkit.evaluation import evaluate
-from labkit.model import MaskRCNN
+from labkit.io.data_files import read_json, write_json
+from labkit.models.config import Config
+from labkit.models.mask_rcnn import MaskRCNN
 from labkit.training.settings import TrainSettings
 from labkit.training.train import train
 
@@ -62,11 +62,20 @@ class SearchResult:
 
 
 def search(
-    dataset: Dataset, validation: Dataset, folder, config: Config,
-    settings: TrainSettings | None = None, *, space: dict | None = None,
-    shortest: int = 25, longest: int = 225, factor: int = 3, metric: str = "segm_AP",
-    seed: int = 0, verbose: bool = True,
-) -> SearchResult:  # fmt: skip
+    dataset: Dataset,
+    validation: Dataset,
+    folder,
+    config: Config,
+    settings: TrainSettings | None = None,
+    *,
+    space: dict | None = None,
+    shortest: int = 25,
+    longest: int = 225,
+    factor: int = 3,
+    metric: str = "segm_AP",
+    seed: int = 0,
+    verbose: bool = True,
+) -> SearchResult:
     """Search `space` by Hyperband; every trial is a training of its own, measured on `validation`.
 
     folder: where the trials are kept; a search that was interrupted goes on there.
@@ -100,19 +109,31 @@ def search(
         def run_trial(self, trial, **_):
             values = {name: trial.hyperparameters.get(name) for name in space}
             steps = shortest * int(trial.hyperparameters.values["tuner/epochs"])
-            score = _score(dataset, validation, Path(folder) / "runs" / trial.trial_id, fresh,
-                           settings.replace(steps=steps, **values), metric)  # fmt: skip
+            score = _score(
+                dataset,
+                validation,
+                Path(folder) / "runs" / trial.trial_id,
+                fresh,
+                settings.replace(steps=steps, **values),
+                metric,
+            )
             if verbose:
                 said = ", ".join(f"{n} {v:.2g}" for n, v in values.items())
-                print(f"trial {trial.trial_id}: {steps} steps, {said}: {metric} {score:.3f}",
-                      flush=True)  # fmt: skip
+                print(
+                    f"trial {trial.trial_id}: {steps} steps, {said}: {metric} {score:.3f}",
+                    flush=True,
+                )
             return {metric: score}
 
     tuner = Search(
-        objective=keras_tuner.Objective(metric, "max"), max_epochs=epochs, factor=factor,
+        objective=keras_tuner.Objective(metric, "max"),
+        max_epochs=epochs,
+        factor=factor,
         seed=seed + 1,  # keras-tuner takes 0 for none
-        hyperparameters=hyperparameters, directory=str(folder), project_name="search",
-    )  # fmt: skip
+        hyperparameters=hyperparameters,
+        directory=str(folder),
+        project_name="search",
+    )
     tuner.search(verbose=0)
     trials = _trials(Path(tuner.project_dir), space, shortest)
     best = settings.replace(**trials[0].values)
@@ -141,8 +162,11 @@ def _score(dataset, validation, run_dir: Path, fresh: _Fresh, settings, metric: 
         model = fresh()
         train(model, dataset, run_dir, settings, resume=True, verbose=False)
         result = evaluate(model, validation, progress=False)
-        scores = {f"{kind}_{name}": float(getattr(result, kind)[name])
-                  for kind in ("bbox", "segm") for name in ("AP", "AP50")}  # fmt: skip
+        scores = {
+            f"{kind}_{name}": float(getattr(result, kind)[name])
+            for kind in ("bbox", "segm")
+            for name in ("AP", "AP50")
+        }
         write_json(found, scores)
     return read_json(found)[metric]
 

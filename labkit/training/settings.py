@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from labkit.data.augment import Augment
 from labkit.errors import LabkitError
-from labkit.field_types import check_types, make_tuples
-from labkit.losses import LOSS_NAMES
+from labkit.frozen import check_types, make_tuples
+from labkit.ops.losses import LOSS_NAMES
 from labkit.training.stages import OPTIMIZERS, SCHEDULES, Stage, planned_stages
 
 AP_METRICS = ("segm_AP", "segm_AP50", "bbox_AP", "bbox_AP50")
@@ -70,19 +70,40 @@ class TrainSettings:
         self._check("stages", good, "must hold Stages (on the command line: --stage)")
         check_types(self)
         self._check("augment", isinstance(self.augment, Augment), "must be an Augment")
-        self._check("canvas", len(self.canvas) == 2 and all(s > 0 == s % 32 for s in self.canvas),
-                    "must be two sides (H, W), multiples of 32")  # fmt: skip
-        for name in ("steps", "batch_size", "accumulate", "learning_rate", "patience",
-                     "checkpoint_every", "checkpoints_kept"):  # fmt: skip
+        self._check(
+            "canvas",
+            len(self.canvas) == 2 and all(s > 0 == s % 32 for s in self.canvas),
+            "must be two sides (H, W), multiples of 32",
+        )
+        for name in (
+            "steps",
+            "batch_size",
+            "accumulate",
+            "learning_rate",
+            "patience",
+            "checkpoint_every",
+            "checkpoints_kept",
+        ):
             self._check(name, getattr(self, name) > 0, "must be above 0")
-        for name in ("weight_decay", "warmup_steps", "clip_norm", "validate_every",
-                     "validate_losses_every", "stop_after", "film", "rate_for_batch"):  # fmt: skip
+        for name in (
+            "weight_decay",
+            "warmup_steps",
+            "clip_norm",
+            "validate_every",
+            "validate_losses_every",
+            "stop_after",
+            "film",
+            "rate_for_batch",
+        ):
             self._check(name, getattr(self, name) >= 0, "must not be negative")
         for name in ("ema", "momentum"):
             self._check(name, 0 <= getattr(self, name) < 1, "must be at least 0 and below 1")
         shares = self.milestones
-        self._check("milestones", all(0 < s < 1 for s in shares) and sorted(shares) == [*shares],
-                    "must be shares of the run, ascending between 0 and 1")  # fmt: skip
+        self._check(
+            "milestones",
+            all(0 < s < 1 for s in shares) and sorted(shares) == [*shares],
+            "must be shares of the run, ascending between 0 and 1",
+        )
         self._check("best_by", self.best_by in BEST_BY, f"must be one of {BEST_BY}")
         self._check("precision", self.precision in PRECISIONS, f"must be one of {PRECISIONS}")
         self._check("optimizer", self.optimizer in OPTIMIZERS, f"must be one of {OPTIMIZERS}")
@@ -151,7 +172,14 @@ PRESETS = {
     # The paper trains 90,000 steps of 16 images at 0.02; a step of 2 images takes an eighth of that
     # rate (Goyal et al. 2017) and eight times the steps.
     "r50_fpn": TrainSettings(
-        steps=720_000, batch_size=2, canvas=(1344, 1344), optimizer="sgd", learning_rate=0.0025,
-        schedule="step", warmup_steps=1000, clip_norm=0.0, checkpoint_every=5000,
+        steps=720_000,
+        batch_size=2,
+        canvas=(1344, 1344),
+        optimizer="sgd",
+        learning_rate=0.0025,
+        schedule="step",
+        warmup_steps=1000,
+        clip_norm=0.0,
+        checkpoint_every=5000,
     ),
-}  # fmt: skip
+}

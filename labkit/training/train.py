@@ -12,7 +12,7 @@ from labkit.data.dataset import Dataset
 from labkit.data.pipeline import BatchPlan
 from labkit.errors import LabkitError
 from labkit.evaluation import evaluate
-from labkit.model import MaskRCNN
+from labkit.models.mask_rcnn import MaskRCNN
 from labkit.training.callbacks import (
     BROKEN,
     Checkpointer,
@@ -90,20 +90,30 @@ def train(
     team.share(model.weights)
     if team.chief:
         _cut_after(run_dir, start, settings.steps)
-    plan = BatchPlan(settings.batch_size, settings.canvas, settings.augment, seed=model.config.seed,
-                     buckets=settings.buckets, shard=(team.number, team.workers))  # fmt: skip
+    plan = BatchPlan(
+        settings.batch_size,
+        settings.canvas,
+        settings.augment,
+        seed=model.config.seed,
+        buckets=settings.buckets,
+        shard=(team.number, team.workers),
+    )
     batches = WatchedBatches(dataset, model.config, plan, cache)
     run = _Run(model, team, batches, run_dir, history)
     logger = make_logger(log if team.chief else (), run_dir, history, record)
     watchers = [*_validators(run, settings, validation), logger] if team.chief else []
     verbose = verbose and team.chief
     if verbose and settings.peak_rate != settings.learning_rate:
-        print(f"Learning rates are for batches of {settings.rate_for_batch}; for these, "
-              f"{settings.learning_rate:g} becomes {settings.peak_rate:g}.")  # fmt: skip
+        print(
+            f"Learning rates are for batches of {settings.rate_for_batch}; for these, "
+            f"{settings.learning_rate:g} becomes {settings.peak_rate:g}."
+        )
     try:
         # NumPy's own threads would spin for the cores that TensorFlow computes on.
-        with (ThreadpoolController().limit(limits=1, user_api="blas"),
-              computing_in(model, settings.precision)):  # fmt: skip
+        with (
+            ThreadpoolController().limit(limits=1, user_api="blas"),
+            computing_in(model, settings.precision),
+        ):
             for leg in legs(settings):
                 if leg.last > start and not team.by_chief(lambda: has_stalled(history, settings)):
                     run.take(leg, checkpoint, [*watchers, *callbacks], settings.steps, verbose)
@@ -133,8 +143,10 @@ class _Run:
         start = max(leg.first, history.rows[-1]["step"] if history.rows else 0)
         if verbose and (leg.settings.steps < last or leg.trains not in PARTS):
             parts = ", ".join(parts_of(model, leg.pattern))
-            print(f"Stage {leg.number}: {leg.trains} (of {parts}), to step {leg.last} of {last}.",
-                  flush=True)  # fmt: skip
+            print(
+                f"Stage {leg.number}: {leg.trains} (of {parts}), to step {leg.last} of {last}.",
+                flush=True,
+            )
         folder = self.run_dir if team.chief else None
         watchers = [Recorder(history, leg, start, self.batches, self._name_of, folder)]
         if leg.settings.schedule == "plateau":
@@ -155,8 +167,14 @@ class _Run:
                     restore_optimizer(model, Path(checkpoint))
             batches = self.batches.tf_dataset(left, start)
             if team.alone:
-                model.fit(batches, steps_per_epoch=left, epochs=1, verbose=0, shuffle=False,
-                          callbacks=watchers)  # fmt: skip
+                model.fit(
+                    batches,
+                    steps_per_epoch=left,
+                    epochs=1,
+                    verbose=0,
+                    shuffle=False,
+                    callbacks=watchers,
+                )
             else:
                 fit(model, team, batches, watchers)
 
@@ -228,8 +246,11 @@ def _open(run_dir: Path, record: dict, resume: bool) -> dict:
     checkpoint, history = prepare_run(run_dir, record, resume)
     step = step_of(checkpoint) if checkpoint else 0
     history = history.cut_after(step)
-    return {"checkpoint": str(checkpoint or ""), "step": step,
-            "tables": {name: getattr(history, name) for name in TABLES}}  # fmt: skip
+    return {
+        "checkpoint": str(checkpoint or ""),
+        "step": step,
+        "tables": {name: getattr(history, name) for name in TABLES},
+    }
 
 
 def _cut_after(run_dir: Path, step: int, last: int) -> None:

@@ -33,5 +33,4 @@ class UpdateRatio:
             return float("nan")
         changes = zip(self._before, self.kernels.values(), strict=True)
         norm = np.linalg.norm
-        return float(np.median([norm(v.numpy() - old) / (norm(old) + 1e-12)
-                                for old, v in changes]))  # fmt: skip
+        return float(np.median([norm(v.numpy() - old) / (norm(old) + 1e-12) for old, v in changes]))

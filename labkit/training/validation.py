@@ -13,9 +13,9 @@ import tensorflow as tf
 from labkit.data.augment import NONE
 from labkit.data.batch_order import BatchPlan
 from labkit.data.dataset import Dataset
-from labkit.data.files import read_json, write_json
 from labkit.data.pipeline import Batches
-from labkit.losses import LOSS_NAMES
+from labkit.io.data_files import read_json, write_json
+from labkit.ops.losses import LOSS_NAMES
 from labkit.training.averages import averaged
 from labkit.training.checkpoints import BEST, BEST_WEIGHTS, save_weights
 from labkit.training.film import Camera
@@ -60,8 +60,14 @@ class ValidationLosses(keras.callbacks.Callback):
     def __init__(self, dataset: Dataset, history: History, settings, config):
         super().__init__()
         self.history, self.every = history, settings.validate_losses_every
-        plan = BatchPlan(settings.batch_size, settings.canvas, NONE, shuffle=False,
-                         seed=config.seed, buckets=settings.buckets)  # fmt: skip
+        plan = BatchPlan(
+            settings.batch_size,
+            settings.canvas,
+            NONE,
+            shuffle=False,
+            seed=config.seed,
+            buckets=settings.buckets,
+        )
         config = config.replace(max_instances=max(config.max_instances, dataset.max_instances))
         self.batches = Batches(dataset, config, plan)
         self.count = -(-len(dataset) // settings.batch_size)
@@ -99,8 +105,11 @@ class KeepBest(keras.callbacks.Callback):
         if score > self._kept_score(dict(found)):
             self._save(step, score)
         if has_stalled(self.history, self.settings):
-            print(f"Stopped at step {step}: {self.settings.best_by} has not improved in the last "
-                  f"{self.settings.stop_after} looks at it.", flush=True)  # fmt: skip
+            print(
+                f"Stopped at step {step}: {self.settings.best_by} has not improved in the last "
+                f"{self.settings.stop_after} looks at it.",
+                flush=True,
+            )
             self.model.stop_training = True
 
     def _kept_score(self, found: dict[int, float]) -> float:

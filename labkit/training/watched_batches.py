@@ -1,5 +1,4 @@
-"""Batches that remember what the diagnosis of a run asks for: when they were ready, what they held.
-"""
+"""Batches that remember what a run's diagnosis needs: when they were ready, what they held."""
 
 import threading
 import time
@@ -9,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from labkit.data.anchor_fit import fit_of
-from labkit.data.files import write_json
 from labkit.data.pipeline import Batches
+from labkit.io.data_files import write_json
 
 SEEN = "seen.json"  # in a run's folder
 BOXES = 2000  # whose fit to the anchors is measured; more would say the same
@@ -50,8 +49,10 @@ class WatchedBatches(Batches):
         fit = fit_of(boxes, np.tile(self.plan.canvas, (len(boxes), 1)), self.config)
         sizes = np.sqrt((boxes[:, 2:] - boxes[:, :2]).prod(axis=1))
         seen = {
-            "images": images, "objects": counts,
-            "boxes": len(boxes), "uncovered": fit.uncovered if len(boxes) else None,
+            "images": images,
+            "objects": counts,
+            "boxes": len(boxes),
+            "uncovered": fit.uncovered if len(boxes) else None,
             "sizes": np.quantile(sizes, [0.1, 0.5, 0.9]).round(1).tolist() if len(boxes) else [],
-        }  # fmt: skip
+        }
         write_json(run_dir / SEEN, seen, indent=2)

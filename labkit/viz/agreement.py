@@ -109,14 +109,23 @@ def worst_gallery(
     cell = PAGE_WIDTH / max(columns, 2)
     shapes = [comparison.image(row.image_id).size for row in rows]
     height = cell * float(np.clip(max(h / w for h, w in shapes), 0.4, 1.5)) + 0.35
-    figure = Figure(figsize=(cell * columns, height * lines + (0.4 if title else 0)),
-                    layout="constrained")  # fmt: skip
+    figure = Figure(
+        figsize=(cell * columns, height * lines + (0.4 if title else 0)), layout="constrained"
+    )
     axes = figure.subplots(lines, columns, squeeze=False).ravel()
     places = {} if dataset is None else {id_: i for i, id_ in enumerate(dataset.image_ids)}
     for ax, row in zip(axes, rows, strict=False):
         image = dataset[places[row.image_id]].image if row.image_id in places else None
-        draw_agreement(comparison, row.image_id, image, ax, iou_threshold=iou_threshold,
-                       score_threshold=score_threshold, labels=labels, font_size=6.5)  # fmt: skip
+        draw_agreement(
+            comparison,
+            row.image_id,
+            image,
+            ax,
+            iou_threshold=iou_threshold,
+            score_threshold=score_threshold,
+            labels=labels,
+            font_size=6.5,
+        )
         ax.set_title(plain_text(_words(row), 70), fontsize=9, loc="left")
         ax.set_anchor("N")
     for ax in axes[len(rows) :]:
@@ -127,8 +136,10 @@ def worst_gallery(
 
 
 def _words(row: ImageScore) -> str:
-    return (f"image {row.image_id}: {row.found} of {row.objects} found, {row.invented} invented, "
-            f"F1 {row.f1:.2f}")  # fmt: skip
+    return (
+        f"image {row.image_id}: {row.found} of {row.objects} found, {row.invented} invented, "
+        f"F1 {row.f1:.2f}"
+    )
 
 
 def _box(entry: dict) -> tuple[float, float, float, float]:

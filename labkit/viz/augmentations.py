@@ -36,9 +36,9 @@ def augmentations(
     Padding is drawn in grey. Raises LabkitError for n below 1.
     """
     # The pipeline brings TensorFlow, which the other figures do without.
-    from labkit.config import Config
     from labkit.data.pipeline import Batches, BatchPlan
-    from labkit.resize import resized_shape
+    from labkit.models.config import Config
+    from labkit.models.resize import resized_shape
 
     if n < 1:
         raise LabkitError(f"augmentations: n is {n}; draw at least one variant.")
@@ -52,8 +52,9 @@ def augmentations(
     columns = min(columns, n)
     rows = -(-n // columns)
     cell = PAGE_WIDTH / max(columns, 2)
-    figure = Figure(figsize=(cell * columns, cell * rows * canvas[0] / canvas[1]),
-                    layout="constrained")  # fmt: skip
+    figure = Figure(
+        figsize=(cell * columns, cell * rows * canvas[0] / canvas[1]), layout="constrained"
+    )
     for epoch, ax in enumerate(figure.subplots(rows, columns, squeeze=False).ravel()):
         if epoch < n:
             batch = batches.batch(epoch * len(dataset) + index)
@@ -69,7 +70,12 @@ def _draw(ax, item: dict[str, np.ndarray], class_names) -> None:
     image[height:], image[:, width:] = PADDING, PADDING
     real = item["classes"] > 0
     sample = Sample(
-        image, item["boxes"][real], item["classes"][real], item["masks"][real] > 0,
-        np.zeros(real.sum(), bool), int(item["image_ids"]), "",
-    )  # fmt: skip
+        image,
+        item["boxes"][real],
+        item["classes"][real],
+        item["masks"][real] > 0,
+        np.zeros(real.sum(), bool),
+        int(item["image_ids"]),
+        "",
+    )
     draw_truth(ax, sample, class_names)

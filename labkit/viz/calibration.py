@@ -17,8 +17,9 @@ def calibration_figure(runs: Mapping[str, Calibration], *, title: str | None = N
     in the titles are the expected calibration error (0 is best).
     """
     figure = Figure(figsize=(max(3.6 * len(runs), 4.6), 4.8), layout="constrained")
-    axes = figure.subplots(2, len(runs), squeeze=False, sharex=True, sharey="row",
-                           height_ratios=(3, 1))  # fmt: skip
+    axes = figure.subplots(
+        2, len(runs), squeeze=False, sharex=True, sharey="row", height_ratios=(3, 1)
+    )
     for (name, found), (top, below) in zip(runs.items(), axes.T, strict=True):
         middles, width = (found.edges[:-1] + found.edges[1:]) / 2, np.diff(found.edges)
         top.plot([0, 1], [0, 1], color=INK, linewidth=1, linestyle="dashed")

@@ -24,11 +24,20 @@ def condition_figure(
     for ax, (key, shown) in zip(axes, conditions.items(), strict=True):
         for i, (name, found) in enumerate(runs.items()):
             values = np.where(found[key].ap < 0, np.nan, found[key].ap)
-            ax.plot(range(len(values)), values, color=instance_color(i), linewidth=2,
-                    marker=MARKERS[i % len(MARKERS)], linestyle=STYLES[i % len(STYLES)],
-                    label=plain_text(name), clip_on=False)  # fmt: skip
-        names = [f"{name}\n({count:,})" for name, count in
-                 zip(shown.condition.range_names(), shown.objects, strict=True)]  # fmt: skip
+            ax.plot(
+                range(len(values)),
+                values,
+                color=instance_color(i),
+                linewidth=2,
+                marker=MARKERS[i % len(MARKERS)],
+                linestyle=STYLES[i % len(STYLES)],
+                label=plain_text(name),
+                clip_on=False,
+            )
+        names = [
+            f"{name}\n({count:,})"
+            for name, count in zip(shown.condition.range_names(), shown.objects, strict=True)
+        ]
         ax.set_xticks(range(len(names)), names, fontsize=8, rotation=30, ha="right")
         ax.set(ylim=(0, 1.02), xlim=(-0.3, len(names) - 0.7))
         ax.set_title(shown.condition.title, fontsize=11, loc="left")

@@ -28,8 +28,9 @@ def class_bars(description) -> Figure:
     classes = description.classes
     columns = max(1, -(-len(classes) // ONE_COLUMN))
     rows = max(1, -(-len(classes) // columns))
-    figure = Figure(figsize=(max(7.0, 5.5 * columns), ROW * max(rows, 4) + 0.9),
-                    layout="constrained")  # fmt: skip
+    figure = Figure(
+        figsize=(max(7.0, 5.5 * columns), ROW * max(rows, 4) + 0.9), layout="constrained"
+    )
     axes = figure.subplots(1, columns, squeeze=False, sharex=True)[0]
     most = max((c.instances for c in classes), default=0)
     for column, ax in enumerate(axes):
@@ -37,8 +38,15 @@ def class_bars(description) -> Figure:
         ax.barh(range(len(part)), [c.instances for c in part], color=TRUTH, height=0.72)
         ax.set_yticks(range(len(part)), [plain_text(c.name) for c in part])
         for y, c in enumerate(part):
-            ax.annotate(f"{c.instances:,}", (c.instances, y), (3, 0), fontsize=7.5, color=INK,
-                        textcoords="offset points", va="center")  # fmt: skip
+            ax.annotate(
+                f"{c.instances:,}",
+                (c.instances, y),
+                (3, 0),
+                fontsize=7.5,
+                color=INK,
+                textcoords="offset points",
+                va="center",
+            )
         ax.set_ylim(rows - 0.4, -0.6)
         ax.tick_params(axis="y", length=0, labelsize=8)
         ax.tick_params(axis="x", labelsize=8)
@@ -56,8 +64,10 @@ def words_of_classes(description) -> str:
     """The bar chart in words: its alternative text."""
     first = ", ".join(f"{c.name} {c.instances}" for c in description.classes[:3])
     more = f", the rarest {description.classes[-1].name} {description.classes[-1].instances}"
-    return (f"Bar chart of the instances of {len(description.classes)} classes, most frequent "
-            f"first: {first}{more if len(description.classes) > 3 else ''}.")  # fmt: skip
+    return (
+        f"Bar chart of the instances of {len(description.classes)} classes, most frequent "
+        f"first: {first}{more if len(description.classes) > 3 else ''}."
+    )
 
 
 def box_sizes(description) -> Figure:
@@ -74,16 +84,32 @@ def box_sizes(description) -> Figure:
     ax = figure.subplots()
     alpha = float(np.clip(40 / np.sqrt(max(len(sides), 1)), 0.06, 0.7))
     ax.scatter(sides[:, 1], sides[:, 0], s=9, color=TRUTH, alpha=alpha, linewidths=0, label="boxes")
-    ax.scatter(*_anchor_sides(description.anchors), s=46, marker="s", facecolors="none",
-               edgecolors=PREDICTION, linewidths=1.8,
-               label=f"anchors of {description.config_name}: "
-                     f"{description.anchors.uncovered:.1%} below IoU 0.5")  # fmt: skip
+    ax.scatter(
+        *_anchor_sides(description.anchors),
+        s=46,
+        marker="s",
+        facecolors="none",
+        edgecolors=PREDICTION,
+        linewidths=1.8,
+        label=f"anchors of {description.config_name}: "
+        f"{description.anchors.uncovered:.1%} below IoU 0.5",
+    )
     if description.suggested != description.anchors:
-        ax.scatter(*_anchor_sides(description.suggested), s=42, marker="x", color=INK,
-                   linewidths=1.6,
-                   label=f"suggested: {description.suggested.uncovered:.1%}")  # fmt: skip
-    ax.set(xscale="log", yscale="log", xlabel="width (px after resizing)",
-           ylabel="height (px after resizing)", aspect="equal")  # fmt: skip
+        ax.scatter(
+            *_anchor_sides(description.suggested),
+            s=42,
+            marker="x",
+            color=INK,
+            linewidths=1.6,
+            label=f"suggested: {description.suggested.uncovered:.1%}",
+        )
+    ax.set(
+        xscale="log",
+        yscale="log",
+        xlabel="width (px after resizing)",
+        ylabel="height (px after resizing)",
+        aspect="equal",
+    )
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axis.set_minor_formatter(NullFormatter())
@@ -104,10 +130,12 @@ def _anchor_sides(fit) -> tuple[np.ndarray, np.ndarray]:
 def words_of_sizes(description) -> str:
     """The scatter in words: its alternative text."""
     quantiles = description.size_quantiles
-    words = (f"Scatter of {description.instances} boxes, height over width on log scales, median "
-             f"size {quantiles[50][1]:.0f} pixels after resizing; for "
-             f"{description.anchors.uncovered:.1%} of them no anchor of {description.config_name} "
-             "has an IoU of 0.5")  # fmt: skip
+    words = (
+        f"Scatter of {description.instances} boxes, height over width on log scales, median "
+        f"size {quantiles[50][1]:.0f} pixels after resizing; for "
+        f"{description.anchors.uncovered:.1%} of them no anchor of {description.config_name} "
+        "has an IoU of 0.5"
+    )
     if description.suggested == description.anchors:
         return words + "."
     return words + f", with the suggested anchors {description.suggested.uncovered:.1%}."
@@ -155,8 +183,16 @@ def _draw_sample(ax, dataset, index: int) -> None:
         sample = dataset[index]
     except LabkitError as error:
         ax.imshow(np.full((3, 4, 3), EMPTY_CANVAS, np.uint8))
-        ax.text(0.5, 0.5, plain_text(str(error), 200), transform=ax.transAxes, wrap=True,
-                ha="center", va="center", fontsize=8)  # fmt: skip
+        ax.text(
+            0.5,
+            0.5,
+            plain_text(str(error), 200),
+            transform=ax.transAxes,
+            wrap=True,
+            ha="center",
+            va="center",
+            fontsize=8,
+        )
         ax.set(xticks=[], yticks=[])
         ax.set_title(name, fontsize=8, loc="left")
         return
@@ -175,9 +211,18 @@ def draw_truth(ax, sample, class_names: Sequence[str]) -> None:
         for i, (c, crowd) in enumerate(zip(sample.class_ids, sample.crowd, strict=True))
     ]
     labels = _labels(sample, class_names) if by_class else None
-    draw_instances(sample.image, sample.boxes, sample.masks, labels, None, ax, colors=colors,
-                   dashed=sample.crowd.tolist(), font_size=6.5,
-                   line_width=1.1 if len(sample) <= FEW_BOXES else 0.6)  # fmt: skip
+    draw_instances(
+        sample.image,
+        sample.boxes,
+        sample.masks,
+        labels,
+        None,
+        ax,
+        colors=colors,
+        dashed=sample.crowd.tolist(),
+        font_size=6.5,
+        line_width=1.1 if len(sample) <= FEW_BOXES else 0.6,
+    )
 
 
 def _labels(sample, class_names: Sequence[str]) -> list[str]:
@@ -199,12 +244,22 @@ def pruning_curve(rows: Sequence, by: str = "images") -> Figure:
     table = np.array(rows, float)
     figure = Figure(figsize=(7.0, 4.5), layout="constrained")
     ax = figure.subplots()
-    lines = (("classes", TRUTH, "solid"), ("images", PREDICTION, "dashed"),
-             ("instances", INK, "dotted"))  # fmt: skip
+    lines = (
+        ("classes", TRUTH, "solid"),
+        ("images", PREDICTION, "dashed"),
+        ("instances", INK, "dotted"),
+    )
     for column, (name, color, style) in enumerate(lines, 1):
         most = max(table[:, column].max(), 1)
-        ax.step(table[:, 0], table[:, column] / most, where="pre", color=color, linestyle=style,
-                linewidth=2.2, label=f"{name} (of {most:,.0f})")  # fmt: skip
+        ax.step(
+            table[:, 0],
+            table[:, column] / most,
+            where="pre",
+            color=color,
+            linestyle=style,
+            linewidth=2.2,
+            label=f"{name} (of {most:,.0f})",
+        )
     ax.set(ylim=(0, 1.03), xlabel=f"{by} that a class must have", ylabel="share kept")
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     if table[-1, 0] > 30 * max(table[0, 0], 1):

@@ -17,8 +17,9 @@ def error_type_figure(runs: Mapping[str, ErrorTypes], *, title: str | None = Non
 
     runs: {name of the run: its ErrorTypes}; one or more.
     """
-    figure = Figure(figsize=(9.5, 0.36 * len(ERROR_TYPES) * max(len(runs), 2) + 1.6),
-                    layout="constrained")  # fmt: skip
+    figure = Figure(
+        figsize=(9.5, 0.36 * len(ERROR_TYPES) * max(len(runs), 2) + 1.6), layout="constrained"
+    )
     left, right = figure.subplots(1, 2, sharey=True)
     _grouped_bars(left, {n: [r.costs[t] for t in ERROR_TYPES] for n, r in runs.items()}, "{:.3f}")
     _grouped_bars(right, {n: [r.counts[t] for t in ERROR_TYPES] for n, r in runs.items()}, "{:,}")
@@ -36,11 +37,26 @@ def _grouped_bars(ax: Axes, rows: Mapping[str, list], form: str) -> None:
     height = 0.8 / max(len(rows), 1)
     for i, (name, values) in enumerate(rows.items()):
         y = np.arange(len(values)) + (i - (len(rows) - 1) / 2) * height
-        ax.barh(y, values, height=0.92 * height, color=instance_color(i), label=plain_text(name),
-                hatch=HATCHES[i % len(HATCHES)], edgecolor="white", linewidth=0)  # fmt: skip
+        ax.barh(
+            y,
+            values,
+            height=0.92 * height,
+            color=instance_color(i),
+            label=plain_text(name),
+            hatch=HATCHES[i % len(HATCHES)],
+            edgecolor="white",
+            linewidth=0,
+        )
         for at, value in zip(y, values, strict=True):
-            ax.annotate(form.format(value), (max(value, 0), at), (3, 0), va="center", fontsize=8,
-                        textcoords="offset points", color=INK)  # fmt: skip
+            ax.annotate(
+                form.format(value),
+                (max(value, 0), at),
+                (3, 0),
+                va="center",
+                fontsize=8,
+                textcoords="offset points",
+                color=INK,
+            )
     most = max((value for values in rows.values() for value in values), default=0)
     ax.set_xlim(0, 1.18 * most or 1)
     ax.tick_params(axis="y", length=0)

@@ -10,7 +10,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from labkit.detections import Detections
+from labkit.models.detections import Detections
 from labkit.viz.colors import ink_on, instance_color
 from labkit.viz.labels import place_labels, plain_text
 

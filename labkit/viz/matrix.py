@@ -95,8 +95,11 @@ def _heat_map(
     bar.outline.set_visible(False)
 
     labels = [plain_text(name, 24 if few else 16) for name in names]
-    columns, rows = (labels, labels) if background is None else (
-        [*labels, background[0]], [*labels, background[1]])  # fmt: skip
+    columns, rows = (
+        (labels, labels)
+        if background is None
+        else ([*labels, background[0]], [*labels, background[1]])
+    )
     slant = {"rotation": 40, "rotation_mode": "anchor"} if few else {"rotation": 90}
     ax.set_xticks(range(len(columns)), columns, ha="right" if few else "center", **slant)
     ax.set_yticks(range(len(rows)), rows)
@@ -117,8 +120,14 @@ def _heat_map(
 
 def _write(ax: Axes, words: list[list[str]], shares: np.ma.MaskedArray) -> None:
     for (row, column), share in np.ndenumerate(shares.filled(0)):
-        ax.text(column, row, words[row][column], ha="center", va="center",
-                color="white" if share > 0.5 else INK)  # fmt: skip
+        ax.text(
+            column,
+            row,
+            words[row][column],
+            ha="center",
+            va="center",
+            color="white" if share > 0.5 else INK,
+        )
 
 
 def _guide_lines(ax: Axes, count: int) -> None:

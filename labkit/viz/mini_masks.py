@@ -22,13 +22,32 @@ def mini_mask_curves(error) -> Figure:
         rows = [row for row in error if row.side == side and row.count]
         places = [lows.index(row.low) for row in rows]
         color, style = instance_color(number), LINES[number % len(LINES)]
-        ax.plot(places, [row.mean_iou for row in rows], color=color, linestyle=style, marker="o",
-                linewidth=2.2, markersize=5, label=f"{side} x {side} cells")  # fmt: skip
-        ax.fill_between(places, [row.worst_iou for row in rows], [row.mean_iou for row in rows],
-                        color=color, alpha=0.13, linewidth=0)  # fmt: skip
+        ax.plot(
+            places,
+            [row.mean_iou for row in rows],
+            color=color,
+            linestyle=style,
+            marker="o",
+            linewidth=2.2,
+            markersize=5,
+            label=f"{side} x {side} cells",
+        )
+        ax.fill_between(
+            places,
+            [row.worst_iou for row in rows],
+            [row.mean_iou for row in rows],
+            color=color,
+            alpha=0.13,
+            linewidth=0,
+        )
     highs = dict.fromkeys(row.high for row in error)
-    ax.set_xticks(range(len(lows)), [f"{a:g}-{b:g}" if np.isfinite(b) else f"{a:g} +"
-                                     for a, b in zip(lows, highs, strict=True)])  # fmt: skip
+    ax.set_xticks(
+        range(len(lows)),
+        [
+            f"{a:g}-{b:g}" if np.isfinite(b) else f"{a:g} +"
+            for a, b in zip(lows, highs, strict=True)
+        ],
+    )
     ax.set(xlabel="longer side of the box (px)", ylabel="IoU with the full mask")
     ax.margins(x=0.1)
     ax.set_ylim(top=1.0 + 0.03 * (1.0 - ax.get_ylim()[0]))

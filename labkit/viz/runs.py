@@ -13,5 +13,10 @@ STYLES = ("solid", "dashed", "dotted")
 def run_legend(figure: Figure, ax: Axes, runs: Mapping) -> None:
     """Names the runs below the figure, where there are several."""
     if len(runs) > 1:
-        figure.legend(*ax.get_legend_handles_labels(), loc="outside lower center", frameon=False,
-                      ncols=min(len(runs), 4), fontsize=10)  # fmt: skip
+        figure.legend(
+            *ax.get_legend_handles_labels(),
+            loc="outside lower center",
+            frameon=False,
+            ncols=min(len(runs), 4),
+            fontsize=10,
+        )

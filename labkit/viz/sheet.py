@@ -6,8 +6,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from labkit.detections import Detections
 from labkit.errors import LabkitError
+from labkit.models.detections import Detections
 from labkit.viz.colors import CROWD, PREDICTION, TRUTH, instance_color
 from labkit.viz.instances import draw_detections, draw_instances
 from labkit.viz.labels import plain_text

@@ -77,10 +77,19 @@ def f1_bars(curves: Mapping[str, ThresholdCurve], *, title: str | None = None) -
     points = [(y, point) for y, (_, point) in enumerate(best) if point]
     rows = [y for y, _ in points]
     ax.scatter([p.f1 for _, p in points], rows, marker="o", color=TRUTH, s=26, label="best F1")
-    ax.scatter([p.score for _, p in points], rows, marker="D", color=PREDICTION, s=26,
-               label="its score threshold")  # fmt: skip
-    ax.set_yticks(range(len(best)), [plain_text(c.name) + ("" if p else " (never found)")
-                                     for c, p in best], fontsize=8)  # fmt: skip
+    ax.scatter(
+        [p.score for _, p in points],
+        rows,
+        marker="D",
+        color=PREDICTION,
+        s=26,
+        label="its score threshold",
+    )
+    ax.set_yticks(
+        range(len(best)),
+        [plain_text(c.name) + ("" if p else " (never found)") for c, p in best],
+        fontsize=8,
+    )
     ax.set(xlim=(0, 1.02), ylim=(max(len(best), 1) - 0.4, -0.6))
     ax.tick_params(axis="y", length=0)
     ax.spines[["top", "right", "left"]].set_visible(False)
@@ -98,8 +107,10 @@ def _chosen(curves, classes: Sequence[str] | None) -> list[ThresholdCurve]:
         return [curve for curve in curves.values() if curve in most]
     unknown = [name for name in classes if name not in curves]
     if unknown:
-        raise LabkitError(f"There is no class {unknown[0]!r} with objects; choose among "
-                          f"{', '.join(list(curves)[:8])}.")  # fmt: skip
+        raise LabkitError(
+            f"There is no class {unknown[0]!r} with objects; choose among "
+            f"{', '.join(list(curves)[:8])}."
+        )
     return [curves[name] for name in classes]
 
 
@@ -150,9 +161,15 @@ def _threshold_panel(ax: Axes, curve: ThresholdCurve) -> None:
     # From a score down to just above the next lower one, nothing changes.
     for measure, color, style in MEASURES:
         values = getattr(curve, measure)
-        ax.step(np.append(curve.scores, 0.0), np.append(values, values[-1]), where="post",
-                color=color, linestyle=style, linewidth=1.9,
-                label="F1" if measure == "f1" else measure)  # fmt: skip
+        ax.step(
+            np.append(curve.scores, 0.0),
+            np.append(values, values[-1]),
+            where="post",
+            color=color,
+            linestyle=style,
+            linewidth=1.9,
+            label="F1" if measure == "f1" else measure,
+        )
     ax.plot([best.score], [best.f1], "o", color=INK, markersize=7, label="best F1", clip_on=False)
     ax.set_title(f"{name}: F1 {best.f1:.2f} at {best.score:.2f}", fontsize=10, loc="left")
 
@@ -163,14 +180,35 @@ def _raw_panel(ax: Axes, curve: ThresholdCurve, score: float | None) -> None:
     if not len(curve.scores):
         return
     precision, recall = curve.precision, curve.recall
-    ax.step(np.append(0, recall), np.append(interpolated(precision), 0)[: len(recall) + 1],
-            where="post", color=FAINT, linewidth=4, label="interpolated")  # fmt: skip
+    ax.step(
+        np.append(0, recall),
+        np.append(interpolated(precision), 0)[: len(recall) + 1],
+        where="post",
+        color=FAINT,
+        linewidth=4,
+        label="interpolated",
+    )
     ax.plot(recall, precision, color=place, linewidth=1.3, label="as counted")
     best = curve.best()
     if best:
-        ax.plot([best.recall], [best.precision], "o", color=INK, markersize=7, label="best F1",
-                clip_on=False)  # fmt: skip
+        ax.plot(
+            [best.recall],
+            [best.precision],
+            "o",
+            color=INK,
+            markersize=7,
+            label="best F1",
+            clip_on=False,
+        )
     if score is not None:
         point = curve.at(score)
-        ax.plot([point.recall], [point.precision], "s", color=PREDICTION, markersize=7,
-                markeredgecolor=INK, label=f"score {score:g}", clip_on=False)  # fmt: skip
+        ax.plot(
+            [point.recall],
+            [point.precision],
+            "s",
+            color=PREDICTION,
+            markersize=7,
+            markeredgecolor=INK,
+            label=f"score {score:g}",
+            clip_on=False,
+        )

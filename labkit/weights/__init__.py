@@ -1,8 +1,8 @@
 """Weights of other programs: read without running anything in them, mapped, and written back.
 
-    report = labkit.weights.load(model, "maskrcnn_resnet50_fpn_coco-bf2d0c1e.pth")
-    print(report)                                   # what was loaded, what was skipped, and why
-    labkit.weights.export(model, "mine.safetensors")   # torchvision's names and layouts
+report = labkit.weights.load(model, "maskrcnn_resnet50_fpn_coco-bf2d0c1e.pth")
+print(report)                                   # what was loaded, what was skipped, and why
+labkit.weights.export(model, "mine.safetensors")   # torchvision's names and layouts
 """
 
 import os

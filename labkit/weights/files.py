@@ -21,11 +21,20 @@ _TORCH_STREAM = b"\x8a\x0a" + MAGIC.to_bytes(10, "little") + b"."  # as pickle w
 _KERAS_WEIGHTS = "model.weights.h5"
 
 _SAFETENSORS = {
-    "F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16",
-    "I64": "int64", "I32": "int32", "I16": "int16", "I8": "int8",
-    "U64": "uint64", "U32": "uint32", "U16": "uint16", "U8": "uint8",
+    "F64": "float64",
+    "F32": "float32",
+    "F16": "float16",
+    "BF16": "bfloat16",
+    "I64": "int64",
+    "I32": "int32",
+    "I16": "int16",
+    "I8": "int8",
+    "U64": "uint64",
+    "U32": "uint32",
+    "U16": "uint16",
+    "U8": "uint8",
     "BOOL": "bool",
-}  # fmt: skip
+}
 
 
 def read_tensors(path: str | os.PathLike) -> dict[str, np.ndarray]:

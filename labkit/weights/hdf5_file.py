@@ -116,9 +116,11 @@ def _ordered_names(file: h5py.File, datasets, label: str):
 def _names(group: h5py.Group, attribute: str) -> list[str]:
     """A list of names; one too long for HDF5 is cut into attribute0, attribute1, …"""
     numbered = (f"{attribute}{i}" for i in itertools.count())
-    pieces = [attribute] if _has_names(group, attribute) else itertools.takewhile(
-        functools.partial(_has_names, group), numbered
-    )  # fmt: skip
+    pieces = (
+        [attribute]
+        if _has_names(group, attribute)
+        else itertools.takewhile(functools.partial(_has_names, group), numbered)
+    )
     values = [value for piece in pieces for value in np.atleast_1d(group.attrs[piece])]
     return [value.decode("utf-8", "replace") for value in values]
 

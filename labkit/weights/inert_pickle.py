@@ -204,9 +204,17 @@ def _last_two(machine: _Machine) -> list:
 
 
 _LITERALS = (
-    "BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT", "BINSTRING", "SHORT_BINSTRING",
-    "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8",
-)  # fmt: skip
+    "BININT",
+    "BININT1",
+    "BININT2",
+    "LONG1",
+    "BINFLOAT",
+    "BINSTRING",
+    "SHORT_BINSTRING",
+    "BINUNICODE",
+    "SHORT_BINUNICODE",
+    "BINUNICODE8",
+)
 
 # What an opcode does to the machine; each gets the machine and the opcode's argument.
 _STEPS: dict[str, Callable[[_Machine, Any], None]] = {

@@ -12,9 +12,12 @@ from labkit.weights.pair import Pair
 # Keras goes through a model's attributes by the alphabet, and between "h" and "m" through its list
 # of layers, where the parts that it has not met yet are called by their place in that list.
 PARTS = {
-    "backbone": "backbone", "fpn": "fpn", "rpn_head": "layers/functional_2",
-    "box_head": "box_head", "mask_head": "layers/functional_4",
-}  # fmt: skip
+    "backbone": "backbone",
+    "fpn": "fpn",
+    "rpn_head": "layers/functional_2",
+    "box_head": "box_head",
+    "mask_head": "layers/functional_4",
+}
 PER_CLASS = {"box_head": ("logits", "deltas"), "mask_head": ("logits",)}
 
 

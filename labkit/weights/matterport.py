@@ -25,9 +25,10 @@ CLASSES = "mrcnn_class_logits/bias"
 _STAGE = {1: 2, 2: 3, 3: 4, 4: 5}  # our layer1 is its stage 2
 _NORM = ("gamma", "beta", "moving_mean", "moving_variance")
 _HEAD_NORMS = {  # a layer of the heads, and the norm behind it
-    "mrcnn_class_conv1": "mrcnn_class_bn1", "mrcnn_class_conv2": "mrcnn_class_bn2",
+    "mrcnn_class_conv1": "mrcnn_class_bn1",
+    "mrcnn_class_conv2": "mrcnn_class_bn2",
     **{f"mrcnn_mask_conv{i}": f"mrcnn_mask_bn{i}" for i in (1, 2, 3, 4)},
-}  # fmt: skip
+}
 
 
 def recognises(tensors) -> bool:
@@ -136,8 +137,11 @@ def pairs(model) -> Iterator[Pair]:
     for level in (5, 4, 3, 2):
         yield from _layer(f"fpn_c{level}p{level}", model.fpn.get_layer(f"inner{level}"))
         yield from _layer(f"fpn_p{level}", model.fpn.get_layer(f"layer{level}"))
-    for name, ours in (("rpn_conv_shared", "conv0"), ("rpn_class_raw", "objectness"),
-                       ("rpn_bbox_pred", "deltas")):  # fmt: skip
+    for name, ours in (
+        ("rpn_conv_shared", "conv0"),
+        ("rpn_class_raw", "objectness"),
+        ("rpn_bbox_pred", "deltas"),
+    ):
         yield from _layer(name, model.rpn_head.get_layer(ours))
     head = model.box_head.get_layer
     yield from _layer("mrcnn_class_conv1", head("fc0"), _as_convolution(c.box_pool))

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from labkit.config import Config
-from labkit.detections import UNUSED
 from labkit.errors import LabkitError
+from labkit.models.config import Config
+from labkit.models.detections import UNUSED
 from labkit.weights import matterport
 from labkit.weights.files import read_tensors
 from labkit.weights.registry import PRETRAINED, Pretrained, find, obtain
@@ -110,7 +110,7 @@ def _names_for(tensors: dict[str, np.ndarray], path: Path) -> list[str]:
 
 
 def _loaded(config: Config, class_names, tensors, source: str):
-    from labkit.model import MaskRCNN
+    from labkit.models.mask_rcnn import MaskRCNN
 
     model = MaskRCNN(config, class_names)
     model.load_report = load_tensors(model, tensors, source)

@@ -11,11 +11,22 @@ from labkit.errors import LabkitError
 
 #: By the name of the type: how numpy calls it, and the bytes of an element. numpy has no bfloat16.
 NUMPY_TYPES = {
-    "float64": "f8", "float32": "f4", "float16": "f2", "bfloat16": "u2",
-    "int64": "i8", "int32": "i4", "int16": "i2", "int8": "i1",
-    "uint64": "u8", "uint32": "u4", "uint16": "u2", "uint8": "u1",
-    "bool": "u1", "complex64": "c8", "complex128": "c16",
-}  # fmt: skip
+    "float64": "f8",
+    "float32": "f4",
+    "float16": "f2",
+    "bfloat16": "u2",
+    "int64": "i8",
+    "int32": "i4",
+    "int16": "i2",
+    "int8": "i1",
+    "uint64": "u8",
+    "uint32": "u4",
+    "uint16": "u2",
+    "uint8": "u1",
+    "bool": "u1",
+    "complex64": "c8",
+    "complex128": "c16",
+}
 
 # Weights do not compress well: a file that unpacks to more than this is no file of weights.
 _MAX_RATIO, _ALWAYS_FINE = 16, 2**24

@@ -13,7 +13,7 @@ import numpy as np
 import safetensors.numpy
 
 from labkit.errors import LabkitError
-from labkit.whole_file import whole_file
+from labkit.io.whole_file import whole_file
 
 _STORAGES = {"float32": "FloatStorage", "int64": "LongStorage"}
 
@@ -58,10 +58,18 @@ def _pickle(tensors: dict[str, np.ndarray]) -> bytes:
     for key, (name, tensor) in enumerate(tensors.items()):
         strides = [stride // tensor.itemsize for stride in tensor.strides]
         parts += [
-            _text(name), _global("torch._utils", "_rebuild_tensor_v2"), _MARK,
-            _storage(str(key), tensor), _number(0), _numbers(tensor.shape), _numbers(strides),
-            _FALSE, _ordered_dict(), _TUPLE, _REDUCE,
-        ]  # fmt: skip
+            _text(name),
+            _global("torch._utils", "_rebuild_tensor_v2"),
+            _MARK,
+            _storage(str(key), tensor),
+            _number(0),
+            _numbers(tensor.shape),
+            _numbers(strides),
+            _FALSE,
+            _ordered_dict(),
+            _TUPLE,
+            _REDUCE,
+        ]
     return b"".join([*parts, b"u", b"."])
 
 

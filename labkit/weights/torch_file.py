@@ -40,13 +40,20 @@ _PROTOCOL = 1001
 WRAPPERS = ("model", "state_dict", "model_state_dict", "model_state", "module", "net")
 
 _STORAGES = {
-    "torch.DoubleStorage": "float64", "torch.FloatStorage": "float32",
-    "torch.HalfStorage": "float16", "torch.BFloat16Storage": "bfloat16",
-    "torch.LongStorage": "int64", "torch.IntStorage": "int32", "torch.ShortStorage": "int16",
-    "torch.CharStorage": "int8", "torch.ByteStorage": "uint8", "torch.BoolStorage": "bool",
-    "torch.ComplexFloatStorage": "complex64", "torch.ComplexDoubleStorage": "complex128",
+    "torch.DoubleStorage": "float64",
+    "torch.FloatStorage": "float32",
+    "torch.HalfStorage": "float16",
+    "torch.BFloat16Storage": "bfloat16",
+    "torch.LongStorage": "int64",
+    "torch.IntStorage": "int32",
+    "torch.ShortStorage": "int16",
+    "torch.CharStorage": "int8",
+    "torch.ByteStorage": "uint8",
+    "torch.BoolStorage": "bool",
+    "torch.ComplexFloatStorage": "complex64",
+    "torch.ComplexDoubleStorage": "complex128",
     "torch.storage.UntypedStorage": "uint8",
-}  # fmt: skip
+}
 
 # Types younger than torch's storage classes are named beside an untyped storage.
 _DTYPES = {f"torch.{kind}": kind for kind in ("uint16", "uint32", "uint64")}
@@ -115,8 +122,10 @@ def _read_zip(file, label: str, size: int) -> dict[str, np.ndarray]:
             (root,) = (n.removesuffix("data.pkl") for n in members if _is_root_pickle(n))
             saved = read_pickle(
                 io.BytesIO(_content(archive, members[f"{root}data.pkl"])),
-                label, _FUNCTIONS, _storage_of,
-            )  # fmt: skip
+                label,
+                _FUNCTIONS,
+                _storage_of,
+            )
             order = b"little"
             if f"{root}byteorder" in members:
                 order = _content(archive, members[f"{root}byteorder"])

@@ -94,8 +94,9 @@ def _layer(name: str, layer, kernel: Layout = CONV, rows: Layout | None = None, 
         yield Pair(f"{name}.running_mean", layer.moving_mean, PLAIN)
         yield Pair(f"{name}.running_var", layer.moving_variance, PLAIN)
     elif layer.weights:
-        yield Pair(f"{name}.weight", layer.kernel, _then(rows, kernel) if rows else kernel,
-                   per_class)  # fmt: skip
+        yield Pair(
+            f"{name}.weight", layer.kernel, _then(rows, kernel) if rows else kernel, per_class
+        )
         if layer.bias is not None:
             yield Pair(f"{name}.bias", layer.bias, rows or PLAIN, per_class)
 
@@ -117,8 +118,11 @@ def _box_head(head, config) -> Iterator[Pair]:
         elif layer.name.startswith("fc"):
             number = int(layer.name[2:])
             # v1 has fc6 and fc7; v2 counts on after its convolutions and a flattening.
-            place = f"{len(config.box_convs) + 1 + 2 * number}" if config.box_convs else (
-                f"fc{6 + number}")  # fmt: skip
+            place = (
+                f"{len(config.box_convs) + 1 + 2 * number}"
+                if config.box_convs
+                else (f"fc{6 + number}")
+            )
             kernel = DENSE if number else _flattened(config.box_pool)
             yield from _layer(f"roi_heads.box_head.{place}", layer, kernel)
         elif layer.name == "logits":

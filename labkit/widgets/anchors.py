@@ -5,14 +5,14 @@ import functools
 import numpy as np
 import traitlets
 
-from labkit import boxes as box_ops
-from labkit.anchors import cell_anchors, pyramid_anchors
-from labkit.config import Config
 from labkit.data.anchor_fit import POOR_IOU
 from labkit.errors import LabkitError
-from labkit.images import read_image
-from labkit.inference import batch_of
-from labkit.placement import Placement
+from labkit.io.images import read_image
+from labkit.models.config import Config
+from labkit.models.inference import batch_of
+from labkit.models.placement import Placement
+from labkit.ops import boxes as box_ops
+from labkit.ops.anchors import cell_anchors, pyramid_anchors
 from labkit.viz.colors import INK, PREDICTION, TRUTH
 from labkit.viz.labels import plain_text
 from labkit.widgets.explorer import Boxes, Explorer, data_url, script
@@ -70,17 +70,25 @@ class AnchorsExplorer(Explorer):
         """Of each level: anchors, inside the picture, share of it covered; of each object: iou.
 
         grids: (rows, columns, pixels a row, pixels a column) of each level. best: of each object,
-        its best IoU with any anchor, that anchor and its level (0 for P2), by `labkit.boxes.iou`.
-        uncovered: the objects whose best IoU is below 0.5, by number.
+        its best IoU with any anchor, that anchor and its level (0 for P2). uncovered: the objects
+        whose best IoU is below 0.5, by number.
         """
         return dict(self.found)
 
     def _look(self, change=None):
         levels = [
-            _level(tuple(self.canvas), tuple(self.place), size, stride, tuple(self.ratios),
-                   self.rounding, self.offset, tuple(map(tuple, self.boxes)))
+            _level(
+                tuple(self.canvas),
+                tuple(self.place),
+                size,
+                stride,
+                tuple(self.ratios),
+                self.rounding,
+                self.offset,
+                tuple(map(tuple, self.boxes)),
+            )
             for size, stride in zip(self.sizes, self.strides, strict=True)
-        ]  # fmt: skip
+        ]
         best = []
         for i in range(len(self.boxes)):
             level = int(np.argmax([of["best"][i][0] for of in levels]))
@@ -114,24 +122,36 @@ class AnchorsExplorer(Explorer):
                 ax.plot([box[1], box[3]], [box[0], box[2]], color=TRUTH, linewidth=1.2)
                 ax.plot([box[1], box[3]], [box[2], box[0]], color=TRUTH, linewidth=1.2)
             label = f" {plain_text(name)}: {best['iou']:.2f}" + " ✗" * (best["iou"] < POOR_IOU)
-            ax.text(box[3], (box[0] + box[2]) / 2, label, fontsize=10, va="center", color="white",
-                    bbox={"facecolor": INK, "alpha": 0.75, "pad": 1.5})  # fmt: skip
+            ax.text(
+                box[3],
+                (box[0] + box[2]) / 2,
+                label,
+                fontsize=10,
+                va="center",
+                color="white",
+                bbox={"facecolor": INK, "alpha": 0.75, "pad": 1.5},
+            )
         for anchor in self.shown():
             haloed(ax, anchor, PREDICTION, "-")
         sentence = self._sentence()
         ax.set_title(sentence, fontsize=10, loc="left", wrap=True)
-        fits = "; ".join(f"{n} {b['iou']:.2f}"
-                         for n, b in zip(self.names, self.found["best"], strict=True))  # fmt: skip
+        fits = "; ".join(
+            f"{n} {b['iou']:.2f}" for n, b in zip(self.names, self.found["best"], strict=True)
+        )
         objects = f" Best IoU of each object with any anchor: {fits}." if fits else ""
-        return figure, (f"A picture with the anchors of one cell of {LEVELS[self.level]}, solid, "
-                        f"and its objects, dashed, crossed out where no anchor fits. {sentence}"
-                        f"{objects}")  # fmt: skip
+        return figure, (
+            f"A picture with the anchors of one cell of {LEVELS[self.level]}, solid, "
+            f"and its objects, dashed, crossed out where no anchor fits. {sentence}"
+            f"{objects}"
+        )
 
     def _sentence(self) -> str:
         rows, columns, *_ = self.found["grids"][self.level]
         count = self.found["count"]
-        text = (f"{LEVELS[self.level]}: {rows} × {columns} cells × {len(self.ratios)} ratios = "
-                f"{count[self.level]:,} anchors of {sum(count):,}.")  # fmt: skip
+        text = (
+            f"{LEVELS[self.level]}: {rows} × {columns} cells × {len(self.ratios)} ratios = "
+            f"{count[self.level]:,} anchors of {sum(count):,}."
+        )
         if self.boxes:
             text += f" {len(self.found['uncovered'])} of {len(self.boxes)} objects fit none."
         return text
@@ -150,9 +170,11 @@ def _level(canvas, place, size, stride, ratios, rounding, offset, boxes) -> dict
     inside = (a[:, :2] >= place[:2]).all(axis=1) & (a[:, 2:] <= place[2:]).all(axis=1)
     return {
         "grids": [*grid, *(c // g for c, g in zip(canvas, grid, strict=True))],
-        "count": len(a), "inside": int(inside.sum()), "best": best,
+        "count": len(a),
+        "inside": int(inside.sum()),
+        "best": best,
         "covered": _covered(a.reshape(*grid, len(ratios), 4), place),
-    }  # fmt: skip
+    }
 
 
 def _covered(anchors: np.ndarray, place) -> float:
@@ -199,23 +221,33 @@ def explore_anchors(
     boxes = _checked(boxes, pixels.shape)
     names = [str(i + 1) for i in range(len(boxes))] if names is None else [str(n) for n in names]
     if len(names) != len(boxes):
-        raise LabkitError(f"explore_anchors: {len(names)} names for {len(boxes)} boxes; give one "
-                          "for each.")  # fmt: skip
+        raise LabkitError(
+            f"explore_anchors: {len(names)} names for {len(boxes)} boxes; give one for each."
+        )
     batch, sizes = batch_of([pixels], config)
     canvas = np.int32(batch.shape[1:3])
     placement = Placement.of(pixels.shape, sizes[0], canvas, config)
-    first = {"sizes": list(map(float, config.anchor_sizes)), "strides": list(config.strides),
-             "ratios": list(map(float, config.anchor_ratios))}  # fmt: skip
+    first = {
+        "sizes": list(map(float, config.anchor_sizes)),
+        "strides": list(config.strides),
+        "ratios": list(map(float, config.anchor_ratios)),
+    }
     return AnchorsExplorer(
-        picture_url=data_url(pixels), canvas=canvas.tolist(),
-        place=placement.box, boxes=placement.in_batch(boxes), names=names,
-        at=(canvas / 2).tolist(), first=first,
+        picture_url=data_url(pixels),
+        canvas=canvas.tolist(),
+        place=placement.box,
+        boxes=placement.in_batch(boxes),
+        names=names,
+        at=(canvas / 2).tolist(),
+        first=first,
         ratio_sets=[list(r) for r in dict.fromkeys([tuple(first["ratios"]), *RATIO_SETS])],
-        offset=config.anchor_offset, rounding=config.anchor_rounding, **first,
+        offset=config.anchor_offset,
+        rounding=config.anchor_rounding,
+        **first,
         caption="Move over the picture to see the anchors of a place (a click, or the arrow keys "
         "on the dot, keep it there). Which level has the best anchor for the nose cone? Can you "
         "find a size and a ratio that fit the rocket, and what do they cost the others?",
-    )  # fmt: skip
+    )
 
 
 def _checked(boxes, shape) -> np.ndarray:
@@ -223,13 +255,20 @@ def _checked(boxes, shape) -> np.ndarray:
     if boxes.size == 0:
         return np.zeros((0, 4), np.float32)
     if boxes.ndim != 2 or boxes.shape[1] != 4:
-        raise LabkitError(f"explore_anchors: the boxes are an array {boxes.shape}; give [N, 4], "
-                          "(y1, x1, y2, x2) in pixels of the image.")  # fmt: skip
+        raise LabkitError(
+            f"explore_anchors: the boxes are an array {boxes.shape}; give [N, 4], "
+            "(y1, x1, y2, x2) in pixels of the image."
+        )
     height, width = shape[:2]
-    good = ((boxes[:, 2:] > boxes[:, :2]).all(axis=1) & (boxes[:, :2] >= 0).all(axis=1)
-            & (boxes[:, 2:] <= [height, width]).all(axis=1))  # fmt: skip
+    good = (
+        (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
+        & (boxes[:, :2] >= 0).all(axis=1)
+        & (boxes[:, 2:] <= [height, width]).all(axis=1)
+    )
     if not good.all():
         bad = int(np.argmin(good))
-        raise LabkitError(f"explore_anchors: box {bad}, {boxes[bad].tolist()}, is empty or leaves "
-                          f"the image of {height} x {width} pixels.")  # fmt: skip
+        raise LabkitError(
+            f"explore_anchors: box {bad}, {boxes[bad].tolist()}, is empty or leaves "
+            f"the image of {height} x {width} pixels."
+        )
     return boxes

@@ -3,10 +3,10 @@
 import numpy as np
 import traitlets
 
-from labkit import boxes as box_ops
-from labkit.config import Config
 from labkit.errors import LabkitError
-from labkit.images import read_image
+from labkit.io.images import read_image
+from labkit.models.config import Config
+from labkit.ops import boxes as box_ops
 from labkit.viz.colors import INK, PREDICTION, TRUTH
 from labkit.widgets.explorer import Box, Explorer, data_url, script
 from labkit.widgets.sketch import rectangle, sketch
@@ -51,10 +51,12 @@ class DeltasExplorer(Explorer):
     @property
     def values(self) -> dict:
         """The deltas by name, and the heights and widths that they come from."""
-        sides = {n: [b[2] - b[0], b[3] - b[1]] for n, b in (("anchor", self.anchor),
-                                                          ("box", self.box))}  # fmt: skip
-        return dict(zip(NAMES, self.deltas, strict=True)) | {f"{n}_sides": s
-                                                             for n, s in sides.items()}  # fmt: skip
+        sides = {
+            n: [b[2] - b[0], b[3] - b[1]] for n, b in (("anchor", self.anchor), ("box", self.box))
+        }
+        return dict(zip(NAMES, self.deltas, strict=True)) | {
+            f"{n}_sides": s for n, s in sides.items()
+        }
 
     def _std(self) -> tuple[float, ...]:
         return tuple(self.std) if self.divide else (1.0,) * 4
@@ -67,15 +69,18 @@ class DeltasExplorer(Explorer):
         looks = ((self.anchor, PREDICTION, "-", "anchor"), (self.box, TRUTH, "--", "box (target)"))
         centres = []
         for box, color, style, name in looks:
-            ax.add_patch(rectangle(box, edgecolor=color, linestyle=style, linewidth=2.5,
-                                   label=name))  # fmt: skip
+            ax.add_patch(
+                rectangle(box, edgecolor=color, linestyle=style, linewidth=2.5, label=name)
+            )
             y1, x1, y2, x2 = box
             centres.append(((x1 + x2) / 2, (y1 + y2) / 2))
         arrow = {"arrowstyle": "->", "color": INK, "linewidth": 2}
         ax.annotate("", centres[1], centres[0], arrowprops=arrow)
         ax.legend(loc="upper right")
-        return figure, ("An anchor, solid, and the box it should become, dashed, with an arrow "
-                        f"from centre to centre; {sentence}.")  # fmt: skip
+        return figure, (
+            "An anchor, solid, and the box it should become, dashed, with an arrow "
+            f"from centre to centre; {sentence}."
+        )
 
 
 def explore_deltas(anchor=None, box=None, image=None, std=None) -> DeltasExplorer:
@@ -100,9 +105,12 @@ def explore_deltas(anchor=None, box=None, image=None, std=None) -> DeltasExplore
     if box is None:
         box = np.round(np.multiply([0.3, 0.4, 0.9, 0.75], [height, width] * 2))
     return DeltasExplorer(
-        anchor=anchor, box=box, std=list(map(float, std)), size=[height, width],
+        anchor=anchor,
+        box=box,
+        std=list(map(float, std)),
+        size=[height, width],
         picture_url="" if image is None else data_url(image),
         caption="Drag the dashed box and watch the four numbers; drag a number and watch the box. "
         "What does dh say when the box is twice as high as the anchor, and when it is half as "
         "high? Move the anchor by a few pixels: which of the four change?",
-    )  # fmt: skip
+    )

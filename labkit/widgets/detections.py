@@ -7,11 +7,11 @@ import traitlets
 from matplotlib.figure import Figure
 from pycocotools import mask as coco_mask
 
-from labkit import boxes as box_ops
 from labkit.data.writers.outline import mask_polygon
 from labkit.errors import LabkitError, listed
 from labkit.evaluation.ranking import Agreement, agreement
-from labkit.masks import mini_mask
+from labkit.ops import boxes as box_ops
+from labkit.ops.masks import mini_mask
 from labkit.viz.agreement import AGREED, INVENTED, MISSED, draw_agreement
 from labkit.viz.colors import INK, PREDICTION
 from labkit.viz.labels import plain_text
@@ -116,10 +116,12 @@ class DetectionsExplorer(Explorer):
         found = self.agreement
         right, missed, invented = len(found.agreed), len(found.missed), len(found.invented)
         return {
-            "agreed": right, "missed": missed, "invented": invented,
+            "agreed": right,
+            "missed": missed,
+            "invented": invented,
             "precision": right / (right + invented) if right + invented else np.nan,
             "recall": right / (right + missed) if right + missed else np.nan,
-        }  # fmt: skip
+        }
 
     def _show_image(self, change=None):
         looked = self.looked
@@ -132,10 +134,14 @@ class DetectionsExplorer(Explorer):
     def _sort_out(self, change=None):
         found, overlaps = self.agreement, self.looked.pairs.overlaps
         with self.hold_sync():
-            self.set_trait("sorted_out", {
-                "agreed": [[g, d, round(float(overlaps[d, g]), 3)] for g, d in found.agreed],
-                "missed": found.missed, "invented": found.invented,
-            })  # fmt: skip
+            self.set_trait(
+                "sorted_out",
+                {
+                    "agreed": [[g, d, round(float(overlaps[d, g]), 3)] for g, d in found.agreed],
+                    "missed": found.missed,
+                    "invented": found.invented,
+                },
+            )
             self._tell()
 
     def _tell(self, change=None):
@@ -150,15 +156,25 @@ class DetectionsExplorer(Explorer):
         looked, pairs = self.looked, self.looked.pairs
         name, score = self.class_names[pairs.classes[d] - 1], float(pairs.scores[d])
         entry, heads = looked.comparison.entries[pairs.detections[d]], looked.heads
-        told = {"title": f"{name} {score:.2f}", "fate": self._fate(d), "roi": None,
-                "box": _corners(entry), "mask": _grid(entry), "bars": [[name, score]],
-                "note": "Results of a file: the mask is cut to its box; neither the RoI nor the "
-                        "other classes' probabilities are known."}  # fmt: skip
+        told = {
+            "title": f"{name} {score:.2f}",
+            "fate": self._fate(d),
+            "roi": None,
+            "box": _corners(entry),
+            "mask": _grid(entry),
+            "bars": [[name, score]],
+            "note": "Results of a file: the mask is cut to its box; neither the RoI nor the "
+            "other classes' probabilities are known.",
+        }
         if heads is None:
             return told
         roi = heads.roi_of[d]
-        return told | {"roi": heads.rois[roi].tolist(), "bars": _bars(heads, roi),
-                       "mask": heads.masks[d].round(2).tolist(), "note": ""}  # fmt: skip
+        return told | {
+            "roi": heads.rois[roi].tolist(),
+            "bars": _bars(heads, roi),
+            "mask": heads.masks[d].round(2).tolist(),
+            "note": "",
+        }
 
     def _fate(self, d: int) -> str:
         found, pairs = self.sorted_out, self.looked.pairs
@@ -180,8 +196,10 @@ class DetectionsExplorer(Explorer):
             return f"a duplicate, its object (IoU {same:.2f}) was found by a better score"
         if other.max(initial=0) >= self.iou:
             g = int(other.argmax())
-            return (f"it overlaps object {g} (IoU {other[g]:.2f}), which is of class "
-                    f"{self.class_names[pairs.object_classes[g] - 1]}")  # fmt: skip
+            return (
+                f"it overlaps object {g} (IoU {other[g]:.2f}), which is of class "
+                f"{self.class_names[pairs.object_classes[g] - 1]}"
+            )
         if same > 0:
             return f"it overlaps an object of its class, but too little (IoU {same:.2f})"
         return "there is no such object near it"
@@ -190,15 +208,23 @@ class DetectionsExplorer(Explorer):
         looked, pairs, heads = self.looked, self.looked.pairs, self.looked.heads
         name = self.class_names[pairs.object_classes[g] - 1]
         annotation = looked.comparison.annotations[pairs.objects[g]]
-        told = {"title": f"object {g}: {name}", "roi": None, "box": _corners(annotation),
-                "fate": f"{self._fate_of_object(g)}; {self._nearest_to(g)}",
-                "mask": _grid(annotation), "bars": [], "note": "The mask is the true one."}
+        told = {
+            "title": f"object {g}: {name}",
+            "roi": None,
+            "box": _corners(annotation),
+            "fate": f"{self._fate_of_object(g)}; {self._nearest_to(g)}",
+            "mask": _grid(annotation),
+            "bars": [],
+            "note": "The mask is the true one.",
+        }
         if heads is None or not len(heads.rois):
             return told
         overlap = box_ops.iou(heads.rois, np.float32([told["box"]])).numpy()[:, 0]
         roi = int(overlap.argmax())
-        note = (f"The mask is the true one. The RoI that covers it best (IoU of boxes "
-                f"{overlap[roi]:.2f}), and what the class head says of it:")  # fmt: skip
+        note = (
+            f"The mask is the true one. The RoI that covers it best (IoU of boxes "
+            f"{overlap[roi]:.2f}), and what the class head says of it:"
+        )
         return told | {"roi": heads.rois[roi].tolist(), "bars": _bars(heads, roi), "note": note}
 
     def _fate_of_object(self, g: int) -> str:
@@ -229,10 +255,19 @@ class DetectionsExplorer(Explorer):
         on = [i + 1 for i, name in enumerate(self.class_names) if name in self.classes]
         shown = replace(looked.comparison, images=[only_classes(looked.pairs, on)])
         view = figure.add_subplot(grid[:, 0])
-        draw_agreement(shown, looked.pairs.image_id, looked.image, view, iou_threshold=self.iou,
-                       score_threshold=self.score, font_size=9)  # fmt: skip
-        words = (f"score ≥ {self.score:g}, IoU ≥ {self.iou:g}: {found['agreed']} agree, "
-                 f"{found['missed']} missed, {found['invented']} invented")  # fmt: skip
+        draw_agreement(
+            shown,
+            looked.pairs.image_id,
+            looked.image,
+            view,
+            iou_threshold=self.iou,
+            score_threshold=self.score,
+            font_size=9,
+        )
+        words = (
+            f"score ≥ {self.score:g}, IoU ≥ {self.iou:g}: {found['agreed']} agree, "
+            f"{found['missed']} missed, {found['invented']} invented"
+        )
         view.set_title(words, fontsize=11, loc="left")
         if detail:
             _draw_bars(figure.add_subplot(grid[0, 1]), detail)
@@ -251,14 +286,18 @@ def scene_of(looked: Looked) -> dict:
     annotations = [comparison.annotations[i] for i in pairs.objects]
     names = comparison.class_names
     return {
-        "name": looked.name, "picture_url": data_url(looked.image), "size": list(pairs.size),
-        "found": [{"name": names[c - 1], "score": float(s), "box": _corners(e), "path": _path(e)}
-                  for e, c, s in zip(entries, pairs.classes, pairs.scores, strict=True)],
-        "objects": [{"name": names[c - 1], "crowd": bool(crowd), "box": _corners(a),
-                     "path": _path(a)}
-                    for a, c, crowd in zip(annotations, pairs.object_classes, pairs.crowd,
-                                           strict=True)],
-    }  # fmt: skip
+        "name": looked.name,
+        "picture_url": data_url(looked.image),
+        "size": list(pairs.size),
+        "found": [
+            {"name": names[c - 1], "score": float(s), "box": _corners(e), "path": _path(e)}
+            for e, c, s in zip(entries, pairs.classes, pairs.scores, strict=True)
+        ],
+        "objects": [
+            {"name": names[c - 1], "crowd": bool(crowd), "box": _corners(a), "path": _path(a)}
+            for a, c, crowd in zip(annotations, pairs.object_classes, pairs.crowd, strict=True)
+        ],
+    }
 
 
 def _corners(entry: dict) -> list[float]:
@@ -320,8 +359,14 @@ def _draw_mask(ax, detail: dict) -> None:
         return
     y1, x1, y2, x2 = detail["box"]
     high, wide = max(y2 - y1, 1e-3), max(x2 - x1, 1e-3)
-    ax.imshow(detail["mask"], cmap="cividis", vmin=0, vmax=1, extent=(0, wide, high, 0),
-              interpolation="nearest")  # fmt: skip
+    ax.imshow(
+        detail["mask"],
+        cmap="cividis",
+        vmin=0,
+        vmax=1,
+        extent=(0, wide, high, 0),
+        interpolation="nearest",
+    )
 
 
 def explore_detections(
@@ -346,16 +391,23 @@ def explore_detections(
     if not len(dataset):
         raise LabkitError("explore_detections: the data set has no images.")
     if not 0 <= image < len(dataset):
-        raise LabkitError(f"explore_detections: image {image} of a data set of {len(dataset)}; "
-                          f"give one from 0 to {len(dataset) - 1}.")  # fmt: skip
+        raise LabkitError(
+            f"explore_detections: image {image} of a data set of {len(dataset)}; "
+            f"give one from 0 to {len(dataset) - 1}."
+        )
     traced = hasattr(model_or_results, "trace")
     look = (from_model if traced else from_results)(model_or_results, dataset)
     explorer = DetectionsExplorer(
-        look, len(dataset), dataset.class_names, image=image, score=score, iou=iou,
+        look,
+        len(dataset),
+        dataset.class_names,
+        image=image,
+        score=score,
+        iou=iou,
         caption="Lower the score threshold until an invented object appears; raise the IoU "
         "threshold until agreement breaks. Click an object and ask: was it the class, the box, or "
         "the mask?",
-    )  # fmt: skip
+    )
     if traced and len(dataset) <= AT_ONCE:
         for place in range(len(dataset)):
             explorer.look_at(place)

@@ -15,7 +15,7 @@ import numpy as np
 import traitlets
 from PIL import Image
 
-from labkit.images import read_image
+from labkit.io.images import read_image
 from labkit.viz import colors
 from labkit.viz.show import Picture, show
 

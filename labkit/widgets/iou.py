@@ -3,8 +3,8 @@
 import numpy as np
 import traitlets
 
-from labkit import boxes as box_ops
-from labkit.images import read_image
+from labkit.io.images import read_image
+from labkit.ops import boxes as box_ops
 from labkit.viz.colors import INK, PREDICTION, TRUTH
 from labkit.widgets.explorer import Boxes, Explorer, data_url, script
 from labkit.widgets.sketch import rectangle, sketch
@@ -36,20 +36,25 @@ class IouExplorer(Explorer):
 
     @property
     def values(self) -> dict[str, float]:
-        """Areas, intersection, union, IoU and GIoU of the two boxes, by `labkit.boxes`."""
+        """Areas, intersection, union, IoU and GIoU of the two boxes, by `labkit.ops.boxes`."""
         a, b = (np.float32([box]) for box in self.boxes)
         shared = float(box_ops.intersection(a, b)[0, 0])
         areas = [float(box_ops.area(box)[0]) for box in (a, b)]
         return {
-            "areas": areas, "shared": shared, "union": sum(areas) - shared,
-            "iou": float(box_ops.iou(a, b)[0, 0]), "giou": float(box_ops.giou(a, b)[0, 0]),
-        }  # fmt: skip
+            "areas": areas,
+            "shared": shared,
+            "union": sum(areas) - shared,
+            "iou": float(box_ops.iou(a, b)[0, 0]),
+            "giou": float(box_ops.giou(a, b)[0, 0]),
+        }
 
     def draw(self):
         a, b = self.boxes
         found = self.values
-        sentence = (f"shared {found['shared']:.0f} of {found['union']:.0f} pixels in either: "
-                    f"IoU {found['iou']:.3f}, GIoU {found['giou']:.3f}")  # fmt: skip
+        sentence = (
+            f"shared {found['shared']:.0f} of {found['union']:.0f} pixels in either: "
+            f"IoU {found['iou']:.3f}, GIoU {found['giou']:.3f}"
+        )
         figure, ax = sketch(self.size, self.picture_url, sentence)
         shared = [max(a[0], b[0]), max(a[1], b[1]), min(a[2], b[2]), min(a[3], b[3])]
         meet = shared[2] > shared[0] and shared[3] > shared[1]
@@ -58,10 +63,13 @@ class IouExplorer(Explorer):
         if self.measure == "GIoU":
             around = [min(a[0], b[0]), min(a[1], b[1]), max(a[2], b[2]), max(a[3], b[3])]
             ax.add_patch(rectangle(around, edgecolor=INK, linestyle=":"))
-        for box, color, style, name in ((a, TRUTH, "--", "A (truth)"),
-                                        (b, PREDICTION, "-", "B (prediction)")):  # fmt: skip
-            ax.add_patch(rectangle(box, edgecolor=color, linestyle=style, linewidth=2.5,
-                                   label=name))  # fmt: skip
+        for box, color, style, name in (
+            (a, TRUTH, "--", "A (truth)"),
+            (b, PREDICTION, "-", "B (prediction)"),
+        ):
+            ax.add_patch(
+                rectangle(box, edgecolor=color, linestyle=style, linewidth=2.5, label=name)
+            )
         ax.legend(loc="upper right")
         pair = "Two overlapping boxes" if meet else "Two boxes apart"
         return figure, f"{pair}, A dashed and B solid; {sentence}."

@@ -4,8 +4,8 @@ import numpy as np
 import tensorflow as tf
 import traitlets
 
-from labkit import roi as roi_ops
-from labkit.images import read_image
+from labkit.io.images import read_image
+from labkit.ops import roi as roi_ops
 from labkit.viz.colors import CROWD, INK, PREDICTION
 from labkit.widgets.explorer import Box, Boxes, Explorer, data_url, script
 from labkit.widgets.sketch import rectangle, sketch
@@ -28,8 +28,9 @@ class LevelExplorer(Explorer):
     def level_of(self, boxes) -> np.ndarray:
         """The level of boxes [N, 4] by `labkit.roi_level`, int32 [N]: 2 for P2."""
         boxes = np.asarray(boxes, np.float32).reshape(-1, 4)
-        found = roi_ops.roi_level(tf.constant(boxes), len(STRIDES), self.canonical_size,
-                                  self.canonical_level)  # fmt: skip
+        found = roi_ops.roi_level(
+            tf.constant(boxes), len(STRIDES), self.canonical_size, self.canonical_level
+        )
         return found.numpy() + FIRST
 
     @property
@@ -40,16 +41,20 @@ class LevelExplorer(Explorer):
         stride = STRIDES[level - FIRST]
         height, width = (self.roi[i + 2] - self.roi[i] for i in (0, 1))
         return {
-            "size": float(np.sqrt(height * width)), "level": level, "stride": stride,
+            "size": float(np.sqrt(height * width)),
+            "level": level,
+            "stride": stride,
             "cells": (height / stride, width / stride),
             "counts": np.bincount(self.level_of(self.rois) - FIRST, minlength=4).tolist(),
-        }  # fmt: skip
+        }
 
     def draw(self):
         found, stride = self.values, self.values["stride"]
         rows, columns = found["cells"]
-        sentence = (f"size {found['size']:.0f} px: pooled from P{found['level']}, "
-                    f"{rows:.1f} x {columns:.1f} cells of {stride} px")  # fmt: skip
+        sentence = (
+            f"size {found['size']:.0f} px: pooled from P{found['level']}, "
+            f"{rows:.1f} x {columns:.1f} cells of {stride} px"
+        )
         figure, ax = sketch(self.size, self.picture_url, sentence)
         for roi in self.rois:
             ax.add_patch(rectangle(roi, edgecolor=CROWD))

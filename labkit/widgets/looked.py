@@ -8,7 +8,7 @@ import numpy as np
 from labkit.errors import LabkitError, listed
 from labkit.evaluation.comparison import Comparison, ImagePairs, compare
 from labkit.evaluation.result import Evaluation
-from labkit.trace import Trace
+from labkit.models.trace import Trace
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,8 +74,10 @@ def from_results(results, dataset) -> Callable[[int], Looked]:
     missing = [number for number in dataset.image_ids if number not in by_id]
     if missing or comparison.class_names != tuple(dataset.class_names):
         what = f"no image {missing[0]}" if missing else "other classes than the data set"
-        raise LabkitError(f"explore_detections: the results have {what}; give the data set that "
-                          "they were compared with.")  # fmt: skip
+        raise LabkitError(
+            f"explore_detections: the results have {what}; give the data set that "
+            "they were compared with."
+        )
 
     def look(place: int) -> Looked:
         sample = dataset[place]
@@ -101,8 +103,13 @@ def heads_of(trace: Trace, rows: np.ndarray, class_names) -> Heads:
         own = refined[:, 0 if refined.shape[1] == 1 else class_id - 1]
         rois.append(_nearest(own, trace.class_probabilities[:, class_id], box, score))
     grids = np.asarray(masks, np.float32).reshape(-1, *trace.masks.shape[1:])
-    return Heads(("background", *class_names), trace.in_image(trace.rois),
-                 trace.class_probabilities, np.array(rois, int), grids)  # fmt: skip
+    return Heads(
+        ("background", *class_names),
+        trace.in_image(trace.rois),
+        trace.class_probabilities,
+        np.array(rois, int),
+        grids,
+    )
 
 
 def _nearest(boxes, scores, box, score) -> int:
@@ -113,8 +120,14 @@ def only_classes(pairs: ImagePairs, class_ids) -> ImagePairs:
     """The objects and detections of some classes."""
     g, d = np.isin(pairs.object_classes, class_ids), np.isin(pairs.classes, class_ids)
     return replace(
-        pairs, objects=pairs.objects[g], object_classes=pairs.object_classes[g],
-        crowd=pairs.crowd[g], object_areas=pairs.object_areas[g], detections=pairs.detections[d],
-        classes=pairs.classes[d], scores=pairs.scores[d], areas=pairs.areas[d],
+        pairs,
+        objects=pairs.objects[g],
+        object_classes=pairs.object_classes[g],
+        crowd=pairs.crowd[g],
+        object_areas=pairs.object_areas[g],
+        detections=pairs.detections[d],
+        classes=pairs.classes[d],
+        scores=pairs.scores[d],
+        areas=pairs.areas[d],
         overlaps=pairs.overlaps[np.ix_(d, g)],
-    )  # fmt: skip
+    )

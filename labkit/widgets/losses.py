@@ -5,13 +5,14 @@ import tensorflow as tf
 import traitlets
 from matplotlib.figure import Figure
 
-from labkit import boxes as box_ops
-from labkit import heads, losses
-from labkit.config import Config
 from labkit.data import shapes
 from labkit.errors import LabkitError
-from labkit.masks import mini_mask
-from labkit.matching import BACKGROUND, match
+from labkit.models import heads
+from labkit.models.config import Config
+from labkit.ops import boxes as box_ops
+from labkit.ops import losses
+from labkit.ops.masks import mini_mask
+from labkit.ops.matching import BACKGROUND, match
 from labkit.viz.colors import CROWD, PREDICTION, TRUTH
 from labkit.widgets.explorer import Box, Explorer, data_url, opened, script
 from labkit.widgets.sketch import rectangle
@@ -70,8 +71,10 @@ class LossExplorer(Explorer):
     def _has_area(self, proposal):
         y1, x1, y2, x2 = proposal.value
         if min(y2 - y1, x2 - x1) < 1:
-            raise traitlets.TraitError(f"'{proposal.trait.name}' must be at least one pixel high "
-                                       f"and wide, got {proposal.value}.")  # fmt: skip
+            raise traitlets.TraitError(
+                f"'{proposal.trait.name}' must be at least one pixel high "
+                f"and wide, got {proposal.value}."
+            )
         return proposal.value
 
     @traitlets.validate("class_logits", "mask_logits")
@@ -79,8 +82,9 @@ class LossExplorer(Explorer):
         name, side = proposal.trait.name, 2 * self.config.mask_pool
         shape = (side, side) if name == "mask_logits" else (len(self.class_names),)
         if np.shape(proposal.value) != shape:
-            raise traitlets.TraitError(f"'{name}' must have the shape {shape}, not "
-                                       f"{np.shape(proposal.value)}.")  # fmt: skip
+            raise traitlets.TraitError(
+                f"'{name}' must have the shape {shape}, not {np.shape(proposal.value)}."
+            )
         return proposal.value
 
     # --- what labkit makes of it --------------------------------------------------------
@@ -96,7 +100,7 @@ class LossExplorer(Explorer):
     @property
     def gradients(self) -> dict[str, np.ndarray]:
         """The slope of each loss over what its head said: a logit, deltas [4], logits [1 + N],
-        deltas [4], logits [28, 28]; by tf.GradientTape through `labkit.losses`."""
+        deltas [4], logits [28, 28]; by tf.GradientTape through `labkit.ops.losses`."""
         return {n: g.numpy() for n, g in self._computed()["gradients"].items()}
 
     def _targets_of(self, truth: tf.Tensor, start: tf.Tensor) -> dict:
@@ -107,13 +111,16 @@ class LossExplorer(Explorer):
         as_roi = match(iou, valid, c.roi_positive_iou, c.roi_positive_iou, False)[None]
         return {
             "iou": iou[0, 0],
-            "anchor_positive": as_anchor >= 0, "anchor_negative": as_anchor == BACKGROUND,
-            "roi_positive": as_roi >= 0, "label": tf.where(as_roi >= 0, self.true_class, 0),
+            "anchor_positive": as_anchor >= 0,
+            "anchor_negative": as_anchor == BACKGROUND,
+            "roi_positive": as_roi >= 0,
+            "label": tf.where(as_roi >= 0, self.true_class, 0),
             "rpn_box": box_ops.encode(truth, start, c.rpn_box_std)[None],
             "box": box_ops.encode(truth, start, c.roi_box_std)[None],
-            "mask": heads.mask_targets(start[None], tf.zeros([1, 1], tf.int32), self._mask,
-                                       truth[None], side),
-        }  # fmt: skip
+            "mask": heads.mask_targets(
+                start[None], tf.zeros([1, 1], tf.int32), self._mask, truth[None], side
+            ),
+        }
 
     def _slopes_of(self, truth, start, box, objectness, class_logits, mask_logits) -> dict:
         """Losses, slopes and all that leads to them, of one anchor and RoI in a batch of one."""
@@ -124,25 +131,33 @@ class LossExplorer(Explorer):
             rpn_deltas = box_ops.encode(box, start, c.rpn_box_std)
             box_deltas = box_ops.encode(box, start, c.roi_box_std)
             five = {
-                "objectness": losses.objectness_loss(objectness, t["anchor_positive"],
-                                                     t["anchor_negative"]),
-                "rpn_box": losses.box_loss(rpn_deltas, t["rpn_box"], t["anchor_positive"], samples,
-                                           c.smooth_l1_beta),
-                "class": losses.class_loss(class_logits, t["label"], tf.constant([[True]]),
-                                           c.class_weights, c.class_focal),
-                "box": losses.box_loss(box_deltas, t["box"], t["roi_positive"], 1,
-                                       c.smooth_l1_beta),
+                "objectness": losses.objectness_loss(
+                    objectness, t["anchor_positive"], t["anchor_negative"]
+                ),
+                "rpn_box": losses.box_loss(
+                    rpn_deltas, t["rpn_box"], t["anchor_positive"], samples, c.smooth_l1_beta
+                ),
+                "class": losses.class_loss(
+                    class_logits, t["label"], tf.constant([[True]]), c.class_weights, c.class_focal
+                ),
+                "box": losses.box_loss(
+                    box_deltas, t["box"], t["roi_positive"], 1, c.smooth_l1_beta
+                ),
                 "mask": losses.mask_loss(mask_logits, t["mask"], t["roi_positive"]),
-            }  # fmt: skip
+            }
             total = tf.add_n(list(five.values()))
         # No two losses share an input but the box in pixels: one sweep gives the slopes of all.
         said = [objectness, rpn_deltas, class_logits, box_deltas, mask_logits]
         *slopes, pixels = tape.gradient(total, [*said, box])
         flat = {n: g[0, 0] for n, g in zip(losses.LOSS_NAMES, slopes, strict=True)}
-        return {"losses": five, "targets": t, "gradients": flat,
-                "deltas": {"rpn_box": rpn_deltas[0, 0], "box": box_deltas[0, 0]},
-                "probabilities": tf.nn.softmax(class_logits)[0, 0],
-                "pixels": pixels[0, 0]}  # fmt: skip
+        return {
+            "losses": five,
+            "targets": t,
+            "gradients": flat,
+            "deltas": {"rpn_box": rpn_deltas[0, 0], "box": box_deltas[0, 0]},
+            "probabilities": tf.nn.softmax(class_logits)[0, 0],
+            "pixels": pixels[0, 0],
+        }
 
     def _computed(self) -> dict:
         """`_slopes_of` the present state; computed once for each state."""
@@ -160,12 +175,20 @@ class LossExplorer(Explorer):
         t = found["targets"]
         self.answer = {
             "losses": {n: float(v) for n, v in found["losses"].items()},
-            "iou": float(t["iou"]), "label": int(t["label"][0, 0]),
+            "iou": float(t["iou"]),
+            "label": int(t["label"][0, 0]),
             "anchor": ["between", "negative", "positive"][
-                2 * int(t["anchor_positive"][0, 0]) + int(t["anchor_negative"][0, 0])],
+                2 * int(t["anchor_positive"][0, 0]) + int(t["anchor_negative"][0, 0])
+            ],
             "roi": "positive" if bool(t["roi_positive"][0, 0]) else "negative",
-            "deltas": {n: {"now": _plain(found["deltas"][n]), "wanted": _plain(t[n][0, 0]),
-                           "slope": _plain(found["gradients"][n])} for n in ("rpn_box", "box")},
+            "deltas": {
+                n: {
+                    "now": _plain(found["deltas"][n]),
+                    "wanted": _plain(t[n][0, 0]),
+                    "slope": _plain(found["gradients"][n]),
+                }
+                for n in ("rpn_box", "box")
+            },
             "objectness_slope": float(found["gradients"]["objectness"]),
             "probabilities": _plain(found["probabilities"]),
             "class_slopes": _plain(found["gradients"]["class"]),
@@ -173,7 +196,7 @@ class LossExplorer(Explorer):
             # Of one cell: the mean over all cells makes them too small to read.
             "mask_slopes": _plain(found["gradients"]["mask"] * side**2),
             "pull": _plain(-found["pixels"], 6),
-        }  # fmt: skip
+        }
 
     # --- a picture without a browser ----------------------------------------------------
 
@@ -182,16 +205,27 @@ class LossExplorer(Explorer):
         figure = Figure(figsize=(11, 3.7), layout="constrained")
         view, bars, painted, slopes = figure.subplots(1, 4, width_ratios=[1.25, 1, 1, 1.15])
         view.imshow(opened(self.picture_url))
-        for box, color, line, name in ((self.start, CROWD, ":", "start"),
-                                       (self.truth, TRUTH, "--", "truth"),
-                                       (self.box, PREDICTION, "-", "prediction")):  # fmt: skip
-            view.add_patch(rectangle(box, edgecolor=color, linestyle=line, linewidth=2.5,
-                                     label=name))  # fmt: skip
-        view.legend(loc="upper center", bbox_to_anchor=(0.5, -0.02), ncols=3, fontsize=10,
-                    frameon=False, handlelength=1.4, columnspacing=0.8)  # fmt: skip
+        for box, color, line, name in (
+            (self.start, CROWD, ":", "start"),
+            (self.truth, TRUTH, "--", "truth"),
+            (self.box, PREDICTION, "-", "prediction"),
+        ):
+            view.add_patch(
+                rectangle(box, edgecolor=color, linestyle=line, linewidth=2.5, label=name)
+            )
+        view.legend(
+            loc="upper center",
+            bbox_to_anchor=(0.5, -0.02),
+            ncols=3,
+            fontsize=10,
+            frameon=False,
+            handlelength=1.4,
+            columnspacing=0.8,
+        )
         view.set_title(f"anchor {a['anchor']}, RoI {a['roi']}", fontsize=11)
-        drawn = bars.barh(losses.LOSS_NAMES, [found[n] for n in losses.LOSS_NAMES],
-                          color=PREDICTION)  # fmt: skip
+        drawn = bars.barh(
+            losses.LOSS_NAMES, [found[n] for n in losses.LOSS_NAMES], color=PREDICTION
+        )
         bars.bar_label(drawn, fmt="%.3f", padding=3, fontsize=10)
         bars.margins(x=0.4)
         bars.invert_yaxis()
@@ -208,8 +242,11 @@ class LossExplorer(Explorer):
         for ax in (view, painted, slopes):
             ax.set(xticks=[], yticks=[])
         five = ", ".join(f"{n} {found[n]:.3f}" for n in losses.LOSS_NAMES)
-        return figure, f"A picture with start, true and predicted box; the five losses: {five}; " \
-                       "the painted mask; and the slope of its loss in every cell."  # fmt: skip
+        return (
+            figure,
+            f"A picture with start, true and predicted box; the five losses: {five}; "
+            "the painted mask; and the slope of its loss in every cell.",
+        )
 
 
 def _plain(values, digits: int = 4) -> list:
@@ -236,8 +273,15 @@ def explore_losses(
     `w.gradients`). Raises LabkitError where the sample has no such object.
     """
     if sample is None:
-        made_up = shapes(1, 256, 22, classes=("star", "ellipse", "triangle"), max_objects=1,
-                         min_size=70, max_size=84)  # fmt: skip
+        made_up = shapes(
+            1,
+            256,
+            22,
+            classes=("star", "ellipse", "triangle"),
+            max_objects=1,
+            min_size=70,
+            max_size=84,
+        )
         sample, class_names = made_up[0], class_names or made_up.class_names
     if model is None:
         first = _untrained(sample, class_names, instance)
@@ -249,25 +293,34 @@ def explore_losses(
     others = [k for k in by_size if k != first["true_class"]][: MOST_SLIDERS - 1]
     height, width = first["image"].shape[:2]
     return LossExplorer(
-        first["config"], first["true_class"], first["mask"], **state, class_names=names,
-        sliders=sorted([0, first["true_class"], *others]), size=[height, width],
+        first["config"],
+        first["true_class"],
+        first["mask"],
+        **state,
+        class_names=names,
+        sliders=sorted([0, first["true_class"], *others]),
+        size=[height, width],
         picture_url=data_url(first["image"]),
         presets=_presets(state, first["true_class"], len(names), target, width),
         caption="Drag the predicted box (solid), the start box (dotted) or the truth (dashed); "
         "turn the logits; paint on the mask. Arrows on the box show where it is pulled. When do "
         "rpn_box, box and mask fall silent?",
-    )  # fmt: skip
+    )
 
 
 def _untrained(sample, class_names, instance: int) -> dict:
     if not -len(sample) <= instance < len(sample):
-        raise LabkitError(f"explore_losses: {sample.name} has {len(sample)} objects, there is no "
-                          f"instance {instance}.")  # fmt: skip
+        raise LabkitError(
+            f"explore_losses: {sample.name} has {len(sample)} objects, there is no "
+            f"instance {instance}."
+        )
     config, true_class = Config(), int(sample.class_ids[instance])
     names = class_names or [f"class {k}" for k in range(1, int(sample.class_ids.max()) + 1)]
     if true_class > len(names):
-        raise LabkitError(f"explore_losses: the object is of class {true_class}, and class_names "
-                          f"has only {len(names)}.")  # fmt: skip
+        raise LabkitError(
+            f"explore_losses: the object is of class {true_class}, and class_names "
+            f"has only {len(names)}."
+        )
     truth = np.float64(sample.boxes[instance])
     unit = np.tile(truth[2:] - truth[:2], 2)
     within = [*sample.image.shape[:2]] * 2
@@ -276,13 +329,20 @@ def _untrained(sample, class_names, instance: int) -> dict:
     box = np.clip(start + unit * [0.2, 0.15, 0.12, 0.3], 0, within)
     side = 2 * config.mask_pool
     return {
-        "config": config, "true_class": true_class, "image": sample.image,
+        "config": config,
+        "true_class": true_class,
+        "image": sample.image,
         "class_names": ["background", *map(str, names)],
         "mask": mini_mask(sample.masks[instance], sample.boxes[instance]),
-        "state": {"truth": truth, "start": start, "box": box, "objectness": 0.0,
-                  "class_logits": [0.0] * (1 + len(names)),
-                  "mask_logits": np.zeros((side, side)).tolist()},
-    }  # fmt: skip
+        "state": {
+            "truth": truth,
+            "start": start,
+            "box": box,
+            "objectness": 0.0,
+            "class_logits": [0.0] * (1 + len(names)),
+            "mask_logits": np.zeros((side, side)).tolist(),
+        },
+    }
 
 
 def _as_the_model_says(sample, model, roi: int) -> dict:
@@ -290,8 +350,10 @@ def _as_the_model_says(sample, model, roi: int) -> dict:
     lesson = trace.lesson
     taught = int(lesson.roi_positive.sum())
     if not 0 <= roi < taught:
-        raise LabkitError(f"explore_losses: of the sampled RoIs of {sample.name}, {taught} hold an "
-                          f"object; there is no number {roi}.")  # fmt: skip
+        raise LabkitError(
+            f"explore_losses: of the sampled RoIs of {sample.name}, {taught} hold an "
+            f"object; there is no number {roi}."
+        )
     matched, start = int(lesson.roi_matched[roi]), lesson.rois[roi]
     real = np.flatnonzero(~sample.crowd)[matched]
     truth = lesson.gt_boxes[matched]
@@ -301,15 +363,20 @@ def _as_the_model_says(sample, model, roi: int) -> dict:
     anchors, objectness = np.concatenate(trace.anchors), np.concatenate(trace.objectness)
     nearest = int(tf.argmax(box_ops.iou(tf.constant(anchors), truth[None])[:, 0]))
     return {
-        "config": config, "true_class": int(lesson.roi_classes[roi]),
+        "config": config,
+        "true_class": int(lesson.roi_classes[roi]),
         "image": np.uint8(np.clip(trace.seen, 0, 255)),
         "class_names": ["background", *model.class_names],
         "mask": mini_mask(sample.masks[real], sample.boxes[real]),
-        "state": {"truth": _at_least_a_pixel(truth), "start": _at_least_a_pixel(start), "box": box,
-                  "objectness": float(objectness[nearest]),
-                  "class_logits": _plain(lesson.class_logits[roi]),
-                  "mask_logits": _plain(lesson.mask_logits[roi])},
-    }  # fmt: skip
+        "state": {
+            "truth": _at_least_a_pixel(truth),
+            "start": _at_least_a_pixel(start),
+            "box": box,
+            "objectness": float(objectness[nearest]),
+            "class_logits": _plain(lesson.class_logits[roi]),
+            "mask_logits": _plain(lesson.mask_logits[roi]),
+        },
+    }
 
 
 def _at_least_a_pixel(box: np.ndarray) -> np.ndarray:
@@ -321,8 +388,12 @@ def _target_of(first: dict) -> np.ndarray:
     state = first["state"]
     start, truth = (tf.constant(state[n], tf.float32)[None, None] for n in ("start", "truth"))
     mask = tf.constant(np.uint8(first["mask"])[None, None] * np.uint8(255))
-    return heads.mask_targets(start, tf.zeros([1, 1], tf.int32), mask, truth,
-                              2 * first["config"].mask_pool)[0, 0].numpy() >= 0.5  # fmt: skip
+    return (
+        heads.mask_targets(
+            start, tf.zeros([1, 1], tf.int32), mask, truth, 2 * first["config"].mask_pool
+        )[0, 0].numpy()
+        >= 0.5
+    )
 
 
 def _presets(state: dict, true_class: int, outputs: int, target: np.ndarray, width: int) -> dict:
@@ -342,13 +413,35 @@ def _presets(state: dict, true_class: int, outputs: int, target: np.ndarray, wid
     sure = np.where(target, SURE, -SURE)
     return {
         "at first": listed(state),
-        "knows nothing": listed({"objectness": 0.0, "class_logits": [0.0] * outputs, "box": start,
-                                 "start": start, "truth": truth, "mask_logits": 0 * sure}),
-        "knows it all": listed({"objectness": SURE, "class_logits": logits(true_class, SURE),
-                                "box": truth, "start": start, "truth": truth,
-                                "mask_logits": sure}),
-        "sure and wrong": listed({"objectness": -SURE, "class_logits": logits(wrong, SURE),
-                                  "start": start, "truth": truth, "box": start + aside / 4,
-                                  "mask_logits": -sure}),
+        "knows nothing": listed(
+            {
+                "objectness": 0.0,
+                "class_logits": [0.0] * outputs,
+                "box": start,
+                "start": start,
+                "truth": truth,
+                "mask_logits": 0 * sure,
+            }
+        ),
+        "knows it all": listed(
+            {
+                "objectness": SURE,
+                "class_logits": logits(true_class, SURE),
+                "box": truth,
+                "start": start,
+                "truth": truth,
+                "mask_logits": sure,
+            }
+        ),
+        "sure and wrong": listed(
+            {
+                "objectness": -SURE,
+                "class_logits": logits(wrong, SURE),
+                "start": start,
+                "truth": truth,
+                "box": start + aside / 4,
+                "mask_logits": -sure,
+            }
+        ),
         "starts far off": listed({"start": start + aside, "box": start + aside, "truth": truth}),
-    }  # fmt: skip
+    }

@@ -3,10 +3,10 @@
 import numpy as np
 import traitlets
 
-from labkit import boxes as box_ops
 from labkit.errors import LabkitError
-from labkit.images import read_image
-from labkit.nms import nms
+from labkit.io.images import read_image
+from labkit.ops import boxes as box_ops
+from labkit.ops.nms import nms
 from labkit.viz.colors import CROWD, INK, PREDICTION, TRUTH
 from labkit.widgets.explorer import Boxes, Explorer, data_url, script
 from labkit.widgets.sketch import outline, sketch
@@ -14,11 +14,17 @@ from labkit.widgets.sketch import outline, sketch
 # Two objects side by side, nearer to each other than some boxes are to their own, and one apart.
 CROWD_OF_THREE = [[60, 60, 200, 150], [65, 82, 205, 174], [90, 250, 170, 330]]
 CANDIDATES = [
-    [62, 58, 203, 150, 0.97], [55, 66, 192, 158, 0.90], [72, 52, 214, 138, 0.72],
-    [65, 83, 205, 175, 0.93], [57, 88, 195, 184, 0.81], [76, 91, 211, 168, 0.55],
-    [92, 252, 172, 328, 0.88], [84, 244, 160, 318, 0.76], [100, 262, 176, 342, 0.64],
+    [62, 58, 203, 150, 0.97],
+    [55, 66, 192, 158, 0.90],
+    [72, 52, 214, 138, 0.72],
+    [65, 83, 205, 175, 0.93],
+    [57, 88, 195, 184, 0.81],
+    [76, 91, 211, 168, 0.55],
+    [92, 252, 172, 328, 0.88],
+    [84, 244, 160, 318, 0.76],
+    [100, 262, 176, 342, 0.64],
     [20, 290, 60, 350, 0.35],
-]  # fmt: skip
+]
 
 
 class NmsExplorer(Explorer):
@@ -71,26 +77,41 @@ class NmsExplorer(Explorer):
         struck = [i for r in taken for i in r["struck"]]
         gone = {*kept, *struck}
         left = _objects_left(_owners(self.boxes, self.truth), set(struck))
-        return {"kept": kept, "struck": struck, "objects_left": left,
-                "waiting": [i for i in range(len(self.boxes)) if i not in gone]}  # fmt: skip
+        return {
+            "kept": kept,
+            "struck": struck,
+            "objects_left": left,
+            "waiting": [i for i in range(len(self.boxes)) if i not in gone],
+        }
 
     def draw(self):
         found = self.values
         now = set(self.rounds[self.step - 1]["struck"]) if self.step else set()
         before = [i for i in found["struck"] if i not in now]
-        sentence = (f"IoU threshold {self.threshold:g}, step {self.step} of {len(self.rounds)}: "
-                    f"{len(found['kept'])} kept, {len(found['struck'])} struck, "
-                    f"{len(found['waiting'])} waiting")  # fmt: skip
+        sentence = (
+            f"IoU threshold {self.threshold:g}, step {self.step} of {len(self.rounds)}: "
+            f"{len(found['kept'])} kept, {len(found['struck'])} struck, "
+            f"{len(found['waiting'])} waiting"
+        )
         figure, ax = sketch(self.size, self.picture_url, sentence)
-        groups = [(found["waiting"], INK, "-", 1.2, "waiting"), (before, CROWD, ":", 1.0, "struck"),
-                  (sorted(now), INK, ":", 2.0, "struck now"),
-                  (found["kept"], PREDICTION, "-", 3.0, "kept")]  # fmt: skip
+        groups = [
+            (found["waiting"], INK, "-", 1.2, "waiting"),
+            (before, CROWD, ":", 1.0, "struck"),
+            (sorted(now), INK, ":", 2.0, "struck now"),
+            (found["kept"], PREDICTION, "-", 3.0, "kept"),
+        ]
         for numbers, color, dashes, width, name in groups:
             outline(ax, [self.boxes[i] for i in numbers], color, dashes, width, name)
         outline(ax, self.truth, TRUTH, "--", 2.5, "object (truth)")
         for rank, i in enumerate(found["kept"], 1):
-            ax.text(self.boxes[i][1], self.boxes[i][0], str(rank), fontsize=11, weight="bold",
-                    bbox={"facecolor": "white", "edgecolor": PREDICTION, "pad": 2})  # fmt: skip
+            ax.text(
+                self.boxes[i][1],
+                self.boxes[i][0],
+                str(rank),
+                fontsize=11,
+                weight="bold",
+                bbox={"facecolor": "white", "edgecolor": PREDICTION, "pad": 2},
+            )
         figure.legend(loc="outside lower center", ncols=3, fontsize=10)
         return figure, f"Overlapping boxes on their way through suppression; {sentence}."
 
@@ -100,22 +121,30 @@ def rounds_of(boxes, scores, threshold: float, truth=()) -> list[dict]:
 
     Each round: taken, the box that is kept; struck, the boxes it removes, and overlaps, their IoU
     with it; objects_left, how many objects of truth [G, 4] some box stands for that is not struck.
-    A box stands for the object it overlaps most. Who is kept is `labkit.nms.nms`'s answer.
+    A box stands for the object it overlaps most. Who is kept is `labkit.ops.nms.nms`'s answer.
     """
     boxes, scores = np.asarray(boxes, np.float32).reshape(-1, 4), np.asarray(scores, np.float32)
     kept = nms(boxes, scores, threshold).numpy().tolist()
     overlap = box_ops.iou(boxes, boxes).numpy()
     # A box is struck by the first one kept that overlaps it too much: it never meets a later one.
-    struck_by = {i: kept[int(np.argmax(overlap[kept, i] > threshold))]
-                 for i in range(len(boxes)) if i not in kept}  # fmt: skip
+    struck_by = {
+        i: kept[int(np.argmax(overlap[kept, i] > threshold))]
+        for i in range(len(boxes))
+        if i not in kept
+    }
     order = np.argsort(-scores, kind="stable").tolist()
     owners, gone, rounds = _owners(boxes, truth), set(), []
     for taken in kept:
         struck = [i for i in order if struck_by.get(i) == taken]
         gone.update(struck)
-        rounds.append({"taken": taken, "struck": struck,
-                       "overlaps": [round(float(overlap[taken, i]), 3) for i in struck],
-                       "objects_left": _objects_left(owners, gone)})  # fmt: skip
+        rounds.append(
+            {
+                "taken": taken,
+                "struck": struck,
+                "overlaps": [round(float(overlap[taken, i]), 3) for i in struck],
+                "objects_left": _objects_left(owners, gone),
+            }
+        )
     return rounds
 
 

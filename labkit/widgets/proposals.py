@@ -4,12 +4,12 @@ import numpy as np
 import tensorflow as tf
 import traitlets
 
-from labkit import boxes as box_ops
 from labkit.errors import LabkitError
 from labkit.evaluation.recall import best_overlaps
-from labkit.inclusive import to_inclusive
-from labkit.nms import batched_nms
-from labkit.trace import Trace
+from labkit.models.inclusive import to_inclusive
+from labkit.models.trace import Trace
+from labkit.ops import boxes as box_ops
+from labkit.ops.nms import batched_nms
 from labkit.viz.colors import CROWD, PREDICTION, TRUTH
 from labkit.widgets.explorer import Boxes, Explorer, data_url, script
 from labkit.widgets.sketch import outline, sketch
@@ -64,10 +64,13 @@ class ProposalsExplorer(Explorer):
         """Of each stage: name, boxes, and recall, the share of objects covered with `iou`."""
         overlaps = [np.float32(o) for o in self.overlaps]
         return [
-            {"name": s["name"], "boxes": len(self.of_stage(i)),
-             "recall": float((overlaps[i] >= self.iou).mean()) if len(overlaps[i]) else np.nan}
+            {
+                "name": s["name"],
+                "boxes": len(self.of_stage(i)),
+                "recall": float((overlaps[i] >= self.iou).mean()) if len(overlaps[i]) else np.nan,
+            }
             for i, s in enumerate(self.stages)
-        ]  # fmt: skip
+        ]
 
     def _look(self, change=None):
         with self.hold_sync():
@@ -77,9 +80,11 @@ class ProposalsExplorer(Explorer):
 
     def draw(self):
         now = self.values[self.stage]
-        title = (f"{self.stage + 1} of {len(self.stages)}: {now['name']} — "
-                 f"{self.stages[self.stage]['what']}\n{now['boxes']:,} boxes, recall "
-                 f"{now['recall']:.2f} at IoU {self.iou:g}")  # fmt: skip
+        title = (
+            f"{self.stage + 1} of {len(self.stages)}: {now['name']} — "
+            f"{self.stages[self.stage]['what']}\n{now['boxes']:,} boxes, recall "
+            f"{now['recall']:.2f} at IoU {self.iou:g}"
+        )
         figure, ax = sketch(self.size, self.picture_url, title)
         boxes = self.of_stage(self.stage)
         outline(ax, boxes[: self.shown], CROWD, "-", 0.9, "by score")
@@ -89,8 +94,9 @@ class ProposalsExplorer(Explorer):
         height, width = self.size
         ax.set(xlim=(-0.12 * width, 1.12 * width), ylim=(1.12 * height, -0.12 * height))
         figure.legend(loc="outside lower center", ncols=3, fontsize=10)
-        recalls = "; ".join(f"{v['name']}: {v['boxes']} boxes, recall {v['recall']:.2f}"
-                            for v in self.values)  # fmt: skip
+        recalls = "; ".join(
+            f"{v['name']}: {v['boxes']} boxes, recall {v['recall']:.2f}" for v in self.values
+        )
         return figure, f"Boxes of one stage over the picture, objects dashed. {recalls}."
 
 
@@ -102,12 +108,20 @@ def stages_of(trace: Trace, config) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     c = trace.candidates
     whole = c.large_enough
     boxes, scores = c.clipped[whole], c.scores[whole]
-    kept = batched_nms(tf.constant(to_inclusive(boxes, config)), tf.constant(scores),
-                       tf.constant(c.level[whole]), config.rpn_nms_iou).numpy()  # fmt: skip
-    found = {"top-k": (c.anchors, c.scores), "decode": (c.decoded, c.scores),
-             "clip": (c.clipped, c.scores), "drop tiny": (boxes, scores),
-             "NMS": (boxes[kept], scores[kept]),
-             "top-n": (trace.rois, trace.roi_scores)}  # fmt: skip
+    kept = batched_nms(
+        tf.constant(to_inclusive(boxes, config)),
+        tf.constant(scores),
+        tf.constant(c.level[whole]),
+        config.rpn_nms_iou,
+    ).numpy()
+    found = {
+        "top-k": (c.anchors, c.scores),
+        "decode": (c.decoded, c.scores),
+        "clip": (c.clipped, c.scores),
+        "drop tiny": (boxes, scores),
+        "NMS": (boxes[kept], scores[kept]),
+        "top-n": (trace.rois, trace.roi_scores),
+    }
     order = {name: np.argsort(-s, kind="stable") for name, (_, s) in found.items()}
     return {name: (b[order[name]], s[order[name]]) for name, (b, s) in found.items()}
 
@@ -144,12 +158,14 @@ def explore_proposals(model, image, targets=None) -> ProposalsExplorer:
     stages = stages_of(trace, model.config)
     seen = trace.seen.round().clip(0, 255).astype(np.uint8)
     return ProposalsExplorer(
-        picture_url=data_url(seen), size=list(seen.shape[:2]),
+        picture_url=data_url(seen),
+        size=list(seen.shape[:2]),
         truth=trace.placement.in_batch(boxes),
-        stages=[{"name": name, "what": STAGES[name], "count": len(b)}
-                for name, (b, _) in stages.items()],
+        stages=[
+            {"name": name, "what": STAGES[name], "count": len(b)} for name, (b, _) in stages.items()
+        ],
         boxes=np.concatenate([np.column_stack(s) for s in stages.values()]).astype("f4").tobytes(),
         most=max(len(trace.rois), 1),
         caption="Step through the stages with “Next”. Where do most boxes go, and does recall "
         "suffer for it? Then turn top-n down: how few proposals are enough?",
-    )  # fmt: skip
+    )

@@ -6,11 +6,11 @@ import traitlets
 from matplotlib import colormaps
 from matplotlib.figure import Figure
 
-from labkit import roi as roi_ops
 from labkit.data import shapes
 from labkit.errors import LabkitError
-from labkit.images import read_image
-from labkit.precise_roi import precise_roi_pool
+from labkit.io.images import read_image
+from labkit.ops import roi as roi_ops
+from labkit.ops.roi_exact import precise_roi_pool
 from labkit.viz.colors import INK, PREDICTION
 from labkit.widgets.explorer import Box, Explorer, data_url, script
 from labkit.widgets.sketch import haloed
@@ -69,10 +69,11 @@ class RoiExplorer(Explorer):
         read = {
             "pool": roi_ops.roi_pool(x, box, [0], self.output, scale),
             "crop_and_resize": roi_ops.roi_crop_and_resize(x, box, [0], self.output, shape),
-            "align": roi_ops.roi_align(x, box, [0], self.output, scale, self.sampling_ratio,
-                                       self.aligned),
+            "align": roi_ops.roi_align(
+                x, box, [0], self.output, scale, self.sampling_ratio, self.aligned
+            ),
             "exact": precise_roi_pool(chosen, [self.box], [0], self.output, scale),
-        }  # fmt: skip
+        }
         read = {name: np.asarray(pooled)[0, :, :, 0] for name, pooled in read.items()}
         extent = float(np.ptp(chosen)) or 1.0
         errors = {
@@ -122,11 +123,14 @@ class RoiExplorer(Explorer):
             small.set(xticks=[], yticks=[])
             if self.output <= 4:
                 _write(small, found[name])
-        errors = ", ".join(f"{title} {100 * found['errors'][n]:.1f} %"
-                           for n, title in OPERATORS.items())  # fmt: skip
-        return figure, ("A feature map with one region of interest, and below it what three "
-                        "operators read there, beside the exact mean. Mean difference from it, in "
-                        f"per cent of the map's range: {errors}.")  # fmt: skip
+        errors = ", ".join(
+            f"{title} {100 * found['errors'][n]:.1f} %" for n, title in OPERATORS.items()
+        )
+        return figure, (
+            "A feature map with one region of interest, and below it what three "
+            "operators read there, beside the exact mean. Mean difference from it, in "
+            f"per cent of the map's range: {errors}."
+        )
 
 
 def _write(ax, values: np.ndarray) -> None:
@@ -143,9 +147,17 @@ def _blocks(image: np.ndarray, stride: int) -> np.ndarray:
 
 
 def explore_roi(
-    features=None, image=None, box=None, *, stride: float | None = None, operator: str = "align",
-    output: int = 4, sampling_ratio: int = 2, aligned: bool = True, channel: int | None = None,
-) -> RoiExplorer:  # fmt: skip
+    features=None,
+    image=None,
+    box=None,
+    *,
+    stride: float | None = None,
+    operator: str = "align",
+    output: int = 4,
+    sampling_ratio: int = 2,
+    aligned: bool = True,
+    channel: int | None = None,
+) -> RoiExplorer:
     """One RoI to move by fractions of a pixel, and what RoIPool, crop_and_resize, RoIAlign read.
 
     Args:
@@ -190,11 +202,18 @@ def explore_roi(
     if picture is not None:
         picture_url = data_url(picture[: round(height * stride), : round(width * stride)])
     return RoiExplorer(
-        features, box=box, stride=float(stride), operator=operator, output=output,
-        sampling_ratio=sampling_ratio, aligned=aligned, channel=channel, picture_url=picture_url,
+        features,
+        box=box,
+        stride=float(stride),
+        operator=operator,
+        output=output,
+        sampling_ratio=sampling_ratio,
+        aligned=aligned,
+        channel=channel,
+        picture_url=picture_url,
         caption="Move the RoI by the arrow keys, a quarter of a pixel at a time, and watch who "
         "notices. Which numbers jump, and which glide? Then make it small, and then large.",
-    )  # fmt: skip
+    )
 
 
 def _checked(features) -> np.ndarray:

@@ -4,20 +4,22 @@ import numpy as np
 import tensorflow as tf
 import traitlets
 
-from labkit import boxes as box_ops
-from labkit.anchors import pyramid_anchors
-from labkit.config import Config
 from labkit.data.shapes import shapes
 from labkit.errors import LabkitError
-from labkit.images import read_image
-from labkit.inference import batch_of
-from labkit.matching import BACKGROUND, BETWEEN, match, sample
-from labkit.placement import Placement
+from labkit.io.images import read_image
+from labkit.models.config import Config
+from labkit.models.inference import batch_of
+from labkit.models.placement import Placement
+from labkit.ops import boxes as box_ops
+from labkit.ops.anchors import pyramid_anchors
+from labkit.ops.matching import BACKGROUND, BETWEEN, match, sample
 from labkit.viz.colors import CROWD, INK, PREDICTION, TRUTH
 from labkit.widgets.explorer import Boxes, Explorer, data_url, script
 from labkit.widgets.sketch import outline, sketch
 
-LEFT_OUT = -3  # beside labkit.matching's BACKGROUND and BETWEEN: crosses the border, asked nothing
+LEFT_OUT = (
+    -3
+)  # beside labkit.ops.matching's BACKGROUND and BETWEEN: crosses the border, asked nothing
 VIEWS = ("every anchor", "the sample")
 DECISIVE = [
     *("boxes", "positive_iou", "negative_iou", "every_object", "inside_only"),
@@ -87,24 +89,41 @@ class RpnTargetsExplorer(Explorer):
 
     def _look(self, change=None):
         anchors = np.frombuffer(self.anchors, np.float32).reshape(-1, 4)
-        matches = matches_of(anchors, self.boxes, self.place if self.inside_only else None,
-                             self.positive_iou, self.negative_iou, self.every_object)  # fmt: skip
+        matches = matches_of(
+            anchors,
+            self.boxes,
+            self.place if self.inside_only else None,
+            self.positive_iou,
+            self.negative_iou,
+            self.every_object,
+        )
         priority = tf.random.stateless_uniform([1, len(anchors)], [self.seed, 0])
-        positive, negative = (t.numpy()[0] for t in sample(
-            tf.constant(matches >= 0)[None], tf.constant(matches == BACKGROUND)[None],
-            self.samples, self.positive_fraction, priority,
-        ))  # fmt: skip
+        positive, negative = (
+            t.numpy()[0]
+            for t in sample(
+                tf.constant(matches >= 0)[None],
+                tf.constant(matches == BACKGROUND)[None],
+                self.samples,
+                self.positive_fraction,
+                priority,
+            )
+        )
         positives = [int((matches == g).sum()) for g in range(len(self.boxes))]
         kinds = {"between": BETWEEN, "negative": BACKGROUND, "left_out": LEFT_OUT}
         with self.hold_sync():  # one message: the counts belong to the anchors that are drawn
             self.set_trait("matches", matches.astype(np.int32).tobytes())
             self.set_trait("sampled", (positive | negative).astype(np.uint8).tobytes())
-            self.set_trait("found", {
-                "positive": int((matches >= 0).sum()),
-                **{name: int((matches == value).sum()) for name, value in kinds.items()},
-                "sampled_positive": int(positive.sum()), "sampled_negative": int(negative.sum()),
-                "positives": positives, "without": [g for g, n in enumerate(positives) if not n],
-            })  # fmt: skip
+            self.set_trait(
+                "found",
+                {
+                    "positive": int((matches >= 0).sum()),
+                    **{name: int((matches == value).sum()) for name, value in kinds.items()},
+                    "sampled_positive": int(positive.sum()),
+                    "sampled_negative": int(negative.sum()),
+                    "positives": positives,
+                    "without": [g for g, n in enumerate(positives) if not n],
+                },
+            )
 
     def shown(self) -> dict[str, np.ndarray]:
         """The boxes that are drawn, float32 [N, 4] each: positive, between, negative, left_out."""
@@ -114,20 +133,34 @@ class RpnTargetsExplorer(Explorer):
         drawn = np.ones(len(anchors), bool) if self.level < 0 else level == self.level
         if self.view == "the sample":
             drawn = drawn & (np.frombuffer(self.sampled, np.uint8) > 0)
-        kinds = {"positive": matches >= 0, "between": matches == BETWEEN,
-                 "negative": matches == BACKGROUND, "left_out": matches == LEFT_OUT}  # fmt: skip
+        kinds = {
+            "positive": matches >= 0,
+            "between": matches == BETWEEN,
+            "negative": matches == BACKGROUND,
+            "left_out": matches == LEFT_OUT,
+        }
         return {name: anchors[drawn & of_kind] for name, of_kind in kinds.items()}
 
     def draw(self):
         found, drawn = self.values, self.shown()
         figure, ax = sketch(self.size, self.picture_url, self._sentence())
-        marks = [("negative", "o", CROWD, "negative, at its centre"),
-                 ("left_out", "X", INK, "left out, at its centre")]  # fmt: skip
+        marks = [
+            ("negative", "o", CROWD, "negative, at its centre"),
+            ("left_out", "X", INK, "left out, at its centre"),
+        ]
         for kind, mark, color, label in marks:
             if len(drawn[kind]):
                 y, x = ((drawn[kind][:, i] + drawn[kind][:, i + 2]) / 2 for i in (0, 1))
-                ax.plot(x, y, mark, color=color, markersize=3.6, markeredgecolor="white",
-                        markeredgewidth=0.5, label=f"{label} ({len(x):,})")  # fmt: skip
+                ax.plot(
+                    x,
+                    y,
+                    mark,
+                    color=color,
+                    markersize=3.6,
+                    markeredgecolor="white",
+                    markeredgewidth=0.5,
+                    label=f"{label} ({len(x):,})",
+                )
         if self.view == "the sample":
             outline(ax, drawn["negative"], CROWD, ":", 1.0, "negative")
         outline(ax, drawn["between"], INK, ":", 1.0, "between")
@@ -135,17 +168,23 @@ class RpnTargetsExplorer(Explorer):
         outline(ax, self.boxes, TRUTH, "--", 2.5, "object")
         figure.legend(loc="outside lower center", ncols=3, fontsize=10)
         each = ", ".join(f"object {g + 1} has {n}" for g, n in enumerate(found["positives"]))
-        return figure, (f"A picture with its objects, dashed, and its anchors by what they teach. "
-                        f"{self._sentence()} Positive anchors: {each or 'none'}.")  # fmt: skip
+        return figure, (
+            f"A picture with its objects, dashed, and its anchors by what they teach. "
+            f"{self._sentence()} Positive anchors: {each or 'none'}."
+        )
 
     def _sentence(self) -> str:
         found = self.found
-        rules = [f"positive from {self.positive_iou:g}, negative below {self.negative_iou:g}",
-                 f"best anchor {'on' if self.every_object else 'off'}",
-                 f"border-crossing {'out' if self.inside_only else 'in'}"]  # fmt: skip
-        return (f"{', '.join(rules)}:\n{found['positive']} positive, {found['between']} between, "
-                f"{found['negative']} negative; {len(found['without'])} of {len(self.boxes)} "
-                "objects without an anchor.")  # fmt: skip
+        rules = [
+            f"positive from {self.positive_iou:g}, negative below {self.negative_iou:g}",
+            f"best anchor {'on' if self.every_object else 'off'}",
+            f"border-crossing {'out' if self.inside_only else 'in'}",
+        ]
+        return (
+            f"{', '.join(rules)}:\n{found['positive']} positive, {found['between']} between, "
+            f"{found['negative']} negative; {len(found['without'])} of {len(self.boxes)} "
+            "objects without an anchor."
+        )
 
 
 def matches_of(anchors, boxes, place, high: float, low: float, every_object: bool) -> np.ndarray:
@@ -164,9 +203,7 @@ def matches_of(anchors, boxes, place, high: float, low: float, every_object: boo
     return matches
 
 
-def explore_rpn_targets(
-    image=None, boxes=None, config: Config | None = None
-) -> RpnTargetsExplorer:
+def explore_rpn_targets(image=None, boxes=None, config: Config | None = None) -> RpnTargetsExplorer:
     """The anchors of a picture as the proposal network is taught: positive, negative, or neither.
 
     Sliders for the two thresholds; the best-anchor rule; anchors that cross the border in or out;
@@ -185,23 +222,35 @@ def explore_rpn_targets(
         drawn = shapes(8, size=128, seed=7)[7]
         image, boxes = drawn.image, drawn.boxes if boxes is None else boxes
     if boxes is None:
-        raise LabkitError("explore_rpn_targets: an image without boxes; give the objects' boxes "
-                          "[G, 4], (y1, x1, y2, x2) in its pixels.")  # fmt: skip
+        raise LabkitError(
+            "explore_rpn_targets: an image without boxes; give the objects' boxes "
+            "[G, 4], (y1, x1, y2, x2) in its pixels."
+        )
     pixels = read_image(image)
     batch, sizes = batch_of([pixels], config)
     canvas = np.int32(batch.shape[1:3])
     placement = Placement.of(pixels.shape, sizes[0], canvas, config)
     grids = [tuple(-(-canvas // stride)) for stride in config.strides]
-    levels = pyramid_anchors(canvas, grids, config.anchor_sizes, config.anchor_ratios,
-                             config.anchor_rounding, config.anchor_offset)  # fmt: skip
+    levels = pyramid_anchors(
+        canvas,
+        grids,
+        config.anchor_sizes,
+        config.anchor_ratios,
+        config.anchor_rounding,
+        config.anchor_offset,
+    )
     boxes = np.asarray(boxes, np.float32).reshape(-1, 4)
     return RpnTargetsExplorer(
         picture_url=data_url(batch[0].round().clip(0, 255).astype(np.uint8)),
-        size=canvas.tolist(), place=placement.box, boxes=placement.in_batch(boxes),
+        size=canvas.tolist(),
+        place=placement.box,
+        boxes=placement.in_batch(boxes),
         anchors=np.concatenate(levels).astype(np.float32).tobytes(),
         counts=[len(a) for a in levels],
-        positive_iou=config.rpn_positive_iou, negative_iou=config.rpn_negative_iou,
-        samples=config.rpn_samples, positive_fraction=config.rpn_positive_fraction,
+        positive_iou=config.rpn_positive_iou,
+        negative_iou=config.rpn_negative_iou,
+        samples=config.rpn_samples,
+        positive_fraction=config.rpn_positive_fraction,
         caption="Raise the upper threshold until an object has no anchor left, then switch the "
         "best-anchor rule off and on. Drag an object, or a corner of it: where is it badly off?",
-    )  # fmt: skip
+    )

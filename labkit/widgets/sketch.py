@@ -41,8 +41,16 @@ def outline(ax: Axes, boxes, color: str, style: str, width: float, label: str) -
     boxes = np.asarray(boxes, np.float32).reshape(-1, 4)
     corners = boxes[:, [1, 0, 3, 0, 3, 2, 1, 2]].reshape(-1, 4, 2)
     if width >= 2:
-        ax.add_collection(PolyCollection(corners, facecolor="none", edgecolor="white",
-                                         linewidth=width + 1.5), autolim=False)  # fmt: skip
-    lines = PolyCollection(corners, facecolor="none", edgecolor=color, linestyle=style,
-                           linewidth=width, label=f"{label} ({len(boxes):,})")  # fmt: skip
+        ax.add_collection(
+            PolyCollection(corners, facecolor="none", edgecolor="white", linewidth=width + 1.5),
+            autolim=False,
+        )
+    lines = PolyCollection(
+        corners,
+        facecolor="none",
+        edgecolor=color,
+        linestyle=style,
+        linewidth=width,
+        label=f"{label} ({len(boxes):,})",
+    )
     ax.add_collection(lines, autolim=False)

@@ -8,10 +8,10 @@ from contourpy import contour_generator
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from labkit.detections import Detections
 from labkit.errors import LabkitError
 from labkit.evaluation.average_precision import match_by_class
 from labkit.evaluation.comparison import overlaps
+from labkit.models.detections import Detections
 from labkit.training.film import Film, Frame, read_film
 from labkit.training.history import History
 from labkit.viz.colors import FAINT, INK, PREDICTION, TRUTH
@@ -65,16 +65,24 @@ class TrainingExplorer(Explorer):
         """Of the frame that is shown: step; objects that are there; detections of `score` or more,
         those of them that are right, the others, and the objects that were missed; and, where they
         were measured at this step, bbox_AP and segm_AP."""
-        kept = [d for found in self.frames[self.frame]["found"] for d in found
-                if d["score"] >= self.score]  # fmt: skip
+        kept = [
+            d
+            for found in self.frames[self.frame]["found"]
+            for d in found
+            if d["score"] >= self.score
+        ]
         right = sum(d["object"] >= 0 for d in kept)
         objects = sum(len(p["objects"]) for p in self.pictures)
         measured = [row for row in self.history.validation if row["step"] == self.step]
         return {
-            "step": self.step, "objects": objects, "found": len(kept), "right": right,
-            "invented": len(kept) - right, "missed": objects - right,
+            "step": self.step,
+            "objects": objects,
+            "found": len(kept),
+            "right": right,
+            "invented": len(kept) - right,
+            "missed": objects - right,
             **{k: v for row in measured for k, v in row.items() if k in ("bbox_AP", "segm_AP")},
-        }  # fmt: skip
+        }
 
     def draw(self):
         now, count = self.values, len(self.film.truth)
@@ -82,15 +90,20 @@ class TrainingExplorer(Explorer):
         above, below = figure.add_gridspec(2, 1, height_ratios=(2.7, 2.1))
         for i, place in enumerate(above.subgridspec(1, count)):
             self._draw_picture(figure.add_subplot(place), i)
-        for curve, place in zip((self.curves[0], self.curves[-1]), below.subgridspec(1, 2),
-                                strict=True):  # fmt: skip
+        for curve, place in zip(
+            (self.curves[0], self.curves[-1]), below.subgridspec(1, 2), strict=True
+        ):
             _draw_curve(figure.add_subplot(place), curve, self.step)
-        said = (f"step {now['step']}: {now['found']} found, {now['right']} right, "
-                f"{now['invented']} invented, {now['missed']} of {now['objects']} missed")
+        said = (
+            f"step {now['step']}: {now['found']} found, {now['right']} right, "
+            f"{now['invented']} invented, {now['missed']} of {now['objects']} missed"
+        )
         figure.suptitle(f"{said} (score ≥ {self.score:g})", fontsize=11)
-        return figure, (f"{count} validation pictures with what the network found, objects dashed; "
-                        f"{said}. Below, the total loss and AP over the steps, with a line "
-                        "at this step.")  # fmt: skip
+        return figure, (
+            f"{count} validation pictures with what the network found, objects dashed; "
+            f"{said}. Below, the total loss and AP over the steps, with a line "
+            "at this step."
+        )
 
     def _draw_picture(self, ax: Axes, i: int) -> None:
         truth, found = self.film.truth[i], self.film.frames[self.frame].detections[i]
@@ -102,10 +115,16 @@ class TrainingExplorer(Explorer):
         boxes = np.concatenate([truth.boxes if self.truth else truth.boxes[:0], found.boxes[kept]])
         objects = len(boxes) - len(kept)
         draw_instances(
-            truth.image, boxes, None, [""] * objects + labels, ax=ax, font_size=8, line_width=1.4,
+            truth.image,
+            boxes,
+            None,
+            [""] * objects + labels,
+            ax=ax,
+            font_size=8,
+            line_width=1.4,
             colors=[TRUTH] * objects + [PREDICTION if r else INK for r in right],
             dashed=[True] * objects + [False] * len(kept),
-        )  # fmt: skip
+        )
 
 
 def explore_training(run) -> TrainingExplorer:
@@ -126,19 +145,23 @@ def explore_training(run) -> TrainingExplorer:
             f"{Path(run) / 'film'} has no frame yet: the first is taken at step validate_every."
         )
     return TrainingExplorer(
-        film, History.load(run), frame=len(film) - 1,
+        film,
+        History.load(run),
+        frame=len(film) - 1,
         caption="Drag the slider, or the line in the curves, back to the first frame, and press "
         "Play. What does the network learn first: where, what, or which pixels? Then lower the "
         "score: what was already there, and only not sure enough?",
-    )  # fmt: skip
+    )
 
 
 # --- what the browser is told -----------------------------------------------------------
 
 
 def _picture(truth: Detections) -> dict:
-    objects = [{"name": name, "outline": outline(mask)}
-               for name, mask in zip(truth.names, truth.each_mask(), strict=True)]  # fmt: skip
+    objects = [
+        {"name": name, "outline": outline(mask)}
+        for name, mask in zip(truth.names, truth.each_mask(), strict=True)
+    ]
     return {"url": data_url(truth.image), "size": list(truth.image_size), "objects": objects}
 
 
@@ -149,13 +172,24 @@ def _frame(frame: Frame, truth: tuple[Detections, ...]) -> dict:
 
 def _found(found: Detections, truth: Detections) -> list[dict]:
     """What the browser shows of the detections in a picture, the best score first."""
-    rows = zip(found.names, found.scores.tolist(), found.each_mask(), found.boxes[:, :2].tolist(),
-               objects_of(found, truth), strict=True)  # fmt: skip
+    rows = zip(
+        found.names,
+        found.scores.tolist(),
+        found.each_mask(),
+        found.boxes[:, :2].tolist(),
+        objects_of(found, truth),
+        strict=True,
+    )
     return [
-        {"name": name, "score": round(score, 4), "outline": outline(mask),
-         "at": [round(v, 1) for v in corner], "object": int(which)}
+        {
+            "name": name,
+            "score": round(score, 4),
+            "outline": outline(mask),
+            "at": [round(v, 1) for v in corner],
+            "object": int(which),
+        }
         for name, score, mask, corner, which in rows
-    ]  # fmt: skip
+    ]
 
 
 def objects_of(found: Detections, truth: Detections) -> np.ndarray:
@@ -191,21 +225,35 @@ def _curves(history: History, last: int) -> list[dict]:
         top = float(np.quantile(finite, 0.99)) if len(finite) else 0.0
         if name == "lr":
             lines = {"smooth": lines["raw"]}
-        found.append({"name": name, "title": title, "lines": lines, "top": top or 1.0,
-                      "last": last})  # fmt: skip
+        found.append(
+            {"name": name, "title": title, "lines": lines, "top": top or 1.0, "last": last}
+        )
     rows = history.validation
     at = np.array([row["step"] for row in rows], float)
-    lines = {kind: _points(at, np.array([row[f"{kind}_AP"] for row in rows]), range(len(rows)))
-             for kind, *_ in AP_LINES}  # fmt: skip
+    lines = {
+        kind: _points(at, np.array([row[f"{kind}_AP"] for row in rows]), range(len(rows)))
+        for kind, *_ in AP_LINES
+    }
     best = max((value for points in lines.values() for _, value in points), default=0.0)
-    return [*found, {"name": "ap", "title": "AP (masks dashed)", "lines": lines,
-                     "top": best or 1.0, "last": last}]  # fmt: skip
+    return [
+        *found,
+        {
+            "name": "ap",
+            "title": "AP (masks dashed)",
+            "lines": lines,
+            "top": best or 1.0,
+            "last": last,
+        },
+    ]
 
 
 def _points(steps, values, places) -> list[list[float]]:
     """[step, value] at these places, without what is not finite or, of an AP, was not measured."""
-    return [[float(steps[i]), float(f"{values[i]:.4g}")] for i in places
-            if np.isfinite(values[i]) and values[i] >= 0]  # fmt: skip
+    return [
+        [float(steps[i]), float(f"{values[i]:.4g}")]
+        for i in places
+        if np.isfinite(values[i]) and values[i] >= 0
+    ]
 
 
 def _draw_curve(ax: Axes, curve: dict, step: int) -> None:
@@ -213,8 +261,13 @@ def _draw_curve(ax: Axes, curve: dict, step: int) -> None:
     looks |= {kind: (color, style, 2.2) for kind, _, color, style, _ in AP_LINES}
     for name, points in curve["lines"].items():
         color, style, width = looks[name]
-        ax.plot(*np.reshape(points, (-1, 2)).T, color=color, linestyle=style, linewidth=width,
-                marker="o" if len(points) == 1 else None)  # fmt: skip
+        ax.plot(
+            *np.reshape(points, (-1, 2)).T,
+            color=color,
+            linestyle=style,
+            linewidth=width,
+            marker="o" if len(points) == 1 else None,
+        )
     ax.axvline(step, color=INK, linestyle=":", linewidth=1.5)
     ax.set_title(curve["title"], fontsize=10)
     ax.set(xlim=(0, max(curve["last"], 1)), ylim=(0, 1.08 * curve["top"]))

@@ -7,8 +7,8 @@ import pytest
 
 from labkit import cli
 from labkit.commands.train import changed_settings, staged
-from labkit.config import Config
 from labkit.errors import LabkitError
+from labkit.models.config import Config
 from labkit.training import History, Stage, TrainSettings
 from labkit.training.checkpoints import save_run
 
@@ -16,12 +16,30 @@ from labkit.training.checkpoints import save_run
 def written(folder, loss_at_end: float) -> None:
     """A run of 100 steps whose loss goes from 3 to a number, all classes of the data in it."""
     losses = [3.0 + (loss_at_end - 3.0) * i / 99 for i in range(100)]
-    rows = [{"step": i, "stage": 1, "lr": 1e-3, "total": total, "objectness": total / 2,
-             "rpn_box": 0.0, "class": total / 2, "box": 0.0, "mask": 0.0}
-            for i, total in enumerate(losses, 1)]  # fmt: skip
+    rows = [
+        {
+            "step": i,
+            "stage": 1,
+            "lr": 1e-3,
+            "total": total,
+            "objectness": total / 2,
+            "rpn_box": 0.0,
+            "class": total / 2,
+            "box": 0.0,
+            "mask": 0.0,
+        }
+        for i, total in enumerate(losses, 1)
+    ]
     History(rows).save(folder)
-    save_run(folder, {"config": {"loss_weights": [1, 1, 1, 1, 1]}, "class_names": ["a"],
-                      "settings": TrainSettings(steps=100).to_dict(), "images": 9})  # fmt: skip
+    save_run(
+        folder,
+        {
+            "config": {"loss_weights": [1, 1, 1, 1, 1]},
+            "class_names": ["a"],
+            "settings": TrainSettings(steps=100).to_dict(),
+            "images": 9,
+        },
+    )
 
 
 def test_a_finding_is_printed_and_the_status_says_so(tmp_path, capsys):

@@ -8,8 +8,12 @@ import pytest
 from labkit.cli import main
 
 GOLDEN = Path(__file__).parents[1] / "golden"
-FILES = ["--annotations", str(GOLDEN / "coco_edge_gt.json"),
-         "--results", str(GOLDEN / "coco_edge_dt.json")]  # fmt: skip
+FILES = [
+    "--annotations",
+    str(GOLDEN / "coco_edge_gt.json"),
+    "--results",
+    str(GOLDEN / "coco_edge_dt.json"),
+]
 
 
 def test_iou_thresholds_and_areas_by_option(capsys):

@@ -27,9 +27,27 @@ def asked(monkeypatch):
 
 
 def test_it_tests_the_training_that_is_planned(asked, capsys):
-    argv = ["find-lr", "--data", "shapes", "--image-size", "64", "--batch-size", "2", "--seed", "5",
-            "--set", "optimizer=sgd", "--set", "augment.mirror=false", "--from", "1e-4",
-            "--to", "0.5", "--steps", "40"]  # fmt: skip
+    argv = [
+        "find-lr",
+        "--data",
+        "shapes",
+        "--image-size",
+        "64",
+        "--batch-size",
+        "2",
+        "--seed",
+        "5",
+        "--set",
+        "optimizer=sgd",
+        "--set",
+        "augment.mirror=false",
+        "--from",
+        "1e-4",
+        "--to",
+        "0.5",
+        "--steps",
+        "40",
+    ]
     assert cli.main(argv) == 0
     ((model, dataset, settings, *test),) = asked
     assert test == [1e-4, 0.5, 40]
@@ -42,8 +60,16 @@ def test_it_tests_the_training_that_is_planned(asked, capsys):
 
 def test_json_and_the_files_of_out(asked, capsys, tmp_path):
     labkit.shapes(2, 64).save_coco(tmp_path / "a.json", tmp_path / "images")
-    argv = ["find-lr", "--annotations", str(tmp_path / "a.json"), "--images",
-            str(tmp_path / "images"), "--out", str(tmp_path / "out"), "--json"]  # fmt: skip
+    argv = [
+        "find-lr",
+        "--annotations",
+        str(tmp_path / "a.json"),
+        "--images",
+        str(tmp_path / "images"),
+        "--out",
+        str(tmp_path / "out"),
+        "--json",
+    ]
     assert cli.main(argv) == 0
     found = json.loads(capsys.readouterr().out)
     assert found == json.loads((tmp_path / "out" / "rates.json").read_text("utf-8"))
@@ -52,12 +78,15 @@ def test_json_and_the_files_of_out(asked, capsys, tmp_path):
     assert (tmp_path / "out" / "rates.png").read_bytes().startswith(b"\x89PNG")
 
 
-@pytest.mark.parametrize("argv, words", [
-    ([], "say on which data"),
-    (["--data", "nowhere"], "nowhere"),
-    (["--data", "shapes", "--annotations", "a.json"], "not both"),
-    (["--data", "shapes", "--set", "optimiser=sgd"], "did you mean 'optimizer'"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "argv, words",
+    [
+        ([], "say on which data"),
+        (["--data", "nowhere"], "nowhere"),
+        (["--data", "shapes", "--annotations", "a.json"], "not both"),
+        (["--data", "shapes", "--set", "optimiser=sgd"], "did you mean 'optimizer'"),
+    ],
+)
 def test_what_is_asked_wrongly_is_one_sentence(argv, words, asked, capsys):
     assert cli.main(["find-lr", *argv]) == 2
     err = capsys.readouterr().err
@@ -75,8 +104,18 @@ def test_a_test_that_cannot_be_is_one_sentence(capsys):
 
 @pytest.mark.slow
 def test_a_real_test_from_the_command_line(capsys):
-    argv = ["find-lr", "--data", "shapes", "--image-size", "64", "--batch-size", "2",
-            "--steps", "12", "--json"]  # fmt: skip
+    argv = [
+        "find-lr",
+        "--data",
+        "shapes",
+        "--image-size",
+        "64",
+        "--batch-size",
+        "2",
+        "--steps",
+        "12",
+        "--json",
+    ]
     assert cli.main(argv) == 0
     found = json.loads(capsys.readouterr().out)
     assert 1e-5 <= found["suggestion"] <= 1 and len(found["losses"]) <= 12

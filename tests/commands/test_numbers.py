@@ -17,10 +17,22 @@ def test_values():
 
 @pytest.mark.parametrize(
     ("parse", "text"),
-    [(whole, "0"), (whole, "1.5"), (size_or_native, "whole"), (share, "1.01"), (share, "nan"),
-     (shares, "0.5,"), (shares, ""), (area_range, "tiny"), (area_range, "tiny=5"),
-     (area_range, "=0-5"), (area_range, "a=x-5"), (area_range, "a=5-5"), (multiple_of_32, "20")],
-)  # fmt: skip
+    [
+        (whole, "0"),
+        (whole, "1.5"),
+        (size_or_native, "whole"),
+        (share, "1.01"),
+        (share, "nan"),
+        (shares, "0.5,"),
+        (shares, ""),
+        (area_range, "tiny"),
+        (area_range, "tiny=5"),
+        (area_range, "=0-5"),
+        (area_range, "a=x-5"),
+        (area_range, "a=5-5"),
+        (multiple_of_32, "20"),
+    ],
+)
 def test_what_is_none_is_named(parse, text):
     with pytest.raises(ArgumentTypeError, match="is no"):
         parse(text)

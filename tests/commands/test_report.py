@@ -15,8 +15,11 @@ BOX = {"image_id": 1, "category_id": 1, "bbox": [2, 2, 10, 10]}
 @pytest.fixture
 def files(tmp_path):
     """truth.json and two results, a/found.json and b/found.json."""
-    truth = {"images": [{"id": 1, "height": 20, "width": 20}], "annotations": [BOX],
-             "categories": [{"id": 1, "name": "cell"}]}  # fmt: skip
+    truth = {
+        "images": [{"id": 1, "height": 20, "width": 20}],
+        "annotations": [BOX],
+        "categories": [{"id": 1, "name": "cell"}],
+    }
     (tmp_path / "truth.json").write_text(json.dumps(truth))
     for folder, score in (("a", 0.9), ("b", 0.4)):
         (tmp_path / folder).mkdir()

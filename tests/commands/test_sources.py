@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from labkit import cli, datasets
+from labkit import cli
 from labkit.commands.sources import chosen_data, image_files, is_drawn, named, validation_data
 from labkit.commands.train import data_options
 from labkit.data import CocoDataset, ViaDataset, VocDataset, save_label_maps, save_via, shapes
-from labkit.datasets import CATALOGUE, Archive
+from labkit.data import catalogue as datasets
+from labkit.data.catalogue import CATALOGUE, Archive
 from labkit.errors import LabkitError, MissingFileError
 
 
@@ -98,8 +99,10 @@ def voc_in_the_catalogue(monkeypatch, folder, parts):
     entry = CATALOGUE["nuclei"]
     values = np.zeros((40, 40), np.uint8)
     values[3:20, 5:30] = 1
-    for name, mode in (("JPEGImages", "RGB"), *((f"Segmentation{k}", "L")
-                                               for k in ("Object", "Class"))):  # fmt: skip
+    for name, mode in (
+        ("JPEGImages", "RGB"),
+        *((f"Segmentation{k}", "L") for k in ("Object", "Class")),
+    ):
         place = folder / "nuclei" / "train" / name
         place.mkdir(parents=True)
         Image.fromarray(values).convert(mode).save(place / "a.png")
@@ -123,8 +126,7 @@ def test_a_name_of_the_catalogue(monkeypatch, tmp_path, parts):
 def test_without_a_network_it_is_one_sentence(capsys, monkeypatch, tmp_path):
     monkeypatch.setenv("LABKIT_DATA", str(tmp_path))
     archive = Archive("http://127.0.0.1:9/stage1_train.zip", "train")  # nobody listens there
-    entry = datasets.Entry("nuclei", "", "", "", "nuclei", (archive,),
-                           CATALOGUE["nuclei"].splits)  # fmt: skip
+    entry = datasets.Entry("nuclei", "", "", "", "nuclei", (archive,), CATALOGUE["nuclei"].splits)
     monkeypatch.setitem(CATALOGUE, "nuclei", entry)
     for argv in (["train", "--run", tmp_path / "r", "--data"], ["inspect"]):
         status, _, err = labkit(capsys, *argv, "nuclei")
@@ -134,9 +136,13 @@ def test_without_a_network_it_is_one_sentence(capsys, monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name, words", [("shaeps", "did you mean shapes"), ("photos/mine", "no such file or folder"),
-                    ("qqq", "there are: shapes, digits")],
-)  # fmt: skip
+    "name, words",
+    [
+        ("shaeps", "did you mean shapes"),
+        ("photos/mine", "no such file or folder"),
+        ("qqq", "there are: shapes, digits"),
+    ],
+)
 def test_neither_a_path_nor_a_name(name, words):
     with pytest.raises(MissingFileError, match=words):
         chosen_data({"data": name}, "train")
@@ -184,8 +190,9 @@ def test_train_and_evaluate_on_a_folder(capsys, coco, tmp_path, monkeypatch):
     run, cache = tmp_path / "run", tmp_path / "cache"
     monkeypatch.chdir(coco.parent)
     small = ("--image-size", 64, "--batch-size", 2, "--set", "checkpoint_every=1")
-    status, out, err = labkit(capsys, "train", "--data", "mine", "--run", run, "--steps", 2,
-                              "--cache", "cache", *small)  # fmt: skip
+    status, out, err = labkit(
+        capsys, "train", "--data", "mine", "--run", run, "--steps", 2, "--cache", "cache", *small
+    )
     assert status == 0, err
     assert "CocoDataset(2 images" in out and len(list(cache.rglob("*.npz"))) == 2
     metrics = json.loads((run / "metrics.json").read_text())

@@ -4,8 +4,9 @@ import json
 
 import pytest
 
-from labkit import backbones, cli, training
+from labkit import cli, training
 from labkit.commands.run_data import remembered
+from labkit.models import backbones
 from labkit.training.record import prepare_run, run_record
 
 

@@ -55,8 +55,9 @@ def test_an_endless_loop_is_ended_where_signals_are_ignored():
 
 def test_another_thread_can_check_too():
     found = []
-    asked = threading.Thread(target=lambda: found.append(call(lambda: [0 for _ in iter(int, 1)],
-                                                              (), 0.2)))  # fmt: skip
+    asked = threading.Thread(
+        target=lambda: found.append(call(lambda: [0 for _ in iter(int, 1)], (), 0.2))
+    )
     asked.start()
     asked.join(timeout=20)
     assert found and "not finished" in found[0].error

@@ -50,10 +50,18 @@ def test_a_class_gets_no_solutions_and_no_outputs(path, tmp_path):
 
 
 def test_a_widget_leaves_its_picture():
-    cell = new_code_cell("w", outputs=[
-        nbformat.v4.new_output("execute_result", {WIDGET: {"model_id": "x"}, "text/html": "<img>"}),
-        nbformat.v4.new_output("display_data", {WIDGET: {"model_id": "y"}, "text/plain": "VBox()"}),
-    ], metadata={"execution": {"iopub": "2026"}})  # fmt: skip
+    cell = new_code_cell(
+        "w",
+        outputs=[
+            nbformat.v4.new_output(
+                "execute_result", {WIDGET: {"model_id": "x"}, "text/html": "<img>"}
+            ),
+            nbformat.v4.new_output(
+                "display_data", {WIDGET: {"model_id": "y"}, "text/plain": "VBox()"}
+            ),
+        ],
+        metadata={"execution": {"iopub": "2026"}},
+    )
     notebook = new_notebook(cells=[cell], metadata={"widgets": {"state": {}}})
     tidied = tidy(notebook)
     assert "widgets" not in tidied.metadata and "execution" not in tidied.cells[0].metadata

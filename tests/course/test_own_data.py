@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from labkit.config import Config
 from labkit.course.exercises import own_data
 from labkit.data import load_dataset, shapes
 from labkit.evaluation import compare, evaluate_results
 from labkit.evaluation.thresholds import pooled, threshold_curves
+from labkit.models.config import Config
 from labkit.training import TrainSettings, fit_to_data
 
 

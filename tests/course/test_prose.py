@@ -15,21 +15,33 @@ def notebook(text, code="", printed="", given=None):
     return nbformat.from_dict(made)
 
 
-@pytest.mark.parametrize("text, expected", [
-    ("There are 16,368 anchors, 0.3 of them", ["16368", "0.3"]),
-    ("P2 and C5, conv3x3, x_12", []),
-    ("from 12 to 24.", ["12", "24"]),
-    ("25 % of 1,200", ["25", "1200"]),
-    ("version 2.20.1", []),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "text, expected",
+    [
+        ("There are 16,368 anchors, 0.3 of them", ["16368", "0.3"]),
+        ("P2 and C5, conv3x3, x_12", []),
+        ("from 12 to 24.", ["12", "24"]),
+        ("25 % of 1,200", ["25", "1200"]),
+        ("version 2.20.1", []),
+    ],
+)
 def test_numbers(text, expected):
     assert numbers(text)[: len(expected)] == expected and (expected or not numbers("P2, C5"))
 
 
-@pytest.mark.parametrize("text", [
-    "`f(77)`", "$77 + x$", "$$\n77\n$$", "```\n77\n```", "[this](https://example.org/77)",
-    "<img width=77>", "## 77 · A title", "<details><summary>A solution</summary>77</details>",
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "text",
+    [
+        "`f(77)`",
+        "$77 + x$",
+        "$$\n77\n$$",
+        "```\n77\n```",
+        "[this](https://example.org/77)",
+        "<img width=77>",
+        "## 77 · A title",
+        "<details><summary>A solution</summary>77</details>",
+    ],
+)
 def test_what_is_no_statement_is_not_looked_at(text):
     assert "77" not in prose(text)
 

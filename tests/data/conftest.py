@@ -33,8 +33,12 @@ class Toy(Dataset):
 
     def image_info(self, index):
         index = self._check_index(index)
-        return {"id": self.first_id + index, "file_name": f"{index % 3}_{index}.png",
-                "height": 24, "width": 32}  # fmt: skip
+        return {
+            "id": self.first_id + index,
+            "file_name": f"{index % 3}_{index}.png",
+            "height": 24,
+            "width": 32,
+        }
 
     def read(self, index):
         READS[id(self)] += 1
@@ -44,9 +48,13 @@ class Toy(Dataset):
         for i in range(len(instances)):
             masks[i, 2 * i : 2 * i + 2, 1 : 4 + i] = True
         return make_sample(
-            np.full((24, 32, 3), info["id"] % 256, np.uint8), masks, [c for c, _ in instances],
-            crowd=[crowd for _, crowd in instances], image_id=info["id"], name=info["file_name"],
-        )  # fmt: skip
+            np.full((24, 32, 3), info["id"] % 256, np.uint8),
+            masks,
+            [c for c, _ in instances],
+            crowd=[crowd for _, crowd in instances],
+            image_id=info["id"],
+            name=info["file_name"],
+        )
 
 
 @pytest.fixture(scope="session")

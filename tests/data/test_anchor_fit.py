@@ -6,11 +6,11 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from labkit.anchors import pyramid_anchors
-from labkit.boxes import iou
-from labkit.config import Config
 from labkit.data.anchor_fit import anchor_ious, feature_shapes, fit_of, resized, suggest_anchors
-from labkit.model import MaskRCNN
+from labkit.models.config import Config
+from labkit.models.mask_rcnn import MaskRCNN
+from labkit.ops.anchors import pyramid_anchors
+from labkit.ops.boxes import iou
 
 NATIVE = Config.preset("tiny", resize="none")
 
@@ -19,9 +19,14 @@ def true_grid(boxes, shape, config) -> np.ndarray:
     """The best IoU [N, 5] of every level, with all its anchors built."""
     pad = config.pad_multiple
     padded = [-(-side // pad) * pad for side in shape]
-    levels = pyramid_anchors(padded, feature_shapes(*shape, config), config.anchor_sizes,
-                             config.anchor_ratios, config.anchor_rounding,
-                             config.anchor_offset)  # fmt: skip
+    levels = pyramid_anchors(
+        padded,
+        feature_shapes(*shape, config),
+        config.anchor_sizes,
+        config.anchor_ratios,
+        config.anchor_rounding,
+        config.anchor_offset,
+    )
     boxes = tf.constant(boxes, tf.float32)
     return np.stack([tf.reduce_max(iou(boxes, level), axis=1) for level in levels], axis=1)
 
@@ -35,8 +40,13 @@ def true_grid(boxes, shape, config) -> np.ndarray:
 )
 def test_the_nearest_cell_has_the_best_anchor(seed, shape, preset, offset, rounding):
     """Everywhere: at the border, where the grid ends before the image, and for odd level sizes."""
-    config = Config.preset(preset, resize="none", anchor_offset=offset, anchor_rounding=rounding,
-                           anchor_sizes=(9, 17, 41, 96, 201))  # fmt: skip
+    config = Config.preset(
+        preset,
+        resize="none",
+        anchor_offset=offset,
+        anchor_rounding=rounding,
+        anchor_sizes=(9, 17, 41, 96, 201),
+    )
     rng = np.random.default_rng(seed)
     corners = np.sort(rng.uniform(0, 1, (6, 2, 2)), axis=1) * shape
     boxes = np.concatenate([corners[:, 0], np.maximum(corners[:, 1], corners[:, 0] + 1)], 1)

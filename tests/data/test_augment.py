@@ -16,7 +16,7 @@ from labkit.data.augment import (
 )
 from labkit.data.dataset import make_sample
 from labkit.errors import LabkitError
-from labkit.masks import boxes_from_masks
+from labkit.ops.masks import boxes_from_masks
 
 RED, BLACK = np.uint8([255, 0, 0]), np.uint8([0, 0, 0])
 
@@ -39,9 +39,13 @@ def views():
         lambda top, left, height, width, turns, mirror: View(
             top, left, top + height, left + width, height, width, turns, mirror
         ),
-        st.integers(0, 20), st.integers(0, 20), st.integers(16, 28), st.integers(16, 44),
-        st.integers(0, 3), st.booleans(),
-    )  # fmt: skip
+        st.integers(0, 20),
+        st.integers(0, 20),
+        st.integers(16, 28),
+        st.integers(16, 44),
+        st.integers(0, 3),
+        st.booleans(),
+    )
 
 
 @settings(max_examples=200, deadline=None)
@@ -105,8 +109,9 @@ def test_crowds_are_left_out_and_counted():
 @given(
     shape=st.tuples(st.integers(1, 300), st.integers(1, 300)),
     seed=st.integers(0, 10_000),
-    low=st.floats(0.5, 1.0), high=st.floats(1.0, 2.0),
-)  # fmt: skip
+    low=st.floats(0.5, 1.0),
+    high=st.floats(1.0, 2.0),
+)
 def test_a_view_fits_image_and_canvas(shape, seed, low, high):
     rng = np.random.default_rng(seed)
     view = choose_view(shape, shape, (96, 64), Augment(quarter_turns=True, scale=(low, high)), rng)
@@ -122,9 +127,12 @@ def test_without_augmentation_the_whole_image_is_seen():
 
 @settings(max_examples=1000, deadline=None)
 @given(
-    seed=st.integers(0, 100_000), canvas=st.sampled_from([(64, 64), (32, 96), (96, 96)]),
-    low=st.floats(0.1, 1.0), high=st.floats(1.0, 2.0), turns=st.booleans(),
-)  # fmt: skip
+    seed=st.integers(0, 100_000),
+    canvas=st.sampled_from([(64, 64), (32, 96), (96, 96)]),
+    low=st.floats(0.1, 1.0),
+    high=st.floats(1.0, 2.0),
+    turns=st.booleans(),
+)
 def test_in_any_random_view_masks_lie_on_their_pixels(seed, canvas, low, high, turns):
     """White objects on black. Where a mask and all around it agree, so does the image: at an edge
     the two are interpolated differently, but never a pixel off."""
@@ -138,8 +146,9 @@ def test_in_any_random_view_masks_lie_on_their_pixels(seed, canvas, low, high, t
         return
     inside = masks.any(0) if len(masks) else np.zeros(image.shape[:2], bool)
     padded = np.pad(inside, 1, mode="edge")
-    around = [padded[y : y + inside.shape[0], x : x + inside.shape[1]]
-              for y in range(3) for x in range(3)]  # fmt: skip
+    around = [
+        padded[y : y + inside.shape[0], x : x + inside.shape[1]] for y in range(3) for x in range(3)
+    ]
     assert (image[np.logical_and.reduce(around)] > 127).all()
     assert (image[~np.logical_or.reduce(around)] < 128).all()
     for box, mask in zip(boxes, masks > 0, strict=True):
@@ -150,8 +159,9 @@ def test_in_any_random_view_masks_lie_on_their_pixels(seed, canvas, low, high, t
 
 def test_large_scale_jitter_pads_and_crops():
     rng = np.random.default_rng(0)
-    views = [choose_view((100, 100), (128, 128), (128, 128), LARGE_SCALE_JITTER, rng)
-             for _ in range(400)]  # fmt: skip
+    views = [
+        choose_view((100, 100), (128, 128), (128, 128), LARGE_SCALE_JITTER, rng) for _ in range(400)
+    ]
     factors = np.array([v.height / (v.bottom - v.top) / 1.28 for v in views])
     assert 0.1 <= factors.min() < 0.12 and 1.9 < factors.max() <= 2.02
     # log-uniform: as many below the middle of the logarithms as above
@@ -189,9 +199,17 @@ def test_colours_are_drawn_within_their_bounds_and_only_where_asked():
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"scale": (2.0, 1.0)}, {"scale": (0, 1)}, {"scale": (1.0,)}, {"brightness": 1.5},
-     {"contrast": -0.1}, {"saturation": 1.0}, {"hue": 0.6}, {"copy_paste": 1.1}],
-)  # fmt: skip
+    [
+        {"scale": (2.0, 1.0)},
+        {"scale": (0, 1)},
+        {"scale": (1.0,)},
+        {"brightness": 1.5},
+        {"contrast": -0.1},
+        {"saturation": 1.0},
+        {"hue": 0.6},
+        {"copy_paste": 1.1},
+    ],
+)
 def test_impossible_settings_are_refused(wrong):
     with pytest.raises(LabkitError, match=next(iter(wrong))):
         Augment(**wrong)

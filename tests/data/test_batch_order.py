@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labkit.config import Config
 from labkit.data.augment import Augment
 from labkit.data.batch_order import BatchOrder, BatchPlan
 from labkit.data.dataset import Dataset, make_sample
 from labkit.data.pipeline import Batches
 from labkit.errors import LabkitError
+from labkit.models.config import Config
 
 
 class Sizes(Dataset):
@@ -91,8 +91,9 @@ def test_batches_of_buckets_and_shares_hold_their_images():
         for name, values in batch.items():
             both = [share.batch(step)[name] for share in shares]
             np.testing.assert_array_equal(np.concatenate(both), values)
-        for image, size, number in zip(batch["images"], batch["sizes"], batch["image_ids"],
-                                       strict=True):  # fmt: skip
+        for image, size, number in zip(
+            batch["images"], batch["sizes"], batch["image_ids"], strict=True
+        ):
             assert tuple(size.numpy()) == ds.shapes[int(number) - 1]
             height, width = size.numpy().astype(int)
             assert (image[:height, :width] == number.numpy()).numpy().all()

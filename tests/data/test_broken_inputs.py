@@ -25,7 +25,7 @@ from whole_inputs import (
     problems_of,
     put,
     read_all,
-)  # fmt: skip
+)
 
 from labkit.data import load_dataset
 
@@ -148,7 +148,7 @@ KINDS = [
     ("via", replaced("b.png", b"GIF89a"), "b.png"),
     ("via", linked_out("b.png"), "b.png is a link that leads out"),
     ("labelme", replaced("b.json", b"{"), "b.json is not json"),
-    ("labelme", edited("b.json", LABELME, "shapes"), 'b.json is not LabelMe\'s'),
+    ("labelme", edited("b.json", LABELME, "shapes"), "b.json is not LabelMe's"),
     ("labelme", edited("b.json", LABELME, "imagePath", to="none.png"), "none.png"),
     ("labelme", edited("b.json", LABELME, "imageHeight", to=-1), '"imageHeight"'),
     ("labelme", edited("b.json", LABELME, "imageData", to="x"), '"imageData" is not base64'),
@@ -210,11 +210,16 @@ def test_damage_is_named(tmp_path, format, damage, words):
 
 def test_a_decompression_bomb_is_refused_wherever_it_stands(tmp_path, monkeypatch):
     """A few bytes that unpack to more pixels than allowed, as picture and as label map."""
-    monkeypatch.setattr("labkit.images.MAX_PIXELS", 10_000)
+    monkeypatch.setattr("labkit.io.images.MAX_PIXELS", 10_000)
     bomb = png(np.zeros((101, 100), np.uint8), optimize=True)
-    for format, file in (("coco", "b.png"), ("via", "b.png"), ("label_maps", "maps/b.png"),
-                         ("voc", "SegmentationClass/b.png"), ("mask_folders", "b/masks/1.png"),
-                         ("panoptic", "x/a.png")):  # fmt: skip
+    for format, file in (
+        ("coco", "b.png"),
+        ("via", "b.png"),
+        ("label_maps", "maps/b.png"),
+        ("voc", "SegmentationClass/b.png"),
+        ("mask_folders", "b/masks/1.png"),
+        ("panoptic", "x/a.png"),
+    ):
         WRITERS[format](tmp_path / format)
         put(tmp_path / format / file, bomb)
         problems = problems_of(tmp_path / format, format)

@@ -10,23 +10,24 @@ import time
 import numpy as np
 import pytest
 
-from labkit.config import Config
 from labkit.data import CocoDataset, digits, shapes
 from labkit.data.augment import Augment, Example
 from labkit.data.cache import ExampleCache, fingerprint
 from labkit.data.merging import merge
 from labkit.data.pipeline import Batches, BatchPlan
 from labkit.errors import LabkitError
+from labkit.models.config import Config
 
 
 def equal(a: Example, b: Example) -> bool:
     return (
         all((getattr(a, n) == getattr(b, n)).all() for n in ("image", "boxes", "class_ids"))
         and len(a.patches) == len(b.patches)
-        and all((p == q).all() and p.dtype == q.dtype for p, q in
-                zip(a.patches, b.patches, strict=True))
+        and all(
+            (p == q).all() and p.dtype == q.dtype for p, q in zip(a.patches, b.patches, strict=True)
+        )
         and (a.image_id, a.crowds) == (b.image_id, b.crowds)
-    )  # fmt: skip
+    )
 
 
 def never():
@@ -62,19 +63,32 @@ def test_different_data_never_share_files(toy, tmp_path):
     content = {
         "images": [{"id": 1, "file_name": "a.png", "height": 9, "width": 9}],
         "categories": [{"id": 1, "name": "x"}, {"id": 2, "name": "y"}],
-        "annotations": [{"id": 1, "image_id": 1, "category_id": 1,
-                         "segmentation": [[1, 1, 8, 1, 8, 8]]}],
-    }  # fmt: skip
-    moved = {**content, "annotations": [{**content["annotations"][0],
-                                         "segmentation": [[1, 1, 8, 1, 8, 7]]}]}  # fmt: skip
+        "annotations": [
+            {"id": 1, "image_id": 1, "category_id": 1, "segmentation": [[1, 1, 8, 1, 8, 8]]}
+        ],
+    }
+    moved = {
+        **content,
+        "annotations": [{**content["annotations"][0], "segmentation": [[1, 1, 8, 1, 8, 7]]}],
+    }
     ds = toy(one)
     sets = [
-        shapes(3, 64, seed=1), shapes(3, 64, seed=2), shapes(3, 64, seed=1, noise=0),
-        digits(3, 64, seed=1), ds, toy([[(1, False), (2, True)]]), toy(one, ("a", "b", "d")),
-        ds.keep_classes(["a"]), ds.keep_classes(["b"]), ds.group_classes({"ab": ["a", "b"]}),
-        merge([ds, ds]), CocoDataset(content, tmp_path), CocoDataset(moved, tmp_path),
-        shapes(3, 64, seed=1)[:2], shapes(3, 64, seed=1)[1:],
-    ]  # fmt: skip
+        shapes(3, 64, seed=1),
+        shapes(3, 64, seed=2),
+        shapes(3, 64, seed=1, noise=0),
+        digits(3, 64, seed=1),
+        ds,
+        toy([[(1, False), (2, True)]]),
+        toy(one, ("a", "b", "d")),
+        ds.keep_classes(["a"]),
+        ds.keep_classes(["b"]),
+        ds.group_classes({"ab": ["a", "b"]}),
+        merge([ds, ds]),
+        CocoDataset(content, tmp_path),
+        CocoDataset(moved, tmp_path),
+        shapes(3, 64, seed=1)[:2],
+        shapes(3, 64, seed=1)[1:],
+    ]
     assert len({fingerprint(d) for d in sets}) == len(sets)
     assert fingerprint(shapes(3, 64, seed=1)) == fingerprint(shapes(3, 64, seed=1))
     assert fingerprint(CocoDataset(content, tmp_path)) == fingerprint(sets[-4])
@@ -104,8 +118,14 @@ def test_a_damaged_file_is_made_anew(tmp_path, damage):
 def test_a_pickle_in_its_place_is_not_loaded(tmp_path):
     ds = shapes(1, 64)
     cache, example = ExampleCache(tmp_path, ds), Example.of(ds[0])
-    np.savez(cache.folder / "00000000.npz", image=np.array([print], dtype=object),
-             boxes=0, class_ids=0, numbers=0, bits=0)  # fmt: skip
+    np.savez(
+        cache.folder / "00000000.npz",
+        image=np.array([print], dtype=object),
+        boxes=0,
+        class_ids=0,
+        numbers=0,
+        bits=0,
+    )
     assert equal(cache.get(0, lambda: example), example)
 
 
@@ -142,8 +162,9 @@ PROGRAM = """
 def test_killed_while_writing_leaves_whole_files(tmp_path):
     ds = shapes(4, 512, seed=9)
     for wait in (0.05, 0.11, 0.23):
-        process = subprocess.Popen([sys.executable, "-c", textwrap.dedent(PROGRAM), str(tmp_path)],
-                                   stdout=subprocess.PIPE)  # fmt: skip
+        process = subprocess.Popen(
+            [sys.executable, "-c", textwrap.dedent(PROGRAM), str(tmp_path)], stdout=subprocess.PIPE
+        )
         assert process.stdout.readline() == b"ready\n"
         time.sleep(wait)
         os.kill(process.pid, signal.SIGKILL)

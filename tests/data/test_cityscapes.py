@@ -17,11 +17,17 @@ def box(label, x1, y1, x2, y2, **more):
 
 
 OBJECTS = [
-    box("sky", 0, 0, 39, 9), box("car", 2, 10, 15, 20), box("car", 10, 12, 25, 25),
-    box("tree", 0, 0, 1, 1, deleted=1), box("person", 30, 5, 33, 20, deleted=0),
-    box("person", 0, 0, 39, 29, deleted=1), box("bicyclegroup", 28, 18, 37, 27),
-    box("pole", 12, 0, 13, 29), box("license plate", 4, 18, 6, 19), box("trailer", 34, 0, 39, 4),
-]  # fmt: skip
+    box("sky", 0, 0, 39, 9),
+    box("car", 2, 10, 15, 20),
+    box("car", 10, 12, 25, 25),
+    box("tree", 0, 0, 1, 1, deleted=1),
+    box("person", 30, 5, 33, 20, deleted=0),
+    box("person", 0, 0, 39, 29, deleted=1),
+    box("bicyclegroup", 28, 18, 37, 27),
+    box("pole", 12, 0, 13, 29),
+    box("license plate", 4, 18, 6, 19),
+    box("trailer", 34, 0, 39, 4),
+]
 
 
 @pytest.fixture
@@ -102,10 +108,12 @@ def test_an_object_that_cannot_be_used_is_named(root, wrong, words):
 @pytest.mark.parametrize(
     "text, words",
     [
-        ("{", "not json"), ("[]", 'no list "objects"'), ('{"objects": []}', "imgHeight"),
+        ("{", "not json"),
+        ("[]", 'no list "objects"'),
+        ('{"objects": []}', "imgHeight"),
         ('{"objects": [], "imgHeight": 9, "imgWidth": 40}', "for 9 x 40 pixels"),
     ],
-)  # fmt: skip
+)
 def test_polygons_that_cannot_be_used(root, text, words):
     truth(root, "polygons.json").write_text(text)
     ds = CityscapesDataset(root)

@@ -26,13 +26,18 @@ def content() -> dict:
         ],
         "annotations": [
             {
-                "id": 1, "image_id": 5, "category_id": 7, "segmentation": SQUARE,
-                "bbox": [2, 2, 6, 4], "area": 24.0, "iscrowd": 0,
+                "id": 1,
+                "image_id": 5,
+                "category_id": 7,
+                "segmentation": SQUARE,
+                "bbox": [2, 2, 6, 4],
+                "area": 24.0,
+                "iscrowd": 0,
             },
             {"id": 4, "image_id": 5, "category_id": 3, "segmentation": crowd, "iscrowd": 1},
         ],
         "categories": [{"id": 7, "name": "seven"}, {"id": 3, "name": "<i>three</i>\n"}],
-    }  # fmt: skip
+    }
 
 
 @pytest.fixture

@@ -4,11 +4,11 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from labkit.config import Config
 from labkit.data.augment import Augment, Example, View, render
 from labkit.data.copy_paste import Cutout, choose_cutouts, paste
 from labkit.data.dataset import make_sample
 from labkit.data.pipeline import Batches, BatchPlan
+from labkit.models.config import Config
 
 
 def painted(seed: int, first: int, shape=(40, 56), count=4) -> Example:
@@ -49,10 +49,14 @@ def agrees(example: Example, view: View) -> None:
 @settings(max_examples=1000)
 @given(
     seeds=st.tuples(st.integers(0, 10_000), st.integers(0, 10_000), st.integers(0, 10_000)),
-    sizes=st.tuples(st.sampled_from([(40, 56), (24, 90), (1, 1)]),
-                    st.sampled_from([(40, 56), (70, 30), (9, 200)])),
-    mirror=st.booleans(), turns=st.integers(0, 3), flip=st.booleans(),
-)  # fmt: skip
+    sizes=st.tuples(
+        st.sampled_from([(40, 56), (24, 90), (1, 1)]),
+        st.sampled_from([(40, 56), (70, 30), (9, 200)]),
+    ),
+    mirror=st.booleans(),
+    turns=st.integers(0, 3),
+    flip=st.booleans(),
+)
 def test_pixels_and_masks_are_one_thing(seeds, sizes, mirror, turns, flip):
     """At the scale of the pictures no pixel is mixed, so numbers in the image can be compared."""
     target, source = painted(seeds[0], 10, sizes[0]), painted(seeds[1], 100, sizes[1])
@@ -60,8 +64,14 @@ def test_pixels_and_masks_are_one_thing(seeds, sizes, mirror, turns, flip):
     cutouts = choose_cutouts(sizes[0], source, (1.0, 1.0), Augment(mirror=mirror), rng)
     pasted, lost = paste(target, cutouts)
     view = whole(pasted)
-    agrees(pasted, View(*[getattr(view, n) for n in ("top", "left", "bottom", "right", "height",
-                                                     "width")], turns, flip))  # fmt: skip
+    agrees(
+        pasted,
+        View(
+            *[getattr(view, n) for n in ("top", "left", "bottom", "right", "height", "width")],
+            turns,
+            flip,
+        ),
+    )
     kept = (pasted.class_ids < 100).sum()
     assert kept + lost == len(target.class_ids)
     for number in target.class_ids:  # lost only if not a pixel of it is to be seen
@@ -79,8 +89,9 @@ def test_scaled_objects_bring_their_own_pixels(seed, factor, low):
     cutouts = choose_cutouts((50, 60), source, (factor, factor), Augment(scale=(low, 1.0)), rng)
     pasted, _ = paste(target, cutouts)
     over = np.zeros((50, 60), bool)
-    for patch, (y1, x1, y2, x2), number in zip(pasted.patches, pasted.boxes, pasted.class_ids,
-                                               strict=True):  # fmt: skip
+    for patch, (y1, x1, y2, x2), number in zip(
+        pasted.patches, pasted.boxes, pasted.class_ids, strict=True
+    ):
         assert patch.shape == (y2 - y1, x2 - x1) and patch.any()
         assert 0 <= y1 < y2 <= 50 and 0 <= x1 < x2 <= 60
         if number >= 200:
@@ -92,15 +103,21 @@ def test_scaled_objects_bring_their_own_pixels(seed, factor, low):
 
 
 def block(top, left, height, width, class_id=9):
-    return Cutout(np.full((height, width, 3), 99, np.uint8), np.ones((height, width), bool),
-                  top, left, class_id)  # fmt: skip
+    return Cutout(
+        np.full((height, width, 3), 99, np.uint8),
+        np.ones((height, width), bool),
+        top,
+        left,
+        class_id,
+    )
 
 
 def squares() -> Example:
     masks = np.zeros((2, 20, 20), bool)
     masks[0, 2:8, 2:8] = masks[1, 10:18, 10:18] = True
-    return Example.of(make_sample(np.zeros((20, 20, 3), np.uint8), masks, [1, 2], image_id=3,
-                                  name="x"))  # fmt: skip
+    return Example.of(
+        make_sample(np.zeros((20, 20, 3), np.uint8), masks, [1, 2], image_id=3, name="x")
+    )
 
 
 def test_what_is_covered_shrinks_or_is_counted():
@@ -122,9 +139,24 @@ def test_outside_or_empty_changes_nothing():
     pasted, lost = paste(example, [block(50, 0, 5, 5), block(0, -9, 5, 5), hollow])
     assert lost == 0 and pasted.class_ids.tolist() == [1, 2]
     np.testing.assert_array_equal(pasted.image, example.image)
-    assert choose_cutouts((20, 20), Example.of(make_sample(
-        example.image, np.zeros((0, 20, 20), bool), [], image_id=1, name="x",
-    )), (1, 1), Augment(), np.random.default_rng(0)) == []  # fmt: skip
+    assert (
+        choose_cutouts(
+            (20, 20),
+            Example.of(
+                make_sample(
+                    example.image,
+                    np.zeros((0, 20, 20), bool),
+                    [],
+                    image_id=1,
+                    name="x",
+                )
+            ),
+            (1, 1),
+            Augment(),
+            np.random.default_rng(0),
+        )
+        == []
+    )
 
 
 def test_objects_keep_the_size_they_have_for_the_network(toy):

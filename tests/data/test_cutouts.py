@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 import labkit
-from labkit.config import Config
 from labkit.data import CocoDataset, merge
 from labkit.data.batch_order import BatchPlan
 from labkit.data.pipeline import Batches
+from labkit.models.config import Config
 
 
 @pytest.fixture(scope="module")
@@ -48,8 +48,9 @@ def test_cutouts_are_the_samples(coco, view):
 
 def test_reading_a_crowded_picture_takes_little_memory(tmp_path):
     """200 instances in 1024 x 1024: below 64 MB at every moment, where whole masks take 200 MB."""
-    made = labkit.shapes(1, 1024, seed=5, min_objects=200, max_objects=200, min_size=12,
-                         max_size=60)  # fmt: skip
+    made = labkit.shapes(
+        1, 1024, seed=5, min_objects=200, max_objects=200, min_size=12, max_size=60
+    )
     made.save_coco(tmp_path / "a.json", tmp_path / "images")
     ds = CocoDataset(tmp_path / "a.json", tmp_path / "images")
     assert len(ds.labels(0).class_ids) > 150

@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from labkit.config import Config
 from labkit.data import CocoDataset, shapes
 from labkit.data.describe import describe
+from labkit.models.config import Config
 
 SEVEN = [[(1, False), (1, False), (2, False)], [(1, False), (2, True)], [], [(3, True)]]
 
@@ -16,8 +16,10 @@ def test_counts(toy):
     found = describe(toy(SEVEN, problems=["x.json: images[3] is broken."]))
     assert (found.images, found.instances, found.crowds, found.without_objects) == (4, 4, 2, 1)
     assert [(c.name, c.images, c.instances) for c in found.classes] == [
-        ("a", 2, 3), ("b", 1, 1), ("c", 0, 0),
-    ]  # fmt: skip
+        ("a", 2, 3),
+        ("b", 1, 1),
+        ("c", 0, 0),
+    ]
     assert found.per_image == (0, 0, 3) and found.heights == (24, 24, 24)
     assert found.rare_classes == 3 and found.head_share == 0.75
     assert found.problems == ("x.json: images[3] is broken.",)
@@ -42,10 +44,13 @@ def test_overlaps(tmp_path):
             "categories": [{"id": 1, "name": "x"}, {"id": 2, "name": "y"}],
             "annotations": [
                 {"id": i, "image_id": 1, "category_id": c, "segmentation": s}
-                for i, c, s in ((1, 1, square(0, 0)), (2, category, square(1, 1)),
-                                (3, 1, square(25, 25)))
+                for i, c, s in (
+                    (1, 1, square(0, 0)),
+                    (2, category, square(1, 1)),
+                    (3, 1, square(25, 25)),
+                )
             ],
-        }  # fmt: skip
+        }
         overlaps = CocoDataset(content, tmp_path).describe().overlaps
         assert overlaps.touching == pytest.approx(2 / 3)
         assert overlaps.hidden_by_nms == pytest.approx(hidden)
@@ -55,9 +60,17 @@ def test_no_picture_is_read_unless_asked(tmp_path):
     content = {
         "images": [{"id": 1, "file_name": "absent.png", "height": 40, "width": 40}],
         "categories": [{"id": 1, "name": "x"}],
-        "annotations": [{"id": 1, "image_id": 1, "category_id": 1,
-                         "segmentation": [[1, 1, 9, 1, 9, 9]], "area": 32, "bbox": [1, 1, 8, 8]}],
-    }  # fmt: skip
+        "annotations": [
+            {
+                "id": 1,
+                "image_id": 1,
+                "category_id": 1,
+                "segmentation": [[1, 1, 9, 1, 9, 9]],
+                "area": 32,
+                "bbox": [1, 1, 8, 8],
+            }
+        ],
+    }
     ds = CocoDataset(content, tmp_path)
     assert ds.describe().problems == () and not ds.describe().checked
     assert "absent.png" in ds.describe(check=True).problems[0]

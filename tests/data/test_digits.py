@@ -41,9 +41,12 @@ def test_splits_share_no_original_and_hold_every_digit():
 
 
 @given(
-    st.integers(0, 2**32 - 1), st.integers(48, 150), st.integers(48, 150), st.integers(1, 12),
+    st.integers(0, 2**32 - 1),
+    st.integers(48, 150),
+    st.integers(48, 150),
+    st.integers(1, 12),
     st.booleans(),
-)  # fmt: skip
+)
 def test_every_digit_is_visible_and_no_two_share_a_pixel(seed, height, width, most, overlap):
     sample = digits(1, (height, width), seed, max_objects=most, overlap=overlap)[0]
     assert 1 <= len(sample) <= most

@@ -14,12 +14,17 @@ from whole_inputs import CITY, COCO, LABELME, PANOPTIC, VIA, WRITERS, put, read_
 from labkit.errors import LabkitError
 
 JUNK = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5)
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=5)
     | st.sampled_from([0, -1, 10**30, 1e300, "", "../a", "\ud800", "a.png\0", [], {}, [[]]]),
-    lambda inner: st.lists(inner, max_size=3)
-    | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3)
+    ),
     max_leaves=5,
-)  # fmt: skip
+)
 
 
 def spots(value, path=()):

@@ -16,7 +16,7 @@ from labkit.data.label_maps import (
     values_in,
 )
 from labkit.errors import LabkitError, MissingFileError
-from labkit.masks import boxes_from_masks
+from labkit.ops.masks import boxes_from_masks
 
 MAP = np.zeros((30, 40), np.uint16)
 MAP[2:9, 3:12], MAP[20:28, 30:39] = 7, 400
@@ -56,11 +56,12 @@ def test_reading(folder):
 
 @given(
     label_map=hnp.arrays(
-        np.int64, hnp.array_shapes(min_dims=2, max_dims=2, max_side=9),
+        np.int64,
+        hnp.array_shapes(min_dims=2, max_dims=2, max_side=9),
         elements=st.sampled_from([0, 0, 1, 2, 255, 40_000, 2**32 - 1]),
     ),
     more=st.lists(st.sampled_from([3, 70_000]), unique=True),
-)  # fmt: skip
+)
 def test_boxes_by_value_are_those_of_the_masks(label_map, more):
     values = [*more, *values_in(label_map)]  # some do not occur, and they are not in order
     assert values[len(more) :] == sorted(set(label_map.ravel().tolist()) - {0})
@@ -82,9 +83,17 @@ def test_labels_paint_no_mask(folder, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "suffix, dtype", [("png", np.uint8), ("png", np.uint16), ("tif", np.uint8), ("tif", np.uint16),
-                      ("tif", np.int32), ("tif", np.uint32), ("tif", np.float32)],
-)  # fmt: skip
+    "suffix, dtype",
+    [
+        ("png", np.uint8),
+        ("png", np.uint16),
+        ("tif", np.uint8),
+        ("tif", np.uint16),
+        ("tif", np.int32),
+        ("tif", np.uint32),
+        ("tif", np.float32),
+    ],
+)
 @given(
     array=hnp.arrays(
         np.int64, hnp.array_shapes(min_dims=2, max_dims=2, max_side=9), elements=st.integers(0, 255)
@@ -140,10 +149,10 @@ def test_several_pages_are_refused(tmp_path):
 
 def test_the_limit_of_pixels_can_be_raised(tmp_path, monkeypatch):
     path = save(tmp_path / "a.png", MAP)
-    monkeypatch.setattr("labkit.images.MAX_PIXELS", 30 * 40 - 1)
+    monkeypatch.setattr("labkit.io.images.MAX_PIXELS", 30 * 40 - 1)
     with pytest.raises(LabkitError, match=r"limit of 1199.*labkit\.images\.MAX_PIXELS"):
         read_label_map(path)
-    monkeypatch.setattr("labkit.images.MAX_PIXELS", 30 * 40)
+    monkeypatch.setattr("labkit.io.images.MAX_PIXELS", 30 * 40)
     assert read_label_map(path).shape == (30, 40)
 
 
@@ -158,9 +167,13 @@ def test_separate():
 
 @pytest.mark.parametrize(
     "picture, label_map",
-    [("a.jpg", "a_mask.png"), ("a_img.tif", "a_masks.tif"), ("a.png", "a_cp_masks.png"),
-     ("a_image.png", "a_labels.tiff")],
-)  # fmt: skip
+    [
+        ("a.jpg", "a_mask.png"),
+        ("a_img.tif", "a_masks.tif"),
+        ("a.png", "a_cp_masks.png"),
+        ("a_image.png", "a_labels.tiff"),
+    ],
+)
 def test_maps_beside_their_pictures(tmp_path, picture, label_map):
     photo(tmp_path / picture)
     save(tmp_path / label_map, MAP)

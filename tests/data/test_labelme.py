@@ -32,8 +32,15 @@ def shape(points=POLYGON, label="cat", kind="polygon", group=None, **more):
 
 
 def labelme(folder, *shapes, name="a.json", **changes):
-    content = {"version": "5.4.1", "flags": {}, "shapes": list(shapes), "imagePath": "a.png",
-               "imageData": None, "imageHeight": 30, "imageWidth": 40} | changes  # fmt: skip
+    content = {
+        "version": "5.4.1",
+        "flags": {},
+        "shapes": list(shapes),
+        "imagePath": "a.png",
+        "imageData": None,
+        "imageHeight": 30,
+        "imageWidth": 40,
+    } | changes
     (folder / name).write_text(json.dumps(content), encoding="utf-8")
     return folder
 

@@ -186,9 +186,13 @@ def test_a_format_that_is_named_says_what_it_lacks(tmp_path):
     with pytest.raises(LabkitError, match="There is no format 'yolo'; choose one of coco,"):
         load_dataset(tmp_path, format="yolo")
     lacks = {
-        "coco": "no json file of the format coco", "voc": "JPEGImages", "labelme": "no json file",
-        "cityscapes": "leftImg8bit", "mask_folders": "images and masks", "label_maps": "images=",
-    }  # fmt: skip
+        "coco": "no json file of the format coco",
+        "voc": "JPEGImages",
+        "labelme": "no json file",
+        "cityscapes": "leftImg8bit",
+        "mask_folders": "images and masks",
+        "label_maps": "images=",
+    }
     for name, words in lacks.items():
         with pytest.raises(LabkitError, match=words):
             load_dataset(tmp_path, format=name)
@@ -240,20 +244,27 @@ def shared(name):
 
 
 FOLDERS = {
-    "balloon": (61, "CocoDataset"), "balloon/train": (61, "ViaDataset"),
-    "balloon/val": (13, "ViaDataset"), "balloon/orig": (4, "ViaDataset"),
-    "nuclei": (360, "CocoDataset"), "nuclei/val": (40, "CocoDataset"),
+    "balloon": (61, "CocoDataset"),
+    "balloon/train": (61, "ViaDataset"),
+    "balloon/val": (13, "ViaDataset"),
+    "balloon/orig": (4, "ViaDataset"),
+    "nuclei": (360, "CocoDataset"),
+    "nuclei/val": (40, "CocoDataset"),
     "nuclei/orig_dsb_layout": (6, "MaskFolderDataset"),
     "nuclei/val_labelmaps16": (40, "LabelMapDataset"),
-    "tiny_coco": (50, "CocoDataset"), "tiny_coco/orig_annotations": (50, "CocoDataset"),
-    "tiny_coco/val": (50, "CocoDataset"), "labelme_voc": (3, "CocoDataset"),
-    "labelme_voc/images": (3, "CocoDataset"), "labelme_voc/orig_coco": (3, "CocoDataset"),
+    "tiny_coco": (50, "CocoDataset"),
+    "tiny_coco/orig_annotations": (50, "CocoDataset"),
+    "tiny_coco/val": (50, "CocoDataset"),
+    "labelme_voc": (3, "CocoDataset"),
+    "labelme_voc/images": (3, "CocoDataset"),
+    "labelme_voc/orig_coco": (3, "CocoDataset"),
     "labelme_voc/orig_coco/JPEGImages": (3, "CocoDataset"),
     "labelme_voc/orig_labelme": (3, "LabelmeDataset"),
     "labelme_voc/orig_labelme_tutorial": (1, "LabelmeDataset"),
-    "labelme_voc/orig_voc": (3, "VocDataset"), "labelme_voc/orig_voc2012_real": (1, "VocDataset"),
+    "labelme_voc/orig_voc": (3, "VocDataset"),
+    "labelme_voc/orig_voc2012_real": (1, "VocDataset"),
     "labelme_voc/orig_voc/SegmentationClass": (3, "VocDataset"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", FOLDERS)

@@ -17,18 +17,23 @@ parts = st.lists(
         st.lists(st.integers(1, 4), min_size=2, max_size=2, unique=True),
         st.integers(1, 4),
     ),
-    min_size=1, max_size=4,
-)  # fmt: skip
+    min_size=1,
+    max_size=4,
+)
 
 
 def holds(dataset):
     """[(pixel, [(class name, box, crowd)])] without the numbers that a merge may change."""
     return [
-        (int(s.image[0, 0, 0]),
-         [(dataset.class_names[c - 1], tuple(b), bool(x))
-          for c, b, x in zip(s.class_ids, s.boxes.tolist(), s.crowd, strict=True)])
+        (
+            int(s.image[0, 0, 0]),
+            [
+                (dataset.class_names[c - 1], tuple(b), bool(x))
+                for c, b, x in zip(s.class_ids, s.boxes.tolist(), s.crowd, strict=True)
+            ],
+        )
         for s in dataset
-    ]  # fmt: skip
+    ]
 
 
 @given(parts)
@@ -45,8 +50,9 @@ def test_what_was_in_the_parts_is_in_the_whole(toy, parts):
         np.testing.assert_array_equal(labels.class_ids, sample.class_ids)
         np.testing.assert_array_equal(labels.boxes, sample.boxes)
         assert len(merged.box_sizes(index)) == (~sample.crowd).sum()
-    renumbered = sum(merged.image_ids[i] != n for i, n in enumerate(
-        n for ds in datasets for n in ds.image_ids))  # fmt: skip
+    renumbered = sum(
+        merged.image_ids[i] != n for i, n in enumerate(n for ds in datasets for n in ds.image_ids)
+    )
     assert any(f"{renumbered} images" in p for p in merged.problems) == (renumbered > 0)
 
 

@@ -5,14 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labkit.config import Config
 from labkit.data import shapes
 from labkit.data.augment import Example
 from labkit.data.dataset import Dataset, make_sample
 from labkit.data.mini_mask_error import mini_mask_error, round_trip_iou
 from labkit.data.pipeline import Batches, BatchPlan
 from labkit.errors import LabkitError
-from labkit.masks import expand_mini_mask, mini_mask
+from labkit.models.config import Config
+from labkit.ops.masks import expand_mini_mask, mini_mask
 
 
 class Discs(Dataset):
@@ -65,7 +65,7 @@ def test_the_patch_is_enough(seed, height, width, side):
     expected = (back & whole).sum() / (back | whole).sum()
     assert round_trip_iou(patch, side) == pytest.approx(expected)
     if max(height, width) * 2 <= side:
-        assert round_trip_iou(patch, side) == 1  # what labkit.masks promises
+        assert round_trip_iou(patch, side) == 1  # what labkit.ops.masks promises
 
 
 def test_scale_moves_masks_to_the_sizes_the_network_sees():

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labkit.data.files import Unusable
 from labkit.data.outlines import check_segmentation, ellipse, numbers, rectangle
-from labkit.masks import decode_segmentation
+from labkit.io.data_files import Unusable
+from labkit.ops.masks import decode_segmentation
 
 
 def filled(polygons, size=(120, 140)):
@@ -25,9 +25,12 @@ def test_a_rectangle_covers_its_pixels():
 
 
 @given(
-    rx=st.floats(2, 40), ry=st.floats(2, 40), theta=st.floats(-7, 7),
-    cx=st.floats(60, 70), cy=st.floats(50, 60),
-)  # fmt: skip
+    rx=st.floats(2, 40),
+    ry=st.floats(2, 40),
+    theta=st.floats(-7, 7),
+    cx=st.floats(60, 70),
+    cy=st.floats(50, 60),
+)
 def test_an_ellipse_is_where_its_equation_holds(rx, ry, theta, cx, cy):
     """Pixels whose centre is clearly inside are in, those clearly outside are out."""
     mask = filled(ellipse(cx, cy, rx, ry, theta))

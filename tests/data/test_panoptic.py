@@ -22,18 +22,23 @@ def colours(numbers):
 def content():
     return {
         "images": [{"id": 9, "file_name": "a.jpg", "height": 30, "width": 40}],
-        "annotations": [{
-            "image_id": 9, "file_name": "a.png", "segments_info": [
-                {"id": 70_000, "category_id": 187, "area": 400, "iscrowd": 0},
-                {"id": 300, "category_id": 18, "area": 80, "iscrowd": 0},
-                {"id": 2, "category_id": 1, "area": 144, "iscrowd": 1},
-            ],
-        }],
+        "annotations": [
+            {
+                "image_id": 9,
+                "file_name": "a.png",
+                "segments_info": [
+                    {"id": 70_000, "category_id": 187, "area": 400, "iscrowd": 0},
+                    {"id": 300, "category_id": 18, "area": 80, "iscrowd": 0},
+                    {"id": 2, "category_id": 1, "area": 144, "iscrowd": 1},
+                ],
+            }
+        ],
         "categories": [
-            {"id": 187, "name": "sky", "isthing": 0}, {"id": 1, "name": "person", "isthing": 1},
+            {"id": 187, "name": "sky", "isthing": 0},
+            {"id": 1, "name": "person", "isthing": 1},
             {"id": 18, "name": "dog", "isthing": 1},
         ],
-    }  # fmt: skip
+    }
 
 
 @pytest.fixture
@@ -101,11 +106,15 @@ def test_where_json_and_png_disagree(folder):
 @pytest.mark.parametrize(
     "field, value, words",
     [
-        ("id", 0, "no colour"), ("id", 256**3, "no colour"), ("id", "2", "not a whole number"),
-        ("id", 300, "an earlier one"), ("category_id", 5, "not among the categories"),
-        ("category_id", None, "not a whole number"), ("iscrowd", 2, "not 0 or 1"),
+        ("id", 0, "no colour"),
+        ("id", 256**3, "no colour"),
+        ("id", "2", "not a whole number"),
+        ("id", 300, "an earlier one"),
+        ("category_id", 5, "not among the categories"),
+        ("category_id", None, "not a whole number"),
+        ("iscrowd", 2, "not 0 or 1"),
     ],
-)  # fmt: skip
+)
 def test_a_segment_that_cannot_be_used_is_named(folder, field, value, words):
     data = content()
     data["annotations"][0]["segments_info"][2][field] = value

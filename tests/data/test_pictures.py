@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from labkit.data.files import Unusable
 from labkit.data.pictures import Instances, PictureDataset, check_size, read_sized
 from labkit.errors import LabkitError, MissingFileError
+from labkit.io.data_files import Unusable
 
 
 class Squares(PictureDataset):
@@ -98,7 +98,7 @@ def test_sizes(monkeypatch):
     for height, width in ((0, 5), (5, -1), (10**9, 10**9), (1, 80_000_001)):
         with pytest.raises(LabkitError):
             check_size(height, width)
-    monkeypatch.setattr("labkit.images.MAX_PIXELS", 80_000_001)
+    monkeypatch.setattr("labkit.io.images.MAX_PIXELS", 80_000_001)
     check_size(1, 80_000_001)
 
 

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from labkit.config import CHOICES, Config
 from labkit.data import shapes
 from labkit.data.augment import NONE, Augment
 from labkit.data.pipeline import Batches, BatchPlan
 from labkit.errors import LabkitError
-from labkit.inference import batch_of
+from labkit.models.config import CHOICES, Config
+from labkit.models.inference import batch_of
 
 CONFIG = Config.preset("tiny", max_instances=8, resize="none")
 
@@ -52,8 +52,9 @@ def test_batches_depend_on_seed_and_number_alone():
 
 def test_every_epoch_shows_every_image_once_in_another_order():
     made = batches(shapes(6, 64, seed=3))
-    orders = [[int(i) for b in range(3) for i in made.batch(e * 3 + b)["image_ids"]]
-              for e in range(4)]  # fmt: skip
+    orders = [
+        [int(i) for b in range(3) for i in made.batch(e * 3 + b)["image_ids"]] for e in range(4)
+    ]
     assert all(sorted(o) == [1, 2, 3, 4, 5, 6] for o in orders)
     assert len(set(map(tuple, orders))) > 1
 

@@ -47,11 +47,16 @@ def agrees_with_itself(view: Dataset) -> None:
 def story(dataset: Dataset) -> list:
     """What a data set holds, picture by picture: [(pixel, [(class name, box, crowd)])]."""
     return [
-        (int(s.image[0, 0, 0]), s.image_id,
-         [(dataset.class_names[c - 1], tuple(b), bool(x))
-          for c, b, x in zip(s.class_ids, s.boxes.tolist(), s.crowd, strict=True)])
+        (
+            int(s.image[0, 0, 0]),
+            s.image_id,
+            [
+                (dataset.class_names[c - 1], tuple(b), bool(x))
+                for c, b, x in zip(s.class_ids, s.boxes.tolist(), s.crowd, strict=True)
+            ],
+        )
         for s in dataset
-    ]  # fmt: skip
+    ]
 
 
 # ---- classes -------------------------------------------------------------------------------------
@@ -79,10 +84,17 @@ def test_a_group_is_its_members(toy, pictures, members, keep_others):
     grouped = group_classes(ds, {"food": members}, keep_others=keep_others)
     agrees_with_itself(grouped)
     renamed = [
-        (pixel, image_id, [("food" if n in members else n, b, c) for n, b, c in instances
-                           if keep_others or n in members])
+        (
+            pixel,
+            image_id,
+            [
+                ("food" if n in members else n, b, c)
+                for n, b, c in instances
+                if keep_others or n in members
+            ],
+        )
         for pixel, image_id, instances in story(ds)
-    ]  # fmt: skip
+    ]
     assert story(grouped) == renamed
     assert grouped.class_names[-1] == "food" and grouped.category_ids[-1] == 91
     assert set(grouped.category_ids[:-1]) <= {7, 2, 90, 4}  # no id changes its meaning
@@ -129,9 +141,10 @@ def test_a_view_reads_no_picture_for_what_annotations_tell(tmp_path):
     content = {
         "images": [{"id": 1, "file_name": "absent.png", "height": 10, "width": 10}],
         "categories": [{"id": 3, "name": "x"}, {"id": 5, "name": "y"}],
-        "annotations": [square | {"id": i, "image_id": 1, "category_id": c}
-                        for i, c in ((1, 3), (2, 5), (3, 5))],
-    }  # fmt: skip
+        "annotations": [
+            square | {"id": i, "image_id": 1, "category_id": c} for i, c in ((1, 3), (2, 5), (3, 5))
+        ],
+    }
     view = CocoDataset(content, tmp_path).keep_classes(["y"])
     assert view.max_instances == 2 and view.instance_sizes()[0].tolist() == [8, 8]
     assert [a["id"] for a in view.to_coco()["annotations"]] == [2, 3]

@@ -15,8 +15,14 @@ JSON = {
     "via": {"a1": {"filename": "a", "size": 1, "regions": [REGION]}},
     "labelme": {"shapes": [], "imagePath": "a.jpg"},
 }
-OTHERS = [{}, [], {"images": [], "annotations": []}, {"shapes": []}, {"name": "categories"},
-          [{"image_id": 1, "segmentation": {}, "score": 1.0}]]  # fmt: skip
+OTHERS = [
+    {},
+    [],
+    {"images": [], "annotations": []},
+    {"shapes": []},
+    {"name": "categories"},
+    [{"image_id": 1, "segmentation": {}, "score": 1.0}],
+]
 
 
 @pytest.mark.parametrize("name", JSON)
@@ -43,12 +49,17 @@ def test_files_without_content(tmp_path):
 @pytest.mark.parametrize(
     "name, split",
     [
-        ("instances_val2017.json", "val2017"), ("person_keypoints_train.json", "train"),
-        ("_annotations.coco.json", ""), ("annotations.json", ""), ("train.json", "train"),
-        ("panoptic_val.json", "val"), ("via_region_data.json", "via_region_data"),
-        ("coconut.json", "coconut"), ("instances.json", ""),
+        ("instances_val2017.json", "val2017"),
+        ("person_keypoints_train.json", "train"),
+        ("_annotations.coco.json", ""),
+        ("annotations.json", ""),
+        ("train.json", "train"),
+        ("panoptic_val.json", "val"),
+        ("via_region_data.json", "via_region_data"),
+        ("coconut.json", "coconut"),
+        ("instances.json", ""),
     ],
-)  # fmt: skip
+)
 def test_splits_in_names(tmp_path, name, split):
     assert split_of(tmp_path / name) == split
 

@@ -60,8 +60,12 @@ def test_rare_classes_are_shared_out(toy, seed):
     assert class_counts(train)[1].tolist() == [160, 8] and class_counts(val)[1].tolist() == [40, 2]
 
 
-@given(st.lists(st.lists(st.tuples(st.integers(1, 3), st.just(False)), max_size=4),
-                min_size=20, max_size=60), st.integers(0, 20))  # fmt: skip
+@given(
+    st.lists(
+        st.lists(st.tuples(st.integers(1, 3), st.just(False)), max_size=4), min_size=20, max_size=60
+    ),
+    st.integers(0, 20),
+)
 def test_classes_are_no_worse_off_than_by_chance(toy, pictures, seed):
     ds = toy(pictures)
     total = class_counts(ds)[0]

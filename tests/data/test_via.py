@@ -33,8 +33,11 @@ def via(folder, *entries, project=False, **attributes):
     """The path of a json with these entries."""
     content = {f"{e['filename']}{e['size']}{i}": e for i, e in enumerate(entries)}
     if project:
-        content = {"_via_settings": {}, "_via_img_metadata": content,
-                   "_via_attributes": {"region": attributes, "file": {}}}  # fmt: skip
+        content = {
+            "_via_settings": {},
+            "_via_img_metadata": content,
+            "_via_attributes": {"region": attributes, "file": {}},
+        }
     path = folder / "via.json"
     path.write_text(json.dumps(content), encoding="utf-8")
     return path
@@ -147,8 +150,12 @@ def test_given_classes_decide(folder):
 
 
 def test_ticked_boxes(folder):
-    regions = [region(POLYGON, kind={"cat": True, "dog": False}), region(RECT, kind={}),
-               region(RECT, kind={"cat": True, "dog": True}), region(RECT, kind="")]  # fmt: skip
+    regions = [
+        region(POLYGON, kind={"cat": True, "dog": False}),
+        region(RECT, kind={}),
+        region(RECT, kind={"cat": True, "dog": True}),
+        region(RECT, kind=""),
+    ]
     with pytest.warns(UserWarning, match="3 problems"):
         ds = ViaDataset(via(folder, entry(regions)))
     assert ds.class_names == ("cat",) and all("not one class" in p for p in ds.problems)
@@ -165,10 +172,14 @@ def test_crowds_are_marked_by_an_attribute(folder):
 @pytest.mark.parametrize(
     "name, words",
     [
-        ("none.png", "no such file"), ("../a.png", "not inside"), ("..\\a.png", "not inside"),
-        ("/a.png", "not inside"), ("https://host/a.png", "no such file"), ("a.png", "second time"),
+        ("none.png", "no such file"),
+        ("../a.png", "not inside"),
+        ("..\\a.png", "not inside"),
+        ("/a.png", "not inside"),
+        ("https://host/a.png", "no such file"),
+        ("a.png", "second time"),
     ],
-)  # fmt: skip
+)
 def test_a_picture_that_cannot_be_used_is_named(folder, name, words):
     path = via(folder, entry([region(POLYGON)]), entry([], name))
     with pytest.warns(UserWarning, match="1 problem: "):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from labkit.evaluation import compare
-from labkit.masks import encode_rle
+from labkit.ops.masks import encode_rle
 
 SIDE = 100
 
@@ -12,8 +12,11 @@ SIDE = 100
 def entries_of(boxes, masks):
     """COCO entries of (image id, category id, (x, y, w, h), …) with rectangular masks."""
     for image, category, (x, y, w, h), *_ in boxes:
-        entry = {"image_id": image, "category_id": category,
-                 "bbox": [float(v) for v in (x, y, w, h)]}  # fmt: skip
+        entry = {
+            "image_id": image,
+            "category_id": category,
+            "bbox": [float(v) for v in (x, y, w, h)],
+        }
         if masks:
             mask = np.zeros((SIDE, SIDE), bool)
             mask[y : y + h, x : x + w] = True

@@ -157,17 +157,29 @@ def data_sets(draw):
     found = draw(st.lists(one_detection, min_size=1, max_size=12))
     scale = draw(st.sampled_from([1, 4]))  # so that all sizes of COCO occur
     annotations = [
-        {"id": i + 1, "image_id": image, "category_id": category, "iscrowd": crowd,
-         "bbox": [scale * float(v) for v in box], "area": float(scale**2 * box[2] * box[3])}
+        {
+            "id": i + 1,
+            "image_id": image,
+            "category_id": category,
+            "iscrowd": crowd,
+            "bbox": [scale * float(v) for v in box],
+            "area": float(scale**2 * box[2] * box[3]),
+        }
         for i, (box, image, category, crowd) in enumerate(objects)
-    ]  # fmt: skip
+    ]
     results = []
     for i, (box, image, category, score) in enumerate(found):
         near = annotations[i % len(annotations)]
         x, y, w, h = near["bbox"] if box is None else [scale * float(v) for v in box]
         image = near["image_id"] if box is None else image
-        results.append({"image_id": image, "category_id": category + (score == 0.1), "score": score,
-                        "bbox": [x + i % 2, y, w, h]})  # fmt: skip
+        results.append(
+            {
+                "image_id": image,
+                "category_id": category + (score == 0.1),
+                "score": score,
+                "bbox": [x + i % 2, y, w, h],
+            }
+        )
     return {
         "images": [{"id": i, "height": 300, "width": 300} for i in (1, 2, 3)],
         "categories": [{"id": i, "name": f"class {i}"} for i in (1, 2, 3)],
@@ -191,11 +203,12 @@ def test_random_data_give_the_arrays_of_pycocotools(data):
 def test_masks_with_pycocotools_own_evaluator_and_without_empty_pairs():
     comparison = compare(GOLDEN / "coco_main_gt.json", GOLDEN / "coco_main_dt.json")
     truth = {
-        "images": [{"id": p.image_id, "height": p.size[0], "width": p.size[1]}
-                   for p in comparison.images],
+        "images": [
+            {"id": p.image_id, "height": p.size[0], "width": p.size[1]} for p in comparison.images
+        ],
         "categories": [{"id": i, "name": str(i)} for i in (1, 2, 3, 5, 90)],
         "annotations": comparison.annotations,
-    }  # fmt: skip
+    }
     ways = COCOeval, SparseCOCOeval
     runs = [by_pycocotools(truth, comparison.entries, "segm", way) for way in ways]
     for part in ("precision", "recall", "scores"):
@@ -217,8 +230,11 @@ def test_outcomes_point_at_the_results_they_come_from():
 
 
 def test_a_class_without_objects_and_an_empty_data_set_have_no_ap():
-    truth = {"images": [{"id": 1, "height": 9, "width": 9}],
-             "categories": [{"id": 1, "name": "a"}], "annotations": []}  # fmt: skip
+    truth = {
+        "images": [{"id": 1, "height": 9, "width": 9}],
+        "categories": [{"id": 1, "name": "a"}],
+        "annotations": [],
+    }
     found = [{"image_id": 1, "category_id": 1, "score": 0.5, "bbox": [0, 0, 3, 3]}]
     for results in ([], found):
         precision, recall, _ = coco_arrays(compare(truth, results, iou_type="bbox"))

@@ -66,9 +66,7 @@ def test_cityscapes_ignores_small_objects_groups_and_what_lies_in_them(compared)
     small = (50, 50, 9, 9)
     objects = [(1, 1, BOX), (1, 1, small), (1, 1, (60, 0, 40, 40), True)]
     good = (1, 1, BOX, 0.5)
-    in_group, on_small, alarm = (
-        (1, 1, box, 0.9) for box in ((62, 2, 10, 10), small, ELSEWHERE[0])
-    )
+    in_group, on_small, alarm = ((1, 1, box, 0.9) for box in ((62, 2, 10, 10), small, ELSEWHERE[0]))
     assert cityscapes_ap(compared(objects, [good], masks=True)).AP == 1
     for ignored in ([in_group], [on_small], [in_group, on_small]):
         assert cityscapes_ap(compared(objects, [good, *ignored], masks=True)).AP == 1
@@ -101,8 +99,9 @@ def test_nothing_to_find_and_nothing_found(compared):
     unfound = compared([(1, 1, BOX)], [])
     assert cityscapes_ap(unfound).AP == mean_image_ap(unfound) == class_image_ap(unfound) == 0
     assert cityscapes_ap(unfound).per_class == {
-        "cat": {"AP": 0.0, "AP50": 0.0}, "dog": {"AP": -1.0, "AP50": -1.0}
-    }  # fmt: skip
+        "cat": {"AP": 0.0, "AP50": 0.0},
+        "dog": {"AP": -1.0, "AP50": -1.0},
+    }
     with pytest.raises(LabkitError, match="iou_type='segm'"):
         region_ap(unfound)
 

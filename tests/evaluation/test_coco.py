@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from labkit.data.dataset import Dataset, make_sample
-from labkit.detections import Detections
 from labkit.errors import LabkitError
 from labkit.evaluation import evaluate, evaluate_results
-from labkit.masks import encode_rle
+from labkit.models.detections import Detections
+from labkit.ops.masks import encode_rle
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 NUMBERS = "AP AP50 AP75 APs APm APl AR1 AR10 AR100 ARs ARm ARl".split()
@@ -231,9 +231,18 @@ def test_other_iou_thresholds_and_areas():
     ranges = {"small": (0, 32**2), "rest": (32**2, 1e10), "none": (0, 0.5)}
     chosen = evaluate_results(*golden("main"), iou_thresholds=[0.3, 0.75], area_ranges=ranges)
     assert list(chosen.segm) == [
-        "AP", "AP75", "APsmall", "APrest", "APnone", "AR1", "AR10", "AR100", "ARsmall", "ARrest",
+        "AP",
+        "AP75",
+        "APsmall",
+        "APrest",
+        "APnone",
+        "AR1",
+        "AR10",
+        "AR100",
+        "ARsmall",
+        "ARrest",
         "ARnone",
-    ]  # fmt: skip
+    ]
     assert chosen.segm["AP75"] == usual.segm["AP75"] and chosen.segm["APnone"] == -1
     by_iou = chosen.curves["segm"].ap_by_iou()
     assert list(by_iou) == ["AP30", "AP75"] and by_iou["AP30"] >= usual.segm["AP50"]

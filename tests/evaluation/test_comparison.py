@@ -60,12 +60,22 @@ def test_images_of_a_class_and_bad_kinds(compared):
 def crowded(count: int):
     """One picture with so many squares of 4 px, and all of them found."""
     places = [(i % 40 * 5, i // 40 * 5) for i in range(count)]
-    squares = [{"image_id": 1, "category_id": 1, "bbox": [x, y, 4, 4], "area": 16, "iscrowd": 0,
-                "segmentation": [[x, y, x + 4, y, x + 4, y + 4, x, y + 4]]}
-               for x, y in places]  # fmt: skip
-    truth = {"images": [{"id": 1, "file_name": "a.png", "height": 200, "width": 200}],
-             "categories": [{"id": 1, "name": "cell"}],
-             "annotations": [s | {"id": i} for i, s in enumerate(squares, 1)]}  # fmt: skip
+    squares = [
+        {
+            "image_id": 1,
+            "category_id": 1,
+            "bbox": [x, y, 4, 4],
+            "area": 16,
+            "iscrowd": 0,
+            "segmentation": [[x, y, x + 4, y, x + 4, y + 4, x, y + 4]],
+        }
+        for x, y in places
+    ]
+    truth = {
+        "images": [{"id": 1, "file_name": "a.png", "height": 200, "width": 200}],
+        "categories": [{"id": 1, "name": "cell"}],
+        "annotations": [s | {"id": i} for i, s in enumerate(squares, 1)],
+    }
     return evaluate_results(truth, [s | {"score": 0.9} for s in squares], max_dets=count)
 
 

@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from labkit.detections import Detections
 from labkit.errors import LabkitError
 from labkit.evaluation import compare, confusion_matrix, evaluate_results
 from labkit.evaluation.confusion import compressed, mean_overlaps, normalised
-from labkit.masks import boxes_from_masks, encode_rle
+from labkit.models.detections import Detections
+from labkit.ops.masks import boxes_from_masks, encode_rle
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 SIZE = (40, 60)
@@ -142,10 +142,13 @@ def test_compressed_to_what_occurs():
 
 
 def test_mean_overlaps_of_the_pairs():
-    truth = truth_of([(1, 5, patch(0, 0), False), (2, 5, patch(0, 0), False),
-                      (1, 9, patch(20, 20), False)])  # fmt: skip
-    detections = [found(1, [1, 1], [0.9, 0.8], [patch(0, 0, 5), patch(20, 20)]),
-                  found(2, [1], [0.7], [patch(0, 0)])]  # fmt: skip
+    truth = truth_of(
+        [(1, 5, patch(0, 0), False), (2, 5, patch(0, 0), False), (1, 9, patch(20, 20), False)]
+    )
+    detections = [
+        found(1, [1, 1], [0.9, 0.8], [patch(0, 0, 5), patch(20, 20)]),
+        found(2, [1], [0.7], [patch(0, 0)]),
+    ]
     comparison = compare(truth, detections)
     means = mean_overlaps(comparison)
     assert means[1, 1] == pytest.approx((0.5 + 1) / 2) and means[2, 1] == 1

@@ -80,16 +80,21 @@ def test_missed(compared):
     result = one_error(compared, [(1, CAT, HERE), (2, CAT, FAR)], [(1, CAT, HERE, 0.9)], ["missed"])
     assert result.costs["missed"] == pytest.approx(1 - 51 / 101)
     assert (result.errors[0].image_id, result.errors[0].entry, result.errors[0].object) == (
-        2, None, 1
-    )  # fmt: skip
+        2,
+        None,
+        1,
+    )
 
 
 def test_of_several_that_meant_an_object_the_best_finds_it(compared):
     objects = [(1, CAT, HERE)]
     detections = [(1, CAT, SHIFTED, 0.5), (1, DOG, HERE, 0.9), (1, CAT, (18, 10, 20, 20), 0.7)]
     comparison = compared(objects, detections)
-    assert sorted(types(error_types(comparison))) == ["classification", "localisation",
-                                                      "localisation"]  # fmt: skip
+    assert sorted(types(error_types(comparison))) == [
+        "classification",
+        "localisation",
+        "localisation",
+    ]
     # mending localisation finds the cat at 0.7 and drops the other one
     assert mended_ap(comparison, ["localisation"]) == 1
     assert mended_ap(comparison, ERROR_TYPES) == 1
@@ -117,9 +122,7 @@ one_detection = st.tuples(
 )
 
 
-@given(
-    objects=st.lists(one_object, max_size=6), detections=st.lists(one_detection, max_size=8)
-)
+@given(objects=st.lists(one_object, max_size=6), detections=st.lists(one_detection, max_size=8))
 @settings(max_examples=40)
 def test_what_must_hold(scene, objects, detections):
     truth, results = scene(objects, detections)
@@ -142,8 +145,13 @@ def test_what_must_hold(scene, objects, detections):
 
 def test_mending_two_types_is_at_least_as_good_as_one(compared):
     objects = [(1, CAT, HERE), (1, DOG, FAR), (2, CAT, HERE), (2, CAT, FAR)]
-    detections = [(1, DOG, HERE, 0.9), (1, DOG, (60, 70, 20, 20), 0.8), (2, CAT, HERE, 0.7),
-                  (2, CAT, HERE, 0.6), (2, DOG, (0, 60, 9, 9), 0.95)]  # fmt: skip
+    detections = [
+        (1, DOG, HERE, 0.9),
+        (1, DOG, (60, 70, 20, 20), 0.8),
+        (2, CAT, HERE, 0.7),
+        (2, CAT, HERE, 0.6),
+        (2, DOG, (0, 60, 9, 9), 0.95),
+    ]
     comparison = compared(objects, detections)
     single = {name: mended_ap(comparison, [name]) for name in ERROR_TYPES}
     for pair in combinations(ERROR_TYPES, 2):

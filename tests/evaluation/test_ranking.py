@@ -15,16 +15,27 @@ LOOSE = (0, 0, 20, 16)  # IoU 0.8 with HERE
 def comparison(compared):
     """1: all right. 2: one missed. 3: invented, and surely. 4: nothing. 5: loose and confused."""
     objects = [(1, 1, HERE), (2, 1, HERE), (2, 1, FAR), (5, 1, HERE), (5, 1, FAR)]
-    detections = [(1, 1, HERE, 0.9), (2, 1, HERE, 0.9), (2, 1, FAR, 0.4), (3, 1, HERE, 0.95),
-                  (5, 1, LOOSE, 0.6), (5, 2, FAR, 0.7)]  # fmt: skip
+    detections = [
+        (1, 1, HERE, 0.9),
+        (2, 1, HERE, 0.9),
+        (2, 1, FAR, 0.4),
+        (3, 1, HERE, 0.95),
+        (5, 1, LOOSE, 0.6),
+        (5, 2, FAR, 0.7),
+    ]
     return compared(objects, detections, images=(1, 2, 3, 4, 5))
 
 
 def test_each_image_is_counted(comparison):
     rows = {row.image_id: row for row in image_scores(comparison)}
     counts = {i: (r.objects, r.found, r.missed, r.invented) for i, r in rows.items()}
-    assert counts == {1: (1, 1, 0, 0), 2: (2, 1, 1, 0), 3: (0, 0, 0, 1), 4: (0, 0, 0, 0),
-                      5: (2, 1, 1, 1)}  # fmt: skip
+    assert counts == {
+        1: (1, 1, 0, 0),
+        2: (2, 1, 1, 0),
+        3: (0, 0, 0, 1),
+        4: (0, 0, 0, 0),
+        5: (2, 1, 1, 1),
+    }
     assert [rows[i].f1 for i in (1, 2, 3, 4, 5)] == pytest.approx([1, 2 / 3, 0, 1, 1 / 2])
     assert rows[2].ap == 1 and rows[3].ap == rows[4].ap == -1  # AP counts weak detections too
     assert rows[5].overlap == pytest.approx(0.8) and math.isnan(rows[3].overlap)
@@ -34,9 +45,15 @@ def test_each_image_is_counted(comparison):
 
 @pytest.mark.parametrize(
     ("by", "first"),
-    [("f1", [3, 5, 2]), ("missed", [2, 5]), ("invented", [3, 5]), ("sure", [3, 5]),
-     ("overlap", [5, 1, 2]), ("ap", [5])],
-)  # fmt: skip
+    [
+        ("f1", [3, 5, 2]),
+        ("missed", [2, 5]),
+        ("invented", [3, 5]),
+        ("sure", [3, 5]),
+        ("overlap", [5, 1, 2]),
+        ("ap", [5]),
+    ],
+)
 def test_the_worst_come_first(comparison, by, first):
     order = [row.image_id for row in worst_images(image_scores(comparison), by)]
     assert order[: len(first)] == first and len(order) == 5

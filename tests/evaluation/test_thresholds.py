@@ -17,8 +17,13 @@ HERE, THERE, FAR = (0, 0, 20, 20), (40, 0, 20, 20), (40, 60, 20, 20)
 def curve(compared):
     """Right at 0.9, wrong at 0.8, right and wrong at 0.5; three cats, of which two are found."""
     objects = [(1, CAT, HERE), (1, CAT, THERE), (2, CAT, HERE)]
-    detections = [(1, CAT, HERE, 0.9), (1, CAT, FAR, 0.8), (1, CAT, THERE, 0.5), (2, CAT, FAR, 0.5),
-                  (1, DOG, FAR, 0.99)]  # fmt: skip
+    detections = [
+        (1, CAT, HERE, 0.9),
+        (1, CAT, FAR, 0.8),
+        (1, CAT, THERE, 0.5),
+        (2, CAT, FAR, 0.5),
+        (1, DOG, FAR, 0.99),
+    ]
     return threshold_curves(compared(objects, detections))["cat"]
 
 
@@ -71,11 +76,15 @@ def test_nothing_found_and_nothing_to_find(compared):
         pooled(threshold_curves(compared([], [(1, CAT, HERE, 0.9)])))
 
 
-@given(st.lists(st.tuples(st.sampled_from([HERE, THERE, FAR]), st.sampled_from([0.1, 0.4, 0.7])),
-                max_size=8))  # fmt: skip
+@given(
+    st.lists(
+        st.tuples(st.sampled_from([HERE, THERE, FAR]), st.sampled_from([0.1, 0.4, 0.7])), max_size=8
+    )
+)
 def test_the_best_threshold_is_best_and_the_curve_ends_at_the_whole(scene, detections):
-    truth, results = scene([(1, CAT, HERE), (1, CAT, FAR)],
-                           [(1, CAT, box, score) for box, score in detections])  # fmt: skip
+    truth, results = scene(
+        [(1, CAT, HERE), (1, CAT, FAR)], [(1, CAT, box, score) for box, score in detections]
+    )
     comparison = compare(truth, results)
     curve = threshold_curves(comparison)["cat"]
     found = outcomes(comparison, CAT)

@@ -34,36 +34,63 @@ def put(path: Path, content) -> None:
 PHOTO = png(np.full((30, 40, 3), 9, np.uint8))
 
 COCO = {
-    "images": [{"id": 1, "file_name": "a.png", "height": 30, "width": 40},
-               {"id": 2, "file_name": "b.png", "height": 30, "width": 40}],
-    "annotations": [{"id": 1, "image_id": 1, "category_id": 1, "segmentation": [FLAT],
-                     "bbox": [4, 4, 16, 11], "area": 176, "iscrowd": 0}],
+    "images": [
+        {"id": 1, "file_name": "a.png", "height": 30, "width": 40},
+        {"id": 2, "file_name": "b.png", "height": 30, "width": 40},
+    ],
+    "annotations": [
+        {
+            "id": 1,
+            "image_id": 1,
+            "category_id": 1,
+            "segmentation": [FLAT],
+            "bbox": [4, 4, 16, 11],
+            "area": 176,
+            "iscrowd": 0,
+        }
+    ],
     "categories": [{"id": 1, "name": "cat"}],
-}  # fmt: skip
+}
 PANOPTIC = COCO | {
     "annotations": [
-        {"image_id": i, "file_name": f"{n}.png", "segments_info":
-         [{"id": 1, "category_id": 1, "area": 176, "bbox": [4, 4, 16, 11], "iscrowd": 0}]}
+        {
+            "image_id": i,
+            "file_name": f"{n}.png",
+            "segments_info": [
+                {"id": 1, "category_id": 1, "area": 176, "bbox": [4, 4, 16, 11], "iscrowd": 0}
+            ],
+        }
         for i, n in ((1, "a"), (2, "b"))
     ],
     "categories": [{"id": 1, "name": "cat", "isthing": 1}],
-}  # fmt: skip
+}
 VIA = {
     f"{name}.png9": {
-        "filename": f"{name}.png", "size": 9, "file_attributes": {},
-        "regions": [{
-            "shape_attributes": {"name": "polygon", "all_points_x": FLAT[::2],
-                                 "all_points_y": FLAT[1::2]},
-            "region_attributes": {"kind": "cat"},
-        }],
+        "filename": f"{name}.png",
+        "size": 9,
+        "file_attributes": {},
+        "regions": [
+            {
+                "shape_attributes": {
+                    "name": "polygon",
+                    "all_points_x": FLAT[::2],
+                    "all_points_y": FLAT[1::2],
+                },
+                "region_attributes": {"kind": "cat"},
+            }
+        ],
     }
     for name in "ab"
-}  # fmt: skip
+}
 LABELME = {
-    "version": "5.0", "flags": {}, "imagePath": "a.png", "imageData": None, "imageHeight": 30,
+    "version": "5.0",
+    "flags": {},
+    "imagePath": "a.png",
+    "imageData": None,
+    "imageHeight": 30,
     "imageWidth": 40,
     "shapes": [{"label": "cat", "points": POLYGON, "group_id": None, "shape_type": "polygon"}],
-}  # fmt: skip
+}
 CITY = {"imgHeight": 30, "imgWidth": 40, "objects": [{"label": "car", "polygon": POLYGON}]}
 
 
@@ -130,10 +157,15 @@ def write_mask_folders(root: Path) -> Path:
 
 
 WRITERS = {
-    "coco": write_coco, "panoptic": write_panoptic, "via": write_via, "labelme": write_labelme,
-    "cityscapes": write_cityscapes, "voc": write_voc, "label_maps": write_label_maps,
+    "coco": write_coco,
+    "panoptic": write_panoptic,
+    "via": write_via,
+    "labelme": write_labelme,
+    "cityscapes": write_cityscapes,
+    "voc": write_voc,
+    "label_maps": write_label_maps,
     "mask_folders": write_mask_folders,
-}  # fmt: skip
+}
 # What is given to the reader: the folder that write_… filled, or something in it.
 GIVEN = {"coco": "x.json", "panoptic": "x.json", "via": "x.json", "label_maps": "maps"}
 

@@ -136,9 +136,16 @@ def test_a_notebook_with_output_widgets_does_not_stall(tmp_path):
     assert time.monotonic() - begin < 50
 
 
-@pytest.mark.parametrize("text, bad", [
-    ("open('/home/ann/x.png')", True), ("C:\\\\Users\\\\ann", True), ("see /tmp/abc", True),
-    ("https://example.org/home/page", False), ("runs/tmp/x", False), ("and/or", False),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "text, bad",
+    [
+        ("open('/home/ann/x.png')", True),
+        ("C:\\\\Users\\\\ann", True),
+        ("see /tmp/abc", True),
+        ("https://example.org/home/page", False),
+        ("runs/tmp/x", False),
+        ("and/or", False),
+    ],
+)
 def test_machine_paths_are_told_from_other_text(text, bad):
     assert bool(MACHINE_PATH.search(text)) is bad

@@ -14,10 +14,17 @@ def test_counts_and_keeps_the_largest_deviation():
     assert check.deviation == pytest.approx(0.05)
 
 
-@pytest.mark.parametrize("got, want", [
-    ([1.2], [1.0]), ([np.nan], [1.0]), ([np.inf], [1.0]), ([1.0, 1.0], [1.0]), ([], [1.0]),
-    ([np.nan], [np.nan]),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "got, want",
+    [
+        ([1.2], [1.0]),
+        ([np.nan], [1.0]),
+        ([np.inf], [1.0]),
+        ([1.0, 1.0], [1.0]),
+        ([], [1.0]),
+        ([np.nan], [np.nan]),
+    ],
+)
 def test_what_is_too_far_or_no_number_or_of_another_shape_fails(got, want):
     assert not Check("numbers", atol=0.1).add(got, want).ok
 

@@ -13,20 +13,33 @@ import pytest
 import scipy.ndimage
 import tensorflow as tf
 
-from labkit.config import Config
-from labkit.inference import batch_of
-from labkit.model import MaskRCNN
+from labkit.models.config import Config
+from labkit.models.inference import batch_of
+from labkit.models.mask_rcnn import MaskRCNN
 
 BLOCKS, WIDTHS, CLASSES = (1, 1, 2, 1), (16, 24, 32, 40), 4  # background is one of the classes
 SIDE, SHORT, SIZES, CANONICAL = 128, 96, (8, 16, 32, 64, 128), 16.0
 BEFORE, PROPOSALS, DETECTIONS, SCORE = 400, 60, 20, 0.5
 CONFIG = Config.preset(
-    "matterport", backbone_blocks=BLOCKS, backbone_channels=WIDTHS, stem_channels=8,
-    fpn_channels=16, rpn_channels=24, box_dense=(32, 32), mask_convs=(16,) * 4, mask_channels=16,
-    image_min_side=SHORT, image_max_side=SIDE, anchor_sizes=SIZES, roi_canonical_size=CANONICAL,
-    proposals_before_nms=BEFORE, proposals=PROPOSALS, detections=DETECTIONS,
-    score_threshold=SCORE, freeze_batch_norm=True,
-)  # fmt: skip
+    "matterport",
+    backbone_blocks=BLOCKS,
+    backbone_channels=WIDTHS,
+    stem_channels=8,
+    fpn_channels=16,
+    rpn_channels=24,
+    box_dense=(32, 32),
+    mask_convs=(16,) * 4,
+    mask_channels=16,
+    image_min_side=SHORT,
+    image_max_side=SIDE,
+    anchor_sizes=SIZES,
+    roi_canonical_size=CANONICAL,
+    proposals_before_nms=BEFORE,
+    proposals=PROPOSALS,
+    detections=DETECTIONS,
+    score_threshold=SCORE,
+    freeze_batch_norm=True,
+)
 
 # float32 through some twenty layers, of features up to 30
 FEATURES = {"rtol": 1e-4, "atol": 1e-4}
@@ -42,14 +55,18 @@ def weights() -> dict[str, dict[str, np.ndarray]]:
 
     def conv(name, kernel, into, out, gain=1.0):
         std = gain * np.sqrt(2 / (kernel * kernel * into))
-        layers[name] = {"kernel": rng.normal(0, std, (kernel, kernel, into, out)),
-                        "bias": rng.normal(0, 0.1, out)}  # fmt: skip
+        layers[name] = {
+            "kernel": rng.normal(0, std, (kernel, kernel, into, out)),
+            "bias": rng.normal(0, 0.1, out),
+        }
 
     def norm(name, channels, scale=1.0):
-        layers[name] = {"gamma": scale * rng.uniform(0.8, 1.2, channels),
-                        "beta": rng.normal(0, 0.1, channels),
-                        "moving_mean": rng.normal(0, 0.2, channels),
-                        "moving_variance": rng.uniform(0.5, 1.5, channels)}  # fmt: skip
+        layers[name] = {
+            "gamma": scale * rng.uniform(0.8, 1.2, channels),
+            "beta": rng.normal(0, 0.1, channels),
+            "moving_mean": rng.normal(0, 0.2, channels),
+            "moving_variance": rng.uniform(0.5, 1.5, channels),
+        }
 
     conv("conv1", 7, 3, 8, gain=0.008)  # its input reaches from -124 to 151
     norm("bn_conv1", 8)
@@ -58,8 +75,11 @@ def weights() -> dict[str, dict[str, np.ndarray]]:
         for block in "abcd"[:count]:
             place = f"{stage}{block}_branch"
             thin = width // 4
-            for part, kernel, a, b in (("2a", 1, into, thin), ("2b", 3, thin, thin),
-                                       ("2c", 1, thin, width)):  # fmt: skip
+            for part, kernel, a, b in (
+                ("2a", 1, into, thin),
+                ("2b", 3, thin, thin),
+                ("2c", 1, thin, width),
+            ):
                 conv(f"res{place}{part}", kernel, a, b)
                 norm(f"bn{place}{part}", b, 0.5 if part == "2c" else 1.0)
             if block == "a":
@@ -76,14 +96,18 @@ def weights() -> dict[str, dict[str, np.ndarray]]:
         conv(f"mrcnn_class_conv{i}", kernel, a, 32)
         norm(f"mrcnn_class_bn{i}", 32)
     for name, out, gain in (("mrcnn_class_logits", CLASSES, 1.0), ("mrcnn_bbox_fc", 16, 0.3)):
-        layers[name] = {"kernel": rng.normal(0, gain / np.sqrt(32), (32, out)),
-                        "bias": rng.normal(0, 0.1, out)}  # fmt: skip
+        layers[name] = {
+            "kernel": rng.normal(0, gain / np.sqrt(32), (32, out)),
+            "bias": rng.normal(0, 0.1, out),
+        }
     layers["mrcnn_class_logits"]["kernel"] -= layers["mrcnn_class_logits"]["kernel"].mean(0)
     for i in (1, 2, 3, 4):
         conv(f"mrcnn_mask_conv{i}", 3, 16, 16)
         norm(f"mrcnn_mask_bn{i}", 16)
-    layers["mrcnn_mask_deconv"] = {"kernel": rng.normal(0, 0.3, (2, 2, 16, 16)),
-                                   "bias": rng.normal(0, 0.1, 16)}  # fmt: skip
+    layers["mrcnn_mask_deconv"] = {
+        "kernel": rng.normal(0, 0.3, (2, 2, 16, 16)),
+        "bias": rng.normal(0, 0.1, 16),
+    }
     conv("mrcnn_mask", 1, 16, CLASSES)
     return {n: {k: np.float32(v) for k, v in arrays.items()} for n, arrays in layers.items()}
 
@@ -124,6 +148,7 @@ def pyramid(image, w):
     c = {}
     for stage, count in enumerate(BLOCKS, start=2):
         for block in "abcd"[:count]:
+
             def branch(x, part, stride=1, padding="VALID", place=f"{stage}{block}_branch"):
                 y = conv(x, w[f"res{place}{part}"], stride, padding)
                 return norm(y, w[f"bn{place}{part}"])
@@ -179,6 +204,7 @@ def suppressed(boxes, scores, threshold, most):
     """Indices of the boxes kept, greedily, best first."""
     kept = []
     for i in np.argsort(-scores, kind="stable"):
+
         def iou(j, i=i):
             sides = np.minimum(boxes[i, 2:], boxes[j, 2:]) - np.maximum(boxes[i, :2], boxes[j, :2])
             shared = np.prod(np.maximum(sides, 0))
@@ -195,10 +221,13 @@ def pooled(maps, boxes, side):
     h, w = boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]
     octave = np.log2(np.maximum(np.sqrt(h * w), 1e-9) / (CANONICAL / SIDE))
     level = np.clip(4 + np.round(octave), 2, 5).astype(int)
-    return tf.concat([
-        tf.image.crop_and_resize(maps[k - 2], box[None], [0], [side, side])
-        for k, box in zip(level, boxes, strict=True)
-    ], axis=0), level  # fmt: skip
+    return tf.concat(
+        [
+            tf.image.crop_and_resize(maps[k - 2], box[None], [0], [side, side])
+            for k, box in zip(level, boxes, strict=True)
+        ],
+        axis=0,
+    ), level
 
 
 def box_head(maps, boxes, w):
@@ -206,8 +235,9 @@ def box_head(maps, boxes, w):
     for i in (1, 2):
         x = tf.nn.relu(norm(conv(x, w[f"mrcnn_class_conv{i}"]), w[f"mrcnn_class_bn{i}"]))
     x = x.numpy()[:, 0, 0]
-    logits, deltas = (x @ w[n]["kernel"] + w[n]["bias"]
-                      for n in ("mrcnn_class_logits", "mrcnn_bbox_fc"))  # fmt: skip
+    logits, deltas = (
+        x @ w[n]["kernel"] + w[n]["bias"] for n in ("mrcnn_class_logits", "mrcnn_bbox_fc")
+    )
     return logits, deltas.reshape(len(x), CLASSES, 4), level
 
 
@@ -224,8 +254,9 @@ def mask_head(maps, boxes, w):
 def zoomed(grid, height, width):
     """skimage's resize with order=1, mode="constant": zeros outside, never beyond its values."""
     factor = [height / grid.shape[0], width / grid.shape[1]]
-    out = scipy.ndimage.zoom(grid.astype(float), factor, order=1, mode="grid-constant",
-                             grid_mode=True)  # fmt: skip
+    out = scipy.ndimage.zoom(
+        grid.astype(float), factor, order=1, mode="grid-constant", grid_mode=True
+    )
     return np.clip(out, grid.min(), grid.max())
 
 
@@ -415,8 +446,9 @@ def test_other_classes_keep_all_but_the_last_layers(layers, model, tmp_path, cap
     text = capsys.readouterr().out
     assert "made for other classes than the model's 1" in text
     assert sorted(tooth.load_report.missing) == [
-        f"mrcnn_{layer}/{part}" for layer in ("bbox_fc", "class_logits", "mask")
+        f"mrcnn_{layer}/{part}"
+        for layer in ("bbox_fc", "class_logits", "mask")
         for part in ("bias", "kernel")
-    ]  # fmt: skip
+    ]
     np.testing.assert_array_equal(tooth.fpn.weights[0], model.fpn.weights[0])
     assert model.class_names == ("class 1", "class 2", "class 3")

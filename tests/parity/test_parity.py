@@ -106,8 +106,9 @@ def test_files_that_lack_something_or_are_unknown_or_broken_fail(some, capsys):
     np.savez(some / "poetry.npz", a=np.zeros(3))
     (some / "nms.npz").write_bytes(b"no zip")
     assert main(["parity", "--golden", str(some), "--json"]) == 1
-    reasons = {g["file"]: g["why"] for g in json.loads(capsys.readouterr().out)["groups"]
-               if not g["ok"]}  # fmt: skip
+    reasons = {
+        g["file"]: g["why"] for g in json.loads(capsys.readouterr().out)["groups"] if not g["ok"]
+    }
     assert "lacks the array 'roi_c'" in reasons["matcher.npz"]
     assert "nms.npz cannot be read" in reasons["nms.npz"]
     assert "nothing here knows" in reasons["poetry.npz"]

@@ -6,15 +6,22 @@ import numpy as np
 import pytest
 
 from labkit.data import shapes
-from labkit.model import MaskRCNN
+from labkit.models.mask_rcnn import MaskRCNN
 from labkit.training import TrainSettings, load_model, train
 from labkit.training.averages import averaged, keeps_average
 from labkit.training.callbacks import Checkpointer
 from labkit.training.checkpoints import AVERAGE, WEIGHTS
 from labkit.training.stages import Stage
 
-SETTINGS = TrainSettings(steps=4, batch_size=2, canvas=(64, 64), warmup_steps=0, ema=0.5,
-                         checkpoint_every=1, checkpoints_kept=9)  # fmt: skip
+SETTINGS = TrainSettings(
+    steps=4,
+    batch_size=2,
+    canvas=(64, 64),
+    warmup_steps=0,
+    ema=0.5,
+    checkpoint_every=1,
+    checkpoints_kept=9,
+)
 
 
 def weights_in(path, config, names) -> list[np.ndarray]:
@@ -41,8 +48,9 @@ def test_the_average_follows_its_definition(run, data, micro_config):
     folders = [run[0] / "checkpoints" / f"step-{n:08d}" for n in (1, 2, 3)]
     own = [weights_in(f / WEIGHTS, micro_config, data.class_names) for f in folders]
     expected = [w1 / 4 + w2 / 4 + w3 / 2 for w1, w2, w3 in zip(*own, strict=True)]
-    for got, want in zip(weights_in(folders[2] / AVERAGE, micro_config, data.class_names),
-                         expected, strict=True):  # fmt: skip
+    for got, want in zip(
+        weights_in(folders[2] / AVERAGE, micro_config, data.class_names), expected, strict=True
+    ):
         np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-7)
 
 
@@ -99,15 +107,23 @@ def test_the_next_stage_begins_with_the_average(data, micro_config, tmp_path, mo
     """As a resumed run does, whose checkpoint at the end of a stage holds the average."""
     began = []
     real = Checkpointer.on_train_end
-    monkeypatch.setattr(Checkpointer, "on_train_end", lambda self, logs=None: (
-        began.append([w.numpy() for w in self.model.weights]), real(self, logs))[1])  # fmt: skip
+    monkeypatch.setattr(
+        Checkpointer,
+        "on_train_end",
+        lambda self, logs=None: (
+            began.append([w.numpy() for w in self.model.weights]),
+            real(self, logs),
+        )[1],
+    )
     model = MaskRCNN(micro_config, data.class_names)
     stages = [Stage("all", steps=2), Stage("mask_head", steps=1)]
     train(model, data, tmp_path / "run", SETTINGS, stages=stages, verbose=False)
-    stored = weights_in(tmp_path / "run" / "checkpoints" / "step-00000002" / WEIGHTS,
-                        micro_config, data.class_names)  # fmt: skip
+    stored = weights_in(
+        tmp_path / "run" / "checkpoints" / "step-00000002" / WEIGHTS, micro_config, data.class_names
+    )
     kept = len(model.backbone.trainable_variables)
-    for at_end, in_file, after in zip(began[0][:kept], stored[:kept],
-                                      model.trainable_variables[:kept], strict=True):  # fmt: skip
+    for at_end, in_file, after in zip(
+        began[0][:kept], stored[:kept], model.trainable_variables[:kept], strict=True
+    ):
         np.testing.assert_array_equal(at_end, in_file)
         np.testing.assert_array_equal(after.numpy(), in_file)  # frozen in the second stage

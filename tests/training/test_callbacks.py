@@ -5,13 +5,13 @@ import json
 import numpy as np
 import pytest
 
-from labkit.config import Config
 from labkit.data import shapes
 from labkit.data.augment import Augment
 from labkit.data.batch_order import BatchPlan
 from labkit.data.merging import merge
 from labkit.data.pipeline import Batches
-from labkit.model import MaskRCNN
+from labkit.models.config import Config
+from labkit.models.mask_rcnn import MaskRCNN
 from labkit.training import TrainSettings, load_model, train
 from labkit.training.callbacks import LeftOut
 from labkit.training.history import History
@@ -79,13 +79,21 @@ def test_nothing_left_out_nothing_said_and_a_resumed_run_tells_of_its_own(capsys
 @pytest.fixture(scope="module")
 def mixed():
     """Two pictures on their side, three upright."""
-    return merge([shapes(2, (32, 64), seed=1, max_objects=2), shapes(3, (64, 32), seed=2,
-                                                                    max_objects=2)])  # fmt: skip
+    return merge(
+        [shapes(2, (32, 64), seed=1, max_objects=2), shapes(3, (64, 32), seed=2, max_objects=2)]
+    )
 
 
 def settings(**changes):
-    return TrainSettings(steps=4, batch_size=2, canvas=(32, 64), checkpoint_every=4, buckets=True,
-                         augment=Augment(copy_paste=0.5, hue=0.1), **changes)  # fmt: skip
+    return TrainSettings(
+        steps=4,
+        batch_size=2,
+        canvas=(32, 64),
+        checkpoint_every=4,
+        buckets=True,
+        augment=Augment(copy_paste=0.5, hue=0.1),
+        **changes,
+    )
 
 
 def test_training_with_buckets_and_a_cache(mixed, micro_config, tmp_path, capsys):
@@ -107,10 +115,20 @@ def test_a_run_of_before_new_settings_is_resumed(mixed, micro_config, tmp_path):
     train(model, mixed, tmp_path / "run", plain, verbose=False)
     path = tmp_path / "run" / "run.json"
     record = json.loads(path.read_text())
-    record["settings"]["augment"] = {"mirror": True, "quarter_turns": False, "scale": [1.0, 1.0],
-                                     "brightness": 0.0}  # fmt: skip
+    record["settings"]["augment"] = {
+        "mirror": True,
+        "quarter_turns": False,
+        "scale": [1.0, 1.0],
+        "brightness": 0.0,
+    }
     del record["settings"]["buckets"]
     path.write_text(json.dumps(record))
-    again = train(MaskRCNN(micro_config, mixed.class_names), mixed, tmp_path / "run", plain,
-                  resume=True, verbose=False)  # fmt: skip
+    again = train(
+        MaskRCNN(micro_config, mixed.class_names),
+        mixed,
+        tmp_path / "run",
+        plain,
+        resume=True,
+        verbose=False,
+    )
     assert again["step"] == [1]

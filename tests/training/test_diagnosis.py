@@ -14,8 +14,8 @@ import labkit
 from labkit.data import shapes
 from labkit.data.batch_order import BatchPlan
 from labkit.errors import LabkitError
-from labkit.losses import LOSS_NAMES
-from labkit.model import MaskRCNN
+from labkit.models.mask_rcnn import MaskRCNN
+from labkit.ops.losses import LOSS_NAMES
 from labkit.training import History, Stage, TrainSettings, train
 from labkit.training.callbacks import BROKEN, NonFiniteLoss
 from labkit.training.checkpoints import save_run
@@ -23,8 +23,17 @@ from labkit.training.diagnosis import diagnose
 from labkit.training.watched_batches import SEEN, WatchedBatches
 
 STEPS = 400
-HEALTHY = {"anchors": 5.0, "rois": 4.0, "recall": 0.9, "background": 0.1, "right": 0.8,
-           "gradient": 3.0, "update": 2e-3, "seconds": 0.3, "waiting": 0.01}  # fmt: skip
+HEALTHY = {
+    "anchors": 5.0,
+    "rois": 4.0,
+    "recall": 0.9,
+    "background": 0.1,
+    "right": 0.8,
+    "gradient": 3.0,
+    "update": 2e-3,
+    "seconds": 0.3,
+    "waiting": 0.01,
+}
 
 
 class Written:
@@ -36,16 +45,30 @@ class Written:
         falling = end + (begin - end) * np.exp(-np.arange(steps) / (steps / 8))
         totals = falling * rng.uniform(0.9, 1.1, steps)
         shares = dict(zip(LOSS_NAMES, (0.2, 0.1, 0.3, 0.2, 0.2), strict=True))
-        self.rows = [{"step": i, "stage": 1, "lr": 1e-3, "total": total}
-                     | {name: share * total for name, share in shares.items()}
-                     for i, total in enumerate(totals.tolist(), 1)]  # fmt: skip
+        self.rows = [
+            {"step": i, "stage": 1, "lr": 1e-3, "total": total}
+            | {name: share * total for name, share in shares.items()}
+            for i, total in enumerate(totals.tolist(), 1)
+        ]
         self.vitals = [{"step": i} | HEALTHY | vitals for i in range(1, steps + 1)]
-        self.validation, self.seen = [], {"images": 50, "objects": {"square": 70, "star": 60},
-                                          "boxes": 130, "uncovered": 0.05,
-                                          "sizes": [10, 20, 40]}  # fmt: skip
+        self.validation, self.seen = (
+            [],
+            {
+                "images": 50,
+                "objects": {"square": 70, "star": 60},
+                "boxes": 130,
+                "uncovered": 0.05,
+                "sizes": [10, 20, 40],
+            },
+        )
         settings = TrainSettings(steps=steps).to_dict()
-        self.record = {"config": micro_config.to_dict(), "class_names": ["square", "star"],
-                       "settings": settings, "images": 50, "validation": None}  # fmt: skip
+        self.record = {
+            "config": micro_config.to_dict(),
+            "class_names": ["square", "star"],
+            "settings": settings,
+            "images": 50,
+            "validation": None,
+        }
 
     def findings(self) -> list:
         self.folder.mkdir(exist_ok=True)
@@ -219,8 +242,9 @@ def test_batches_are_counted(micro_config, tmp_path):
 
 
 def trained(folder, data, config, stages=None, **changes):
-    settings = TrainSettings(steps=250, batch_size=4, canvas=(64, 64), warmup_steps=10,
-                             learning_rate=3e-3).replace(**changes)  # fmt: skip
+    settings = TrainSettings(
+        steps=250, batch_size=4, canvas=(64, 64), warmup_steps=10, learning_rate=3e-3
+    ).replace(**changes)
     model = MaskRCNN(config, data.class_names)
     train(model, data, folder, settings, stages=stages, verbose=False)
     # How long a step waits depends on what else the machine does; it is tested above.
@@ -243,14 +267,18 @@ def test_a_healthy_run_has_no_finding(pictures, micro_config, tmp_path):
     [
         ({}, {"learning_rate": 1e-7}, None, "the learning rate is too low"),
         ({}, {"learning_rate": 1.0}, None, "the learning rate is too high"),
-        ({"anchor_sizes": (256, 300, 340, 400, 512)}, {}, None,
-         "the anchors do not fit the objects"),
+        (
+            {"anchor_sizes": (256, 300, 340, 400, 512)},
+            {},
+            None,
+            "the anchors do not fit the objects",
+        ),
         ({"proposals_train": 1}, {}, None, "the RPN has stopped finding objects"),
         ({"class_weights": (1.0, 0.0, 0.0, 0.0, 0.0)}, {}, None, "everything is background"),
         ({}, {}, Stage("rpn", steps=250, learning_rate=1e-6), "the loss never falls"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
-)  # fmt: skip
+)
 def test_a_sabotaged_run_is_found_out(
     config, settings, stage, expected, pictures, micro_config, tmp_path
 ):

@@ -17,20 +17,27 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from labkit import losses
 from labkit.cli import main
 from labkit.data import shapes
 from labkit.errors import LabkitError
-from labkit.model import MaskRCNN
+from labkit.models.mask_rcnn import MaskRCNN
+from labkit.models.vitals import VITALS
+from labkit.ops import losses
 from labkit.training import History, TrainSettings, train
 from labkit.training.checkpoints import latest_checkpoint, load_model, read_run
 from labkit.training.distribution import Team, loss_counts, make_strategy
-from labkit.vitals import VITALS
 
 # SGD, whose steps are as precise as its gradients. Adam divides by their size: the sign of what
 # ought to be zero, which is the order of a sum's terms, moves a weight as far as anything does.
-SETTINGS = {"steps": 3, "batch_size": 4, "canvas": (64, 64), "warmup_steps": 0,
-            "checkpoint_every": 2, "optimizer": "sgd", "learning_rate": 0.02}  # fmt: skip
+SETTINGS = {
+    "steps": 3,
+    "batch_size": 4,
+    "canvas": (64, 64),
+    "warmup_steps": 0,
+    "checkpoint_every": 2,
+    "optimizer": "sgd",
+    "learning_rate": 0.02,
+}
 LOSSES = ("total", *losses.LOSS_NAMES)
 
 PROGRAM = """
@@ -44,11 +51,11 @@ PROGRAM = """
         cpu = tf.config.list_physical_devices("CPU")[0]
         two = [tf.config.LogicalDeviceConfiguration()] * 2
         tf.config.set_logical_device_configuration(cpu, two)
-    from labkit.config import Config
+    from labkit.models.config import Config
     from labkit.data import shapes
     from labkit.data.pipeline import BatchPlan, Batches
     from labkit.errors import LabkitError
-    from labkit.model import MaskRCNN
+    from labkit.models.mask_rcnn import MaskRCNN
     from labkit.training import TrainSettings, train
     from labkit.training.distribution import Team, make_strategy
 
@@ -85,13 +92,22 @@ TRAIN = """
 
 def start(kind: str, config, folder, body: str = TRAIN, environment=None, **options):
     """A process that runs PROGRAM and then `body`."""
-    options = {"kind": kind, "config": config.to_dict(), "folder": str(folder), "resume": False,
-               "pause": 0, "settings": SETTINGS} | options  # fmt: skip
+    options = {
+        "kind": kind,
+        "config": config.to_dict(),
+        "folder": str(folder),
+        "resume": False,
+        "pause": 0,
+        "settings": SETTINGS,
+    } | options
     program = textwrap.dedent(PROGRAM) + textwrap.dedent(body)
     return subprocess.Popen(
-        [sys.executable, "-c", program, json.dumps(options)], text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=os.environ | (environment or {}),
-    )  # fmt: skip
+        [sys.executable, "-c", program, json.dumps(options)],
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=os.environ | (environment or {}),
+    )
 
 
 def clusters(count: int) -> list[dict]:
@@ -102,14 +118,17 @@ def clusters(count: int) -> list[dict]:
     hosts = [f"localhost:{s.getsockname()[1]}" for s in sockets]
     for s in sockets:
         s.close()
-    return [{"cluster": {"worker": hosts}, "task": {"type": "worker", "index": i}}
-            for i in range(count)]  # fmt: skip
+    return [
+        {"cluster": {"worker": hosts}, "task": {"type": "worker", "index": i}} for i in range(count)
+    ]
 
 
 def start_workers(count: int, config, folder, **options) -> list:
     """A process for each worker, the chief first."""
-    return [start("workers", config, folder, environment={"TF_CONFIG": json.dumps(d)}, **options)
-            for d in clusters(count)]  # fmt: skip
+    return [
+        start("workers", config, folder, environment={"TF_CONFIG": json.dumps(d)}, **options)
+        for d in clusters(count)
+    ]
 
 
 def finished(processes, timeout: float = 500) -> list:
@@ -140,14 +159,16 @@ def assert_same_losses(rows, expected, rtol=1e-5):
     # 1e-7 in the absolute: a box loss of 1e-4 is a difference of coordinates of 64 pixels, which
     # have no more digits.
     for name in (*LOSSES, "lr"):
-        np.testing.assert_allclose([r[name] for r in rows], [r[name] for r in expected], rtol,
-                                   atol=1e-7, err_msg=name)  # fmt: skip
+        np.testing.assert_allclose(
+            [r[name] for r in rows], [r[name] for r in expected], rtol, atol=1e-7, err_msg=name
+        )
 
 
 def assert_same_vitals(vitals, expected):
     for name in VITALS:  # 1e-4: the norm of a gradient is a sum of squares of many small numbers
-        np.testing.assert_allclose([v[name] for v in vitals], [v[name] for v in expected], 1e-4,
-                                   err_msg=name)  # fmt: skip
+        np.testing.assert_allclose(
+            [v[name] for v in vitals], [v[name] for v in expected], 1e-4, err_msg=name
+        )
 
 
 # --- the same losses -------------------------------------------------------------------
@@ -162,8 +183,9 @@ def test_two_workers_lose_what_one_process_loses(micro_config, tmp_path):
     assert_same_vitals(chief["vitals"], alone.vitals)
     assert other["rows"] == chief["rows"]  # they sum the same numbers
     assert other["weight"] == chief["weight"]
-    np.testing.assert_allclose(chief["weight"], model.box_head.get_layer("logits").kernel, 1e-4,
-                               atol=1e-6)  # fmt: skip
+    np.testing.assert_allclose(
+        chief["weight"], model.box_head.get_layer("logits").kernel, 1e-4, atol=1e-6
+    )
     assert chief["left_out"] == other["left_out"] == alone.left_out
     assert History.load(tmp_path / "two").rows == chief["rows"]
     record = read_run(tmp_path / "two")
@@ -175,11 +197,19 @@ def test_two_workers_lose_what_one_process_loses(micro_config, tmp_path):
 
 
 EVERYTHING = {
-    "accumulate": 2, "steps": 4, "ema": 0.9, "clip_norm": 0.5, "weight_decay": 1e-3,
-    "validate_losses_every": 2, "best_by": "total", "schedule": "plateau", "patience": 2,
-    "validate_every": 4, "film": 1,
+    "accumulate": 2,
+    "steps": 4,
+    "ema": 0.9,
+    "clip_norm": 0.5,
+    "weight_decay": 1e-3,
+    "validate_losses_every": 2,
+    "best_by": "total",
+    "schedule": "plateau",
+    "patience": 2,
+    "validate_every": 4,
+    "film": 1,
     "stages": [{"trains": "heads", "steps": 2}, {"trains": "all", "steps": 2}],
-}  # fmt: skip
+}
 
 
 @pytest.mark.slow
@@ -193,13 +223,20 @@ def test_with_everything_that_looks_at_a_whole_batch(kind, micro_config, tmp_pat
     """
     names = shapes(5, 64, seed=3).class_names
     every = 16 * 16 * 3 + 8 * 8 * 3 + 4 * 4 * 3 + 2 * 2 * 3 + 3  # anchors of 64 px
-    config = micro_config.replace(heads_batch_norm=True, box_convs=(8,), rpn_nms_iou=1.0,
-                                  proposals_before_nms_train=every, proposals_train=every,
-                                  roi_samples=every + 16,
-                                  class_weights=(0.5, *range(1, len(names) + 1)))  # fmt: skip
+    config = micro_config.replace(
+        heads_batch_norm=True,
+        box_convs=(8,),
+        rpn_nms_iou=1.0,
+        proposals_before_nms_train=every,
+        proposals_train=every,
+        roi_samples=every + 16,
+        class_weights=(0.5, *range(1, len(names) + 1)),
+    )
     settings = SETTINGS | EVERYTHING
-    started = {"mirrored": lambda: [start("mirrored", config, tmp_path / "two", settings=settings)],
-               "workers": lambda: start_workers(2, config, tmp_path / "two", settings=settings)}
+    started = {
+        "mirrored": lambda: [start("mirrored", config, tmp_path / "two", settings=settings)],
+        "workers": lambda: start_workers(2, config, tmp_path / "two", settings=settings),
+    }
     processes = started[kind]()
     model, alone = trained_alone(config, tmp_path / "one", settings)
     assert_same_losses(finished(processes)[0]["rows"], alone.rows, rtol=1e-4)
@@ -214,8 +251,9 @@ def test_with_everything_that_looks_at_a_whole_batch(kind, micro_config, tmp_pat
         stored = load_model(tmp_path / "two", which)
         expected = load_model(tmp_path / "one", which)
         for mine, theirs in zip(stored.weights, expected.weights, strict=True):
-            np.testing.assert_allclose(mine.numpy(), theirs.numpy(), 1e-3, atol=1e-5,
-                                       err_msg=mine.path)  # fmt: skip
+            np.testing.assert_allclose(
+                mine.numpy(), theirs.numpy(), 1e-3, atol=1e-5, err_msg=mine.path
+            )
 
 
 @pytest.mark.slow
@@ -264,11 +302,32 @@ def test_two_workers_of_the_command_line_leave_one_run(tmp_path):
     """`labkit train --distribute workers`, started twice: the chief tells and writes."""
     folder = tmp_path / "run"
     program = "import sys; from labkit.cli import main; sys.exit(main(sys.argv[1:]))"
-    command = [sys.executable, "-c", program, "train", "--distribute", "workers", "--data",
-               "shapes", "--steps", "3", "--batch-size", "2", "--run", str(folder)]  # fmt: skip
-    workers = [subprocess.Popen(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                                env=os.environ | {"TF_CONFIG": json.dumps(described)})
-               for described in clusters(2)]  # fmt: skip
+    command = [
+        sys.executable,
+        "-c",
+        program,
+        "train",
+        "--distribute",
+        "workers",
+        "--data",
+        "shapes",
+        "--steps",
+        "3",
+        "--batch-size",
+        "2",
+        "--run",
+        str(folder),
+    ]
+    workers = [
+        subprocess.Popen(
+            command,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=os.environ | {"TF_CONFIG": json.dumps(described)},
+        )
+        for described in clusters(2)
+    ]
     try:
         told = [worker.communicate(timeout=500) for worker in workers]
     finally:
@@ -378,28 +437,45 @@ def test_counts_are_what_the_losses_are_divided_by(class_weights, empty, micro_c
     anchors, rois = rng.integers(0, 3, (4, 20)), rng.integers(0, 3, (4, 9))
     if empty:  # a half without a sample, and no positive RoI at all
         anchors[:2], rois[:2], rois[2:] = 0, 0, np.minimum(rois[2:], 1)
-    numbers = {n: rng.normal(size=shape).astype(np.float32) for n, shape in {
-        "objectness": (4, 20), "anchor": (4, 20, 4), "logits": (4, 9, 3), "delta": (4, 9, 4),
-        "masks": (4, 9, 8, 8)}.items()}  # fmt: skip
+    numbers = {
+        n: rng.normal(size=shape).astype(np.float32)
+        for n, shape in {
+            "objectness": (4, 20),
+            "anchor": (4, 20, 4),
+            "logits": (4, 9, 3),
+            "delta": (4, 9, 4),
+            "masks": (4, 9, 8, 8),
+        }.items()
+    }
     classes = np.where(rois == 2, rng.integers(1, 3, (4, 9)), 0)
 
     def values_and_counts(rows):
         x = {name: tf.constant(value[rows]) for name, value in numbers.items()}
         positive, sampled = tf.constant(anchors[rows] == 2), tf.constant(anchors[rows] > 0)
-        trace = {"rpn_targets": {"positive": positive, "negative": sampled & ~positive},
-                 "rois": {"positive": tf.constant(rois[rows] == 2),
-                          "sampled": tf.constant(rois[rows] > 0),
-                          "classes": tf.constant(classes[rows], tf.int32)}}  # fmt: skip
+        trace = {
+            "rpn_targets": {"positive": positive, "negative": sampled & ~positive},
+            "rois": {
+                "positive": tf.constant(rois[rows] == 2),
+                "sampled": tf.constant(rois[rows] > 0),
+                "classes": tf.constant(classes[rows], tf.int32),
+            },
+        }
         own, zeros = trace["rois"], tf.zeros_like
         values = [
             losses.objectness_loss(x["objectness"], positive, sampled & ~positive),
-            losses.box_loss(x["anchor"], zeros(x["anchor"]), positive,
-                            tf.math.count_nonzero(sampled), 1.0),
+            losses.box_loss(
+                x["anchor"], zeros(x["anchor"]), positive, tf.math.count_nonzero(sampled), 1.0
+            ),
             losses.class_loss(x["logits"], own["classes"], own["sampled"], class_weights),
-            losses.box_loss(x["delta"], zeros(x["delta"]), own["positive"],
-                            tf.math.count_nonzero(own["sampled"]), 1.0),
+            losses.box_loss(
+                x["delta"],
+                zeros(x["delta"]),
+                own["positive"],
+                tf.math.count_nonzero(own["sampled"]),
+                1.0,
+            ),
             losses.mask_loss(x["masks"], zeros(x["masks"]), own["positive"]),
-        ]  # fmt: skip
+        ]
         return np.array(values, float), loss_counts(trace, config).numpy().astype(float)
 
     whole, total = values_and_counts(slice(None))

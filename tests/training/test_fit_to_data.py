@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from labkit.config import Config
 from labkit.data.dataset import Dataset
+from labkit.models.config import Config
 from labkit.training import TrainSettings, fit_to_data
 
 

@@ -2,11 +2,11 @@
 
 import pytest
 
-from labkit.config import Config
 from labkit.data import shapes
 from labkit.data.augment import NONE
 from labkit.evaluation import evaluate
-from labkit.model import MaskRCNN
+from labkit.models.config import Config
+from labkit.models.mask_rcnn import MaskRCNN
 from labkit.training import TrainSettings, train
 
 

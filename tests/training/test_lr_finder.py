@@ -8,7 +8,7 @@ import pytest
 import labkit
 from labkit.data import shapes
 from labkit.errors import LabkitError
-from labkit.model import MaskRCNN
+from labkit.models.mask_rcnn import MaskRCNN
 from labkit.training import TrainSettings
 from labkit.training.lr_finder import RateTest, Rising, find_learning_rate, running_mean
 
@@ -70,8 +70,9 @@ def test_what_json_holds():
 
 def test_weights_and_optimizer_come_back():
     data = labkit.shapes(8, size=64, seed=0)
-    config = labkit.Config.preset("tiny", image_min_side=64, image_max_side=64,
-                                  max_instances=data.max_instances)  # fmt: skip
+    config = labkit.Config.preset(
+        "tiny", image_min_side=64, image_max_side=64, max_instances=data.max_instances
+    )
     model = labkit.MaskRCNN(config, data.class_names)
     model.compile(optimizer="sgd")
     optimizer = model.optimizer

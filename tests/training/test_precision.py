@@ -6,8 +6,8 @@ import tensorflow as tf
 
 from labkit.data import shapes
 from labkit.data.pipeline import Batches, BatchPlan
-from labkit.losses import LOSS_NAMES
-from labkit.model import MaskRCNN
+from labkit.models.mask_rcnn import MaskRCNN
+from labkit.ops.losses import LOSS_NAMES
 from labkit.training import TrainSettings, train
 from labkit.training.precision import computing_in
 from labkit.training.stages import layer_paths
@@ -26,8 +26,9 @@ def batch(data, micro_config):
 
 # Unit roundoff is 2^-11 in float16 and 2^-8 in bfloat16. Of a dozen layers one after the other
 # each rounds once or twice: 20 roundings that add up. Measured: a tenth and a third of this.
-@pytest.mark.parametrize("precision, bound", [("mixed_float16", 20 / 2**11),
-                                              ("mixed_bfloat16", 20 / 2**8)])  # fmt: skip
+@pytest.mark.parametrize(
+    "precision, bound", [("mixed_float16", 20 / 2**11), ("mixed_bfloat16", 20 / 2**8)]
+)
 def test_maps_and_losses_are_those_of_float32(precision, bound, batch, data, micro_config):
     model = MaskRCNN(micro_config, data.class_names)
     exact = model.trace_losses(batch)
@@ -69,6 +70,8 @@ def test_a_run_in_mixed_precision_keeps_float32_weights(precision, data, micro_c
     # half of it.
     assert np.isfinite([row["gradient"] for row in history.vitals])[-1]
     assert {w.dtype for w in model.weights} == {"float32"}
-    changed = [not np.array_equal(a, b.numpy())
-               for a, b in zip(before, model.trainable_weights, strict=True)]  # fmt: skip
+    changed = [
+        not np.array_equal(a, b.numpy())
+        for a, b in zip(before, model.trainable_weights, strict=True)
+    ]
     assert all(changed)

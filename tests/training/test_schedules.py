@@ -33,8 +33,9 @@ def test_cosine_is_half_at_half_time_and_nothing_at_the_end():
 
 def test_steps_are_those_of_the_paper_or_any_others():
     papers = WarmUp(0.02, 90_000, 0, "step")
-    np.testing.assert_allclose(rates(papers, [59_999, 60_001, 79_999, 80_001]),
-                               [0.02, 0.002, 0.002, 0.0002], rtol=1e-5)  # fmt: skip
+    np.testing.assert_allclose(
+        rates(papers, [59_999, 60_001, 79_999, 80_001]), [0.02, 0.002, 0.002, 0.0002], rtol=1e-5
+    )
     own = WarmUp(1.0, 100, 0, "step", milestones=(0.2, 0.5, 0.9))
     np.testing.assert_allclose(rates(own, [10, 30, 60, 95]), [1, 0.1, 0.01, 1e-3], rtol=1e-5)
 
@@ -67,8 +68,9 @@ def test_a_plateau_takes_a_tenth(losses, factor):
 @pytest.mark.parametrize("decay", [0.0, 1e-4])
 @pytest.mark.parametrize("name", ["adamw", "adam", "sgd", "adadelta"])
 def test_every_optimizer_takes_a_step_downhill(name, decay):
-    settings = TrainSettings(optimizer=name, learning_rate=0.1, warmup_steps=0, schedule="constant",
-                             weight_decay=decay)  # fmt: skip
+    settings = TrainSettings(
+        optimizer=name, learning_rate=0.1, warmup_steps=0, schedule="constant", weight_decay=decay
+    )
     optimizer, x = make_optimizer(settings), keras.Variable([3.0, -2.0], name="kernel")
     for _ in range(3):
         optimizer.apply([2 * x.value], [x])
@@ -76,8 +78,9 @@ def test_every_optimizer_takes_a_step_downhill(name, decay):
     assert rate_of(optimizer, 0) == pytest.approx(0.1)
 
 
-@pytest.mark.parametrize("kind, plain", [(SGDWithL2, keras.optimizers.SGD),
-                                         (AdamWithL2, keras.optimizers.Adam)])  # fmt: skip
+@pytest.mark.parametrize(
+    "kind, plain", [(SGDWithL2, keras.optimizers.SGD), (AdamWithL2, keras.optimizers.Adam)]
+)
 def test_l2_is_part_of_the_gradient_and_spares_bias(kind, plain):
     names = ("kernel", "bias")
     ours, theirs = ([keras.Variable([2.0], name=n) for n in names] for _ in range(2))
@@ -89,8 +92,16 @@ def test_l2_is_part_of_the_gradient_and_spares_bias(kind, plain):
 
 
 def test_accumulated_gradients_make_one_step_of_their_mean():
-    settings = TrainSettings(optimizer="sgd", learning_rate=0.1, warmup_steps=0, weight_decay=0,
-                             schedule="constant", clip_norm=0.0, accumulate=3, steps=6)  # fmt: skip
+    settings = TrainSettings(
+        optimizer="sgd",
+        learning_rate=0.1,
+        warmup_steps=0,
+        weight_decay=0,
+        schedule="constant",
+        clip_norm=0.0,
+        accumulate=3,
+        steps=6,
+    )
     optimizer, x = make_optimizer(settings), keras.Variable([1.0], name="kernel")
     seen = []
     for gradient in (1.0, 2.0, 6.0):

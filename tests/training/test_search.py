@@ -40,8 +40,10 @@ def test_the_better_go_on_longer(measured, tmp_path, capsys):
     # Of those that began short, a third went on: and the best of them is the best of all.
     assert result.trials == sorted(result.trials, key=lambda t: -t.score)
     assert result.best.learning_rate == result.trials[0].values["learning_rate"]
-    assert all(SPACE["learning_rate"][0] <= t.values["learning_rate"] <= SPACE["learning_rate"][1]
-               for t in result.trials)  # fmt: skip
+    assert all(
+        SPACE["learning_rate"][0] <= t.values["learning_rate"] <= SPACE["learning_rate"][1]
+        for t in result.trials
+    )
     promoted = [s.learning_rate for _, s in measured if s.steps == 30]
     assert len(promoted) == len(set(promoted))
     assert "segm_AP" in str(result) and "learning_rate" in str(result)
@@ -91,10 +93,15 @@ def test_a_chief_hands_out_and_workers_train(tmp_path):
     where = {"KERASTUNER_ORACLE_IP": "localhost", "KERASTUNER_ORACLE_PORT": str(port)}
     command = [sys.executable, "-c", textwrap.dedent(PROGRAM), str(tmp_path)]
     processes = [
-        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                         env=os.environ | where | {"KERASTUNER_TUNER_ID": name})
+        subprocess.Popen(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=os.environ | where | {"KERASTUNER_TUNER_ID": name},
+        )
         for name in ("chief", "worker0", "worker1")
-    ]  # fmt: skip
+    ]
     try:
         told = [process.communicate(timeout=200) for process in processes]
     finally:
@@ -120,8 +127,9 @@ def test_a_field_that_does_not_exist_is_refused(tmp_path):
 
 def test_one_real_trial(tmp_path):
     data = labkit.shapes(8, size=64, seed=0)
-    config = labkit.Config.preset("tiny", image_min_side=64, image_max_side=64,
-                                  max_instances=data.max_instances)  # fmt: skip
+    config = labkit.Config.preset(
+        "tiny", image_min_side=64, image_max_side=64, max_instances=data.max_instances
+    )
     settings = labkit.TrainSettings.preset("tiny", batch_size=2, canvas=(64, 64))
     result = search(data, data, tmp_path, config, settings, shortest=2, longest=2, verbose=False)
     assert all(isinstance(t, Trial) and t.steps == 2 and 0 <= t.score <= 1 for t in result.trials)

@@ -21,8 +21,15 @@ def test_the_rate_of_the_paper_becomes_the_preset_s():
     ("optimizer", "factor"), [("sgd", 4), ("adam", 2), ("adamw", 2), ("adadelta", 2)]
 )
 def test_four_times_the_batch(optimizer, factor):
-    settings = TrainSettings(optimizer=optimizer, batch_size=8, rate_for_batch=4, accumulate=2,
-                             learning_rate=0.01, warmup_steps=0, schedule="constant")  # fmt: skip
+    settings = TrainSettings(
+        optimizer=optimizer,
+        batch_size=8,
+        rate_for_batch=4,
+        accumulate=2,
+        learning_rate=0.01,
+        warmup_steps=0,
+        schedule="constant",
+    )
     assert settings.peak_rate == pytest.approx(0.01 * factor)
     assert rate_of(inner(make_optimizer(settings)), 0) == pytest.approx(0.01 * factor)
 

@@ -12,14 +12,20 @@ import tensorflow as tf
 from labkit.data import shapes
 from labkit.data.pipeline import Batches, BatchPlan
 from labkit.errors import LabkitError
-from labkit.losses import LOSS_NAMES
-from labkit.model import MaskRCNN
+from labkit.models.mask_rcnn import MaskRCNN
+from labkit.ops.losses import LOSS_NAMES
 from labkit.training import History, Stage, TrainSettings, train
 from labkit.training.schedules import make_optimizer
 from labkit.training.stages import PARTS, legs, parse_stage, training_only, weight_paths
 
-SETTINGS = TrainSettings(batch_size=2, canvas=(64, 64), warmup_steps=0, checkpoint_every=2,
-                         checkpoints_kept=9, learning_rate=1e-2)  # fmt: skip
+SETTINGS = TrainSettings(
+    batch_size=2,
+    canvas=(64, 64),
+    warmup_steps=0,
+    checkpoint_every=2,
+    checkpoints_kept=9,
+    learning_rate=1e-2,
+)
 
 
 @pytest.fixture(scope="module")
@@ -98,8 +104,10 @@ def test_nothing_to_train_is_an_error_and_changes_nothing(micro_config):
 def test_frozen_parts_cost_no_gradient(data, micro_config):
     """The graph of a step that trains heads holds no gradient of a convolution of the backbone."""
     model = MaskRCNN(micro_config, data.class_names)
-    batch = {k: tf.constant(v) for k, v in Batches(data, micro_config,
-                                                   BatchPlan(2, (64, 64))).batch(0).items()}
+    batch = {
+        k: tf.constant(v)
+        for k, v in Batches(data, micro_config, BatchPlan(2, (64, 64))).batch(0).items()
+    }
 
     def gradients_in_graph(pattern: str) -> int:
         with training_only(model, pattern):
@@ -120,8 +128,9 @@ def test_frozen_parts_cost_no_gradient(data, micro_config):
 
 def test_only_what_a_stage_names_changes(data, micro_config, tmp_path):
     """Bit-identical weights and statistics below, changed ones above; RPN losses of weight 0."""
-    config = micro_config.replace(backbone="resnet50", freeze_batch_norm=False, fpn_batch_norm=True,
-                                  heads_batch_norm=True)  # fmt: skip
+    config = micro_config.replace(
+        backbone="resnet50", freeze_batch_norm=False, fpn_batch_norm=True, heads_batch_norm=True
+    )
     model = MaskRCNN(config, data.class_names)
     before = values(model)
     stages = [Stage("^(backbone|box_head|mask_head)/", steps=2, loss_weights=(0, 0, 1, 1, 1))]
@@ -141,10 +150,18 @@ def test_only_what_a_stage_names_changes(data, micro_config, tmp_path):
 
 def alternating():
     """What the seminar did: RPN and heads take turns."""
-    return [Stage("rpn", steps=2, loss_weights=(1, 1, 0, 0, 0)),
-            Stage("roi_heads", steps=4, learning_rate=3e-3, optimizer="sgd", schedule="constant",
-                  loss_weights=(0, 0, 1, 1, 1)),
-            Stage("all", epochs=1, warmup_steps=2)]  # fmt: skip
+    return [
+        Stage("rpn", steps=2, loss_weights=(1, 1, 0, 0, 0)),
+        Stage(
+            "roi_heads",
+            steps=4,
+            learning_rate=3e-3,
+            optimizer="sgd",
+            schedule="constant",
+            loss_weights=(0, 0, 1, 1, 1),
+        ),
+        Stage("all", epochs=1, warmup_steps=2),
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -180,8 +197,9 @@ def test_a_run_goes_on_in_any_stage(cut, staged_run, data, micro_config, tmp_pat
         if int(checkpoint.name[5:]) > cut:
             shutil.rmtree(checkpoint)
     model = MaskRCNN(micro_config, data.class_names)
-    again = train(model, data, tmp_path / "cut", SETTINGS, stages=alternating(), resume=True,
-                  verbose=False)  # fmt: skip
+    again = train(
+        model, data, tmp_path / "cut", SETTINGS, stages=alternating(), resume=True, verbose=False
+    )
     assert again["stage"] == history["stage"] and again["lr"] == history["lr"]
     # The next step has the same weights, batch and samples; later ones differ by rounding: see
     # test_train, whose deterministic runs are compared bit for bit.
@@ -274,5 +292,3 @@ def test_lengths_must_suit_accumulation():
     settings = SETTINGS.replace(accumulate=4, stages=(Stage("heads", steps=8), Stage(steps=6)))
     with pytest.raises(LabkitError, match=r"multiple of accumulate = 4, got 8, 6"):
         settings.planned(5)
-
-

@@ -17,7 +17,7 @@ import tensorflow as tf
 from labkit.data import shapes
 from labkit.data.augment import Augment
 from labkit.errors import LabkitError
-from labkit.model import MaskRCNN
+from labkit.models.mask_rcnn import MaskRCNN
 from labkit.training import History, TrainSettings, callbacks, load_model, train
 from labkit.training.callbacks import NonFiniteLoss
 from labkit.training.checkpoints import (
@@ -28,9 +28,14 @@ from labkit.training.checkpoints import (
 )
 
 SETTINGS = TrainSettings(
-    steps=6, batch_size=2, canvas=(64, 64), warmup_steps=2, checkpoint_every=3,
-    checkpoints_kept=9, augment=Augment(quarter_turns=True),
-)  # fmt: skip
+    steps=6,
+    batch_size=2,
+    canvas=(64, 64),
+    warmup_steps=2,
+    checkpoint_every=3,
+    checkpoints_kept=9,
+    augment=Augment(quarter_turns=True),
+)
 
 
 @pytest.fixture(scope="module")
@@ -197,11 +202,21 @@ def test_validation_is_written_down(data, micro_config, tmp_path):
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"steps": 0}, {"steps": "3"}, {"steps": 1.5}, {"batch_size": 2.5}, {"learning_rate": "1"},
-        {"optimizer": "magic"}, {"schedule": "up"}, {"learnin_rate": 1.0}, {"stages": 3},
-        {"canvas": 64}, {"canvas": (64,)}, {"canvas": (100, 100)}, {"augment": None},
+        {"steps": 0},
+        {"steps": "3"},
+        {"steps": 1.5},
+        {"batch_size": 2.5},
+        {"learning_rate": "1"},
+        {"optimizer": "magic"},
+        {"schedule": "up"},
+        {"learnin_rate": 1.0},
+        {"stages": 3},
+        {"canvas": 64},
+        {"canvas": (64,)},
+        {"canvas": (100, 100)},
+        {"augment": None},
     ],
-)  # fmt: skip
+)
 def test_settings_refuse_nonsense(wrong):
     with pytest.raises(LabkitError, match=next(iter(wrong))):
         SETTINGS.replace(**wrong)
@@ -215,9 +230,9 @@ def test_settings_round_trip_through_json():
 
 PROGRAM = """
     import sys
-    from labkit.config import Config
+    from labkit.models.config import Config
     from labkit.data import shapes
-    from labkit.model import MaskRCNN
+    from labkit.models.mask_rcnn import MaskRCNN
     from labkit.training import TrainSettings, train
 
     folder, steps, deterministic = sys.argv[1], int(sys.argv[2]), sys.argv[3] == "True"

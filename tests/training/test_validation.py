@@ -9,17 +9,25 @@ import tensorflow as tf
 
 from labkit.data import shapes
 from labkit.errors import LabkitError, MissingFileError
-from labkit.losses import LOSS_NAMES
-from labkit.model import MaskRCNN
+from labkit.models.mask_rcnn import MaskRCNN
+from labkit.ops.losses import LOSS_NAMES
 from labkit.training import History, TrainSettings, load_model, read_film, train
 from labkit.training.checkpoints import BEST_WEIGHTS
 from labkit.training.film import MOST, Camera, cut_film
 from labkit.training.validation import KeepBest, best_of, forget_best, has_stalled, scores
 
 SETTINGS = TrainSettings(
-    steps=3, batch_size=2, canvas=(64, 64), warmup_steps=0, checkpoint_every=1, checkpoints_kept=9,
-    validate_every=3, validate_losses_every=1, best_by="mask", film=2,
-)  # fmt: skip
+    steps=3,
+    batch_size=2,
+    canvas=(64, 64),
+    warmup_steps=0,
+    checkpoint_every=1,
+    checkpoints_kept=9,
+    validate_every=3,
+    validate_losses_every=1,
+    best_by="mask",
+    film=2,
+)
 
 
 @pytest.fixture(scope="module")
@@ -31,8 +39,9 @@ def data():
 def run(data, micro_config, tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "validated"
     model = MaskRCNN(micro_config, data[0].class_names)
-    history = train(model, data[0], folder, SETTINGS, validation=data[1], log=["tensorboard"],
-                    verbose=False)  # fmt: skip
+    history = train(
+        model, data[0], folder, SETTINGS, validation=data[1], log=["tensorboard"], verbose=False
+    )
     return folder, model, history
 
 
@@ -54,8 +63,10 @@ def test_they_are_the_losses_of_the_model_at_that_step(run, data):
 
     model = load_model(folder / "checkpoints" / "step-00000002")
     batches = Batches(data[1], model.config, BatchPlan(2, (64, 64), NONE, shuffle=False))
-    each = [model.losses_of({k: tf.constant(v) for k, v in batches.batch(i).items()}, 0, False)
-            for i in (0, 1)]  # fmt: skip
+    each = [
+        model.losses_of({k: tf.constant(v) for k, v in batches.batch(i).items()}, 0, False)
+        for i in (0, 1)
+    ]
     want = dict(zip(LOSS_NAMES, np.mean(each, axis=0), strict=True))
     for name in LOSS_NAMES:  # a graph and one operation at a time round differently
         assert history.validation_losses[1][name] == pytest.approx(want[name], rel=1e-4)
@@ -134,7 +145,8 @@ def test_tensorboard_gets_every_number(run):
             found[value.tag, event.step] = float(tf.make_ndarray(value.tensor))
     assert found["losses/mask", 2] == pytest.approx(history.rows[1]["mask"])
     assert found["validation_losses/total", 3] == pytest.approx(
-        history.validation_losses[2]["total"])  # fmt: skip
+        history.validation_losses[2]["total"]
+    )
     assert ("validation/segm_AP", 3) in found and ("vitals/recall", 1) in found
 
 
@@ -167,8 +179,10 @@ def test_frames_hold_the_surest_of_their_own_pictures(data, tmp_path):
     camera.take(10, results(data[1], MOST + 5) + results(data[1], 2, image_id=data[1].image_ids[1]))
     camera.take(20, [])
     film = read_film(tmp_path)
-    assert [(f.step, [len(d) for d in f.detections]) for f in film.frames] == [(10, [MOST]),
-                                                                               (20, [0])]
+    assert [(f.step, [len(d) for d in f.detections]) for f in film.frames] == [
+        (10, [MOST]),
+        (20, [0]),
+    ]
     assert film.frames[0].detections[0].scores.min() == pytest.approx(0.9 - (MOST - 1) / 100)
     cut_film(tmp_path, 10)
     assert [f.step for f in read_film(tmp_path).frames] == [10]
@@ -233,14 +247,22 @@ def test_a_loss_is_better_when_it_is_lower():
 
 def test_a_run_that_stalls_stops_and_stays_stopped(data, micro_config, tmp_path, capsys):
     """A learning rate of next to nothing: the first look is as good as it gets, or nearly."""
-    settings = SETTINGS.replace(steps=8, validate_every=0, stop_after=1, best_by="mask",
-                                learning_rate=1e-12)  # fmt: skip
+    settings = SETTINGS.replace(
+        steps=8, validate_every=0, stop_after=1, best_by="mask", learning_rate=1e-12
+    )
     model = MaskRCNN(micro_config, data[0].class_names)
     history = train(model, data[0], tmp_path / "run", settings, validation=data[1], verbose=False)
     assert 2 <= len(history) < 8
     assert "mask has not improved" in capsys.readouterr().out
-    again = train(MaskRCNN(micro_config, data[0].class_names), data[0], tmp_path / "run", settings,
-                  validation=data[1], resume=True, verbose=False)  # fmt: skip
+    again = train(
+        MaskRCNN(micro_config, data[0].class_names),
+        data[0],
+        tmp_path / "run",
+        settings,
+        validation=data[1],
+        resume=True,
+        verbose=False,
+    )
     assert again.rows == history.rows
 
 
@@ -263,13 +285,30 @@ def test_mistakes_are_told_at_once(changes, options, words, data, micro_config, 
     validation = {None: None, True: data[1], "other": Other()}[options.pop("validation", None)]
     model = MaskRCNN(micro_config, data[0].class_names)
     with pytest.raises(LabkitError, match=words):
-        train(model, data[0], tmp_path / "run", SETTINGS.replace(**changes), validation=validation,
-              verbose=False, **options)  # fmt: skip
+        train(
+            model,
+            data[0],
+            tmp_path / "run",
+            SETTINGS.replace(**changes),
+            validation=validation,
+            verbose=False,
+            **options,
+        )
 
 
-@pytest.mark.parametrize("wrong", [{"best_by": "beauty"}, {"stop_after": -1}, {"film": -1},
-                                   {"ema": 1.0}, {"precision": "float8"}, {"accumulate": 0},
-                                   {"milestones": (0.9, 0.2)}, {"momentum": 1.5}])  # fmt: skip
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"best_by": "beauty"},
+        {"stop_after": -1},
+        {"film": -1},
+        {"ema": 1.0},
+        {"precision": "float8"},
+        {"accumulate": 0},
+        {"milestones": (0.9, 0.2)},
+        {"momentum": 1.5},
+    ],
+)
 def test_settings_refuse_nonsense(wrong):
     with pytest.raises(LabkitError, match=f"'{next(iter(wrong))}'"):
         SETTINGS.replace(**wrong)

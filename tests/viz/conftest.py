@@ -18,6 +18,9 @@ def edge_comparison():
 @pytest.fixture(scope="session")
 def nothing():
     """Two classes, one image, no object and no detection."""
-    truth = {"images": [{"id": 1, "height": 20, "width": 20}], "annotations": [],
-             "categories": [{"id": 1, "name": "$a"}, {"id": 2, "name": "_b"}]}  # fmt: skip
+    truth = {
+        "images": [{"id": 1, "height": 20, "width": 20}],
+        "annotations": [],
+        "categories": [{"id": 1, "name": "$a"}, {"id": 2, "name": "_b"}],
+    }
     return compare(truth, [])

@@ -19,6 +19,7 @@ def test_runs_stand_side_by_side_even_without_detections(nothing):
     found = calibration(nothing)
     figure = calibration_figure({"$one": found, "two": found})
     assert [ax.get_title(loc="left") for ax in figure.axes[:2]] == [
-        r"\$one: no detections", "two: no detections"
-    ]  # fmt: skip
+        r"\$one: no detections",
+        "two: no detections",
+    ]
     assert show(figure, alt="nothing").png

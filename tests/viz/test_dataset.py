@@ -35,9 +35,13 @@ class Strips(Dataset):
         for i in range(n):
             masks[i, 4 * i : 4 * i + 3, 2 : 10 + 5 * i] = True
         return make_sample(
-            np.full((40, 60, 3), 120, np.uint8), masks, range(1, n + 1), image_id=index + 1,
-            name="x", crowd=[i == 3 for i in range(n)],
-        )  # fmt: skip
+            np.full((40, 60, 3), 120, np.uint8),
+            masks,
+            range(1, n + 1),
+            image_id=index + 1,
+            name="x",
+            crowd=[i == 3 for i in range(n)],
+        )
 
     broken = False
 

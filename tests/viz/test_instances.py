@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from labkit.detections import Detections
+from labkit.models.detections import Detections
 from labkit.viz import draw_detections, draw_instances, instance_color, show
 from labkit.viz.colors import INSTANCES, ink_on
 from labkit.viz.labels import MANY, plain_text

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from labkit.data.dataset import make_sample
-from labkit.detections import Detections
 from labkit.errors import LabkitError
+from labkit.models.detections import Detections
 from labkit.viz import detection_sheet, show
 
 NAMES = ("disc", "ring")

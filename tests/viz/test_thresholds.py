@@ -62,6 +62,7 @@ def test_one_class_has_one_panel_and_what_was_never_found_says_so():
 def test_bars_are_sorted_by_f1(curves):
     figure = f1_bars(curves)
     drawn = figure.axes[0].collections[0].get_offsets()[:, 0]
-    assert (np.diff(drawn) <= 0).all() and len(drawn) == sum(c.best() is not None
-                                                             for c in curves.values())  # fmt: skip
+    assert (np.diff(drawn) <= 0).all() and len(drawn) == sum(
+        c.best() is not None for c in curves.values()
+    )
     assert show(figure, alt="bars").png

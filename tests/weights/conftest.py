@@ -13,10 +13,18 @@ import numpy as np
 import pytest
 
 STORAGES = {
-    "f8": "DoubleStorage", "f4": "FloatStorage", "f2": "HalfStorage", "i8": "LongStorage",
-    "i4": "IntStorage", "i2": "ShortStorage", "i1": "CharStorage", "u1": "ByteStorage",
-    "b1": "BoolStorage", "c8": "ComplexFloatStorage", "c16": "ComplexDoubleStorage",
-}  # fmt: skip
+    "f8": "DoubleStorage",
+    "f4": "FloatStorage",
+    "f2": "HalfStorage",
+    "i8": "LongStorage",
+    "i4": "IntStorage",
+    "i2": "ShortStorage",
+    "i1": "CharStorage",
+    "u1": "ByteStorage",
+    "b1": "BoolStorage",
+    "c8": "ComplexFloatStorage",
+    "c16": "ComplexDoubleStorage",
+}
 
 
 @dataclass
@@ -59,9 +67,7 @@ class TorchPickler(pickle.Pickler):
     def persistent_id(self, value):
         if not isinstance(value, Storage):
             return None
-        key = self.storages.setdefault(
-            id(value.array), (str(len(self.storages)), value.array)
-        )[0]  # fmt: skip
+        key = self.storages.setdefault(id(value.array), (str(len(self.storages)), value.array))[0]
         identity = ("storage", _global("torch", value.kind), key, "cpu", value.array.size)
         return identity + (None,) if self.legacy else identity
 

@@ -44,8 +44,10 @@ def matterport(file):
 def test_keras_2_arrays_have_full_paths_in_the_models_order(write):
     tensors = read(write(matterport))
     assert list(tensors) == [
-        "conv1/conv1/kernel:0", "conv1/conv1/bias:0", "rpn_model/rpn_conv_shared/kernel:0",
-    ]  # fmt: skip
+        "conv1/conv1/kernel:0",
+        "conv1/conv1/bias:0",
+        "rpn_model/rpn_conv_shared/kernel:0",
+    ]
     assert np.array_equal(tensors["conv1/conv1/kernel:0"], KERNEL)
 
 
@@ -96,8 +98,11 @@ def test_keras_3_arrays_are_read_by_path(write):
 
     tensors = read(write(fill))
     assert list(tensors) == [
-        "flags", "layers/conv2d/vars/0", "layers/conv2d/vars/1", "optimizer/vars/0",
-    ]  # fmt: skip
+        "flags",
+        "layers/conv2d/vars/0",
+        "layers/conv2d/vars/1",
+        "optimizer/vars/0",
+    ]
     assert tensors["optimizer/vars/0"].shape == () and tensors["optimizer/vars/0"] == 3
     assert tensors["flags"].tolist() == [True, False]
 

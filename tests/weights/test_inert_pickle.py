@@ -21,9 +21,12 @@ def read(data: bytes, functions=None, persistent=None):
 # ---------------------------------------------------------------- what it reads
 
 scalars = (
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False)
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False)
     | st.text(st.characters(exclude_categories=["Cs"]), max_size=300)
-)  # fmt: skip
+)
 values = st.recursive(
     scalars,
     lambda inner: (

@@ -3,50 +3,68 @@
 import numpy as np
 import pytest
 
-from labkit.config import Config
 from labkit.errors import LabkitError
-from labkit.model import MaskRCNN
+from labkit.models.config import Config
+from labkit.models.mask_rcnn import MaskRCNN
 from labkit.weights import matterport
 from labkit.weights.transfer import load_tensors
 
 SMALL = Config.preset(
-    "matterport", backbone_blocks=(1, 1, 1, 1), backbone_channels=(16, 16, 16, 16),
-    stem_channels=8, fpn_channels=8, rpn_channels=8, box_dense=(8, 8), mask_convs=(8,) * 4,
+    "matterport",
+    backbone_blocks=(1, 1, 1, 1),
+    backbone_channels=(16, 16, 16, 16),
+    stem_channels=8,
+    fpn_channels=8,
+    rpn_channels=8,
+    box_dense=(8, 8),
+    mask_convs=(8,) * 4,
     mask_channels=8,
-)  # fmt: skip
+)
 CLASSES = {"mrcnn_class_logits/mrcnn_class_logits/bias:0": np.zeros(3)}
 
 
 def test_a_bias_before_a_norm_moves_into_its_mean():
-    got = matterport.folded({
-        "conv1/conv1/kernel:0": np.ones((1, 1, 1, 2)), "conv1/conv1/bias:0": np.float32([3, -1]),
-        "bn_conv1/bn_conv1/gamma:0": np.ones(2), "bn_conv1/bn_conv1/beta:0": np.ones(2),
-        "bn_conv1/bn_conv1/moving_mean:0": np.float32([0.5, 0.5]),
-        "bn_conv1/bn_conv1/moving_variance:0": np.ones(2),
-    }, 1e-3, "file")  # fmt: skip
+    got = matterport.folded(
+        {
+            "conv1/conv1/kernel:0": np.ones((1, 1, 1, 2)),
+            "conv1/conv1/bias:0": np.float32([3, -1]),
+            "bn_conv1/bn_conv1/gamma:0": np.ones(2),
+            "bn_conv1/bn_conv1/beta:0": np.ones(2),
+            "bn_conv1/bn_conv1/moving_mean:0": np.float32([0.5, 0.5]),
+            "bn_conv1/bn_conv1/moving_variance:0": np.ones(2),
+        },
+        1e-3,
+        "file",
+    )
     np.testing.assert_array_equal(got["bn_conv1/moving_mean"], [-2.5, 1.5])
     assert "conv1/bias" not in got and len(got) == 5
 
 
 def test_a_norm_behind_a_layer_of_the_heads_becomes_part_of_it():
     """x * 2 + 3, less 1, over sqrt(3.999 + 0.001) = 2, times 10, plus 7: x * 10 + 17."""
-    got = matterport.folded({
-        "mrcnn_mask_conv1/mrcnn_mask_conv1/kernel:0": np.full((1, 1, 1, 1), 2.0),
-        "mrcnn_mask_conv1/mrcnn_mask_conv1/bias:0": np.full(1, 3.0),
-        "mrcnn_mask_bn1/mrcnn_mask_bn1/gamma:0": np.full(1, 10.0),
-        "mrcnn_mask_bn1/mrcnn_mask_bn1/beta:0": np.full(1, 7.0),
-        "mrcnn_mask_bn1/mrcnn_mask_bn1/moving_mean:0": np.full(1, 1.0),
-        "mrcnn_mask_bn1/mrcnn_mask_bn1/moving_variance:0": np.full(1, 3.999),
-    }, 1e-3, "file")  # fmt: skip
+    got = matterport.folded(
+        {
+            "mrcnn_mask_conv1/mrcnn_mask_conv1/kernel:0": np.full((1, 1, 1, 1), 2.0),
+            "mrcnn_mask_conv1/mrcnn_mask_conv1/bias:0": np.full(1, 3.0),
+            "mrcnn_mask_bn1/mrcnn_mask_bn1/gamma:0": np.full(1, 10.0),
+            "mrcnn_mask_bn1/mrcnn_mask_bn1/beta:0": np.full(1, 7.0),
+            "mrcnn_mask_bn1/mrcnn_mask_bn1/moving_mean:0": np.full(1, 1.0),
+            "mrcnn_mask_bn1/mrcnn_mask_bn1/moving_variance:0": np.full(1, 3.999),
+        },
+        1e-3,
+        "file",
+    )
     assert {n: v.item() for n, v in got.items()} == {
-        "mrcnn_mask_conv1/kernel": 10.0, "mrcnn_mask_conv1/bias": 17.0
-    }  # fmt: skip
+        "mrcnn_mask_conv1/kernel": 10.0,
+        "mrcnn_mask_conv1/bias": 17.0,
+    }
 
 
 def test_two_logits_an_anchor_become_their_difference():
     """softmax([b, o])[1] is sigmoid(o - b)."""
-    got = matterport.folded({"rpn_model/rpn_class_raw/bias:0": np.float32([1, 5, 2, 9, 4, 4])},
-                            1e-3, "file")  # fmt: skip
+    got = matterport.folded(
+        {"rpn_model/rpn_class_raw/bias:0": np.float32([1, 5, 2, 9, 4, 4])}, 1e-3, "file"
+    )
     np.testing.assert_array_equal(got["rpn_class_raw/bias"], [4, 7, 0])
 
 
@@ -75,20 +93,32 @@ def test_every_variable_has_a_name_of_its_own_and_goes_there_and_back():
 def test_the_101_layers_of_the_preset_have_matterports_names():
     config = SMALL.replace(backbone_blocks=(3, 4, 23, 3))
     names = {p.name for p in matterport.pairs(MaskRCNN(config, ["cat"]))}
-    assert {"conv1/kernel", "bn_conv1/gamma", "res4w_branch2c/kernel", "bn5c_branch2a/beta",
-            "res2a_branch1/kernel", "bn2a_branch1/moving_variance"} <= names  # fmt: skip
+    assert {
+        "conv1/kernel",
+        "bn_conv1/gamma",
+        "res4w_branch2c/kernel",
+        "bn5c_branch2a/beta",
+        "res2a_branch1/kernel",
+        "bn2a_branch1/moving_variance",
+    } <= names
     assert not any(n.startswith(("res4x", "res5d")) for n in names)
     stored = {f"{n.split('/')[0]}/{n}:0": np.zeros(1) for n in names}
     assert matterport.blocks(stored) == (3, 4, 23, 3)
     assert matterport.recognises(stored) and not matterport.recognises({"layer1.0.conv1.weight"})
 
 
-@pytest.mark.parametrize("tensors, why", [
-    ({**CLASSES, "conv1/conv1/bias:0": np.zeros(2)}, "lacks 'bn_conv1/gamma', which conv1"),
-    ({**CLASSES, "mrcnn_mask_conv2/mrcnn_mask_conv2/bias:0": np.zeros(2)}, "lacks 'mrcnn_mask_bn2"),
-    ({**CLASSES, "a/conv1/kernel:0": np.zeros(1), "b/conv1/kernel:0": np.zeros(1)}, "twice"),
-    (CLASSES, "'conv1/kernel' is missing; .*for Matterport's: matterport"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "tensors, why",
+    [
+        ({**CLASSES, "conv1/conv1/bias:0": np.zeros(2)}, "lacks 'bn_conv1/gamma', which conv1"),
+        (
+            {**CLASSES, "mrcnn_mask_conv2/mrcnn_mask_conv2/bias:0": np.zeros(2)},
+            "lacks 'mrcnn_mask_bn2",
+        ),
+        ({**CLASSES, "a/conv1/kernel:0": np.zeros(1), "b/conv1/kernel:0": np.zeros(1)}, "twice"),
+        (CLASSES, "'conv1/kernel' is missing; .*for Matterport's: matterport"),
+    ],
+)
 def test_a_file_that_is_not_whole_changes_nothing(tensors, why):
     model = MaskRCNN(SMALL, ["cat", "dog"])
     before = [v.numpy() for v in model.weights]
@@ -98,9 +128,15 @@ def test_a_file_that_is_not_whole_changes_nothing(tensors, why):
         np.testing.assert_array_equal(variable, value)
 
 
-@pytest.mark.parametrize("change", [
-    {"class_agnostic": True}, {"box_dense": (8,)}, {"rpn_convs": 2}, {"heads_batch_norm": True},
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"class_agnostic": True},
+        {"box_dense": (8,)},
+        {"rpn_convs": 2},
+        {"heads_batch_norm": True},
+    ],
+)
 def test_a_model_of_other_layers_is_refused(change):
     with pytest.raises(LabkitError, match='Config.preset\\("matterport"\\)'):
         load_tensors(MaskRCNN(SMALL.replace(**change), ["cat", "dog"]), CLASSES, "file.h5")

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from labkit import weights
-from labkit.config import Config
 from labkit.errors import LabkitError
-from labkit.model import MaskRCNN
+from labkit.models.config import Config
+from labkit.models.mask_rcnn import MaskRCNN
 from labkit.training.checkpoints import save_run
 from labkit.weights import registry
 from labkit.weights.registry import PRETRAINED
@@ -103,9 +103,13 @@ def test_a_backbone_alone_wants_to_know_the_classes(downloaded):
         MaskRCNN.from_pretrained("imagenet-r50")
 
 
-@pytest.mark.parametrize("source, why", [
-    ("coco-r50-fnp", "did you mean coco-r50-fpn"), ("runs/nowhere", "no such file or folder"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "source, why",
+    [
+        ("coco-r50-fnp", "did you mean coco-r50-fpn"),
+        ("runs/nowhere", "no such file or folder"),
+    ],
+)
 def test_what_does_not_exist_is_said(source, why):
     with pytest.raises(LabkitError, match=why):
         MaskRCNN.from_pretrained(source)

@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from labkit.config import PRESETS
 from labkit.errors import LabkitError
+from labkit.models.config import PRESETS
 from labkit.weights import registry
 from labkit.weights.registry import (
     COCO_NAMES,
@@ -22,8 +22,12 @@ from labkit.weights.registry import (
 
 def test_the_names():
     assert list(PRETRAINED) == [
-        "coco-r50-fpn", "coco-r50-fpn-v2", "imagenet-r50", "imagenet-r50-v2", "matterport-coco",
-    ]  # fmt: skip
+        "coco-r50-fpn",
+        "coco-r50-fpn-v2",
+        "imagenet-r50",
+        "imagenet-r50-v2",
+        "matterport-coco",
+    ]
 
 
 @pytest.mark.parametrize("entry", PRETRAINED.values(), ids=PRETRAINED)
@@ -51,9 +55,12 @@ def test_published_numbers():
         "matterport-coco": (34.7, None),
     }
     assert {n: e.batch_norm_epsilon for n, e in PRETRAINED.items() if e.preset} == {
-        "coco-r50-fpn": 0.0, "coco-r50-fpn-v2": None, "matterport-coco": None,
-        "imagenet-r50": None, "imagenet-r50-v2": None,
-    }  # fmt: skip
+        "coco-r50-fpn": 0.0,
+        "coco-r50-fpn-v2": None,
+        "matterport-coco": None,
+        "imagenet-r50": None,
+        "imagenet-r50-v2": None,
+    }
 
 
 def test_classes_are_cocos_ids_without_the_background():
@@ -94,9 +101,15 @@ def test_files_are_kept_under_their_own_names(cache):
 
 def small(content: bytes) -> Pretrained:
     return Pretrained(
-        name="small", title="t", address="https://a.invalid/small.pth", size=len(content),
-        sha256=hashlib.sha256(content).hexdigest()[:8], licence="l", source="s", recipe="r",
-    )  # fmt: skip
+        name="small",
+        title="t",
+        address="https://a.invalid/small.pth",
+        size=len(content),
+        sha256=hashlib.sha256(content).hexdigest()[:8],
+        licence="l",
+        source="s",
+        recipe="r",
+    )
 
 
 def test_a_file_that_is_there_is_used_without_a_network(cache, monkeypatch):

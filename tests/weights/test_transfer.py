@@ -4,16 +4,20 @@ import numpy as np
 import pytest
 
 from labkit import weights
-from labkit.config import Config
 from labkit.errors import LabkitError
-from labkit.model import MaskRCNN
+from labkit.models.config import Config
+from labkit.models.mask_rcnn import MaskRCNN
 from labkit.weights import labkit_layout, torchvision
 from labkit.weights.transfer import load_tensors
 
 SMALL = dict(
-    backbone_blocks=(1, 1, 1, 1), backbone_channels=(16, 32, 48, 64), stem_channels=8,
-    fpn_channels=16, mask_convs=(16, 16), mask_channels=16,
-)  # fmt: skip
+    backbone_blocks=(1, 1, 1, 1),
+    backbone_channels=(16, 32, 48, 64),
+    stem_channels=8,
+    fpn_channels=16,
+    mask_convs=(16, 16),
+    mask_channels=16,
+)
 CONFIGS = {
     "v1": Config.preset("torchvision_v1", **SMALL, box_dense=(24, 24)),
     "v2": Config.preset("torchvision_v2", **SMALL, box_convs=(16, 16), box_dense=(24,)),
@@ -38,8 +42,10 @@ def state_dict(config, classes: int = 2) -> dict[str, np.ndarray]:
     """As torchvision would save it: background rows and counters are there, and are no zeros."""
     rng = np.random.default_rng(5)
     names = torchvision.export(MaskRCNN(config, [f"c{i}" for i in range(classes)]))
-    return {name: np.array(7) if value.ndim == 0 else rng.normal(size=value.shape).astype("f4")
-            for name, value in names.items()}  # fmt: skip
+    return {
+        name: np.array(7) if value.ndim == 0 else rng.normal(size=value.shape).astype("f4")
+        for name, value in names.items()
+    }
 
 
 def assert_equal(a: dict, b: dict) -> None:
@@ -146,8 +152,10 @@ def assert_equal_shapes(exported, model):
 
 def test_a_classifier_fills_the_backbone_alone():
     model = model_of(CONFIGS["v1"])
-    given = {p.name: np.full(p.outside().shape, 0.5, "f4")
-             for p in torchvision.backbone_pairs(model.backbone)}  # fmt: skip
+    given = {
+        p.name: np.full(p.outside().shape, 0.5, "f4")
+        for p in torchvision.backbone_pairs(model.backbone)
+    }
     given |= {"fc.weight": np.zeros((1000, 64)), "fc.bias": np.zeros(1000)}
     head = model.box_head.get_layer("logits").kernel.numpy()
     report = load_tensors(model, given, "resnet50.pth")
@@ -168,16 +176,23 @@ def test_our_own_files_and_other_classes(micro_config, tmp_path):
     other = MaskRCNN(micro_config, ["cat"])
     report = weights.load(other, tmp_path / "mine.weights.h5")
     assert len(report.missing) == 2  # one box and one mask for all classes: only the logits differ
-    np.testing.assert_array_equal(other.box_head.get_layer("fc0").kernel,
-                                  model.box_head.get_layer("fc0").kernel)  # fmt: skip
+    np.testing.assert_array_equal(
+        other.box_head.get_layer("fc0").kernel, model.box_head.get_layer("fc0").kernel
+    )
 
 
-@pytest.mark.parametrize("change, why", [
-    (lambda t: t.pop("backbone.body.conv1.weight"), "'backbone.body.conv1.weight' is missing"),
-    (lambda t: t.update({"rpn.head.cls_logits.bias": np.zeros(15)}), r"\[15\], this model wants"),
-    (lambda t: t.clear(), "holds no weights of this network"),
-    (lambda t: (t.clear(), t.update(something=np.zeros(3))), "it holds something"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "change, why",
+    [
+        (lambda t: t.pop("backbone.body.conv1.weight"), "'backbone.body.conv1.weight' is missing"),
+        (
+            lambda t: t.update({"rpn.head.cls_logits.bias": np.zeros(15)}),
+            r"\[15\], this model wants",
+        ),
+        (lambda t: t.clear(), "holds no weights of this network"),
+        (lambda t: (t.clear(), t.update(something=np.zeros(3))), "it holds something"),
+    ],
+)
 def test_another_networks_file_changes_nothing(change, why):
     given, model = state_dict(CONFIGS["v1"]), model_of(CONFIGS["v1"])
     before = [v.numpy() for v in model.weights]

@@ -5,11 +5,11 @@ import pytest
 import tensorflow as tf
 import traitlets
 
-from labkit import boxes as box_ops
-from labkit.anchors import pyramid_anchors
-from labkit.config import Config
 from labkit.data.anchor_fit import anchor_ious, feature_shapes, fit_of, resized
 from labkit.errors import LabkitError
+from labkit.models.config import Config
+from labkit.ops import boxes as box_ops
+from labkit.ops.anchors import pyramid_anchors
 from labkit.widgets import explore_anchors
 from labkit.widgets.anchors import ROCKET
 from labkit.widgets.explorer import script
@@ -33,8 +33,14 @@ def test_the_default_picture_has_objects_that_no_anchor_fits(rocket):
 def test_the_grid_is_the_model_s(rocket):
     canvas = tuple(rocket.canvas)
     grids = feature_shapes(*canvas, TINY)
-    anchors = pyramid_anchors(canvas, grids, TINY.anchor_sizes, TINY.anchor_ratios,
-                              TINY.anchor_rounding, TINY.anchor_offset)  # fmt: skip
+    anchors = pyramid_anchors(
+        canvas,
+        grids,
+        TINY.anchor_sizes,
+        TINY.anchor_ratios,
+        TINY.anchor_rounding,
+        TINY.anchor_offset,
+    )
     assert rocket.values["count"] == [len(a) for a in anchors]
     assert [tuple(g[:2]) for g in rocket.values["grids"]] == grids
     best = box_ops.iou(tf.constant(rocket.boxes, tf.float32), tf.concat(anchors, 0)).numpy()
@@ -115,10 +121,15 @@ def test_objects_keep_their_place_whatever_the_resizing(preset):
     np.testing.assert_allclose(w.boxes[0], w.place, atol=1e-3)  # the whole picture
 
 
-@pytest.mark.parametrize("boxes, words", [
-    ([1, 2, 3, 4], r"\[N, 4\]"), ([[0, 0, 5]], r"\[N, 4\]"),
-    ([[0, 0, 5, 5], [7, 7, 7, 9]], "box 1"), ([[0, 0, 101, 5]], "100 x 150"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "boxes, words",
+    [
+        ([1, 2, 3, 4], r"\[N, 4\]"),
+        ([[0, 0, 5]], r"\[N, 4\]"),
+        ([[0, 0, 5, 5], [7, 7, 7, 9]], "box 1"),
+        ([[0, 0, 101, 5]], "100 x 150"),
+    ],
+)
 def test_bad_boxes_are_one_sentence(boxes, words):
     with pytest.raises(LabkitError, match=words):
         explore_anchors(GREY, boxes)

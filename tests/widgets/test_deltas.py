@@ -5,8 +5,8 @@ import pytest
 import tensorflow as tf
 import traitlets
 
-from labkit import boxes as box_ops
 from labkit.errors import LabkitError
+from labkit.ops import boxes as box_ops
 from labkit.widgets import explore_deltas
 from labkit.widgets.explorer import script
 

@@ -12,7 +12,7 @@ from labkit.data.dataset import Dataset, make_sample
 from labkit.errors import LabkitError
 from labkit.evaluation import compare
 from labkit.evaluation.ranking import agreement
-from labkit.masks import decode_segmentation
+from labkit.ops.masks import decode_segmentation
 from labkit.widgets import explore_detections
 from labkit.widgets.detections import AT_ONCE, _bars
 from labkit.widgets.explorer import script
@@ -39,17 +39,25 @@ class Scenes(Dataset):
         for mask, (y1, x1, y2, x2) in zip(masks, boxes, strict=True):
             mask[y1:y2, x1:x2] = True
         return make_sample(
-            np.full((40, 60, 3), 128, np.uint8), masks, self.class_ids[: len(boxes)],
-            image_id=10 + index, name=f"<i>{index}</i>", crowd=self.crowd[: len(boxes)],
-        )  # fmt: skip
+            np.full((40, 60, 3), 128, np.uint8),
+            masks,
+            self.class_ids[: len(boxes)],
+            image_id=10 + index,
+            name=f"<i>{index}</i>",
+            crowd=self.crowd[: len(boxes)],
+        )
 
 
 # (class id, box, score): right, a duplicate, a wrong class, too loose, alone, in the crowd, weak
 FOUND = [
-    (1, (2, 2, 12, 12), 0.9), (1, (2, 2, 12, 11), 0.8), (3, (2, 20, 12, 30), 0.7),
-    (2, (20, 8, 32, 20), 0.65), (2, (2, 45, 10, 55), 0.6), (3, (22, 32, 30, 40), 0.55),
+    (1, (2, 2, 12, 12), 0.9),
+    (1, (2, 2, 12, 11), 0.8),
+    (3, (2, 20, 12, 30), 0.7),
+    (2, (20, 8, 32, 20), 0.65),
+    (2, (2, 45, 10, 55), 0.6),
+    (3, (22, 32, 30, 40), 0.55),
     (1, (2, 21, 12, 30), 0.3),
-]  # fmt: skip
+]
 
 
 @pytest.fixture(scope="module")
@@ -60,9 +68,16 @@ def data():
 @pytest.fixture(scope="module")
 def results(data):
     ids = dict(enumerate(data.category_ids, 1))
-    return [{"image_id": 10, "category_id": ids[c], "score": s,
-             "bbox": [x1, y1, x2 - x1, y2 - y1], "segmentation": labkit.masks.encode_rle(
-                 _box_mask(y1, x1, y2, x2))} for c, (y1, x1, y2, x2), s in FOUND]  # fmt: skip
+    return [
+        {
+            "image_id": 10,
+            "category_id": ids[c],
+            "score": s,
+            "bbox": [x1, y1, x2 - x1, y2 - y1],
+            "segmentation": labkit.ops.masks.encode_rle(_box_mask(y1, x1, y2, x2)),
+        }
+        for c, (y1, x1, y2, x2), s in FOUND
+    ]
 
 
 def _box_mask(y1, x1, y2, x2):
@@ -91,8 +106,13 @@ def test_it_sorts_out_as_labkit_does(w, data, results):
 
 def test_counts_precision_and_recall(w):
     # 0.9 agrees; the duplicate, the wrong class, the loose and the lonely one are invented.
-    assert w.values == {"agreed": 1, "missed": 2, "invented": 4, "precision": 0.2,
-                        "recall": pytest.approx(1 / 3)}  # fmt: skip
+    assert w.values == {
+        "agreed": 1,
+        "missed": 2,
+        "invented": 4,
+        "precision": 0.2,
+        "recall": pytest.approx(1 / 3),
+    }
     w.score = 0.3
     assert w.values["agreed"] == 2 and w.values["missed"] == 1
     w.score = 1.0
@@ -109,11 +129,18 @@ def test_classes_that_are_off_are_neither_right_nor_wrong(w):
     assert "of a class that is off" in w.detail["fate"]
 
 
-@pytest.mark.parametrize("d, words", [
-    (0, "agrees with object 0, IoU 1.00"), (1, "a duplicate"), (2, "which is of class cat"),
-    (3, "too little (IoU 0.33)"), (4, "no such object near it"), (5, "in a crowd"),
-    (6, "not shown: its score is below"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "d, words",
+    [
+        (0, "agrees with object 0, IoU 1.00"),
+        (1, "a duplicate"),
+        (2, "which is of class cat"),
+        (3, "too little (IoU 0.33)"),
+        (4, "no such object near it"),
+        (5, "in a crowd"),
+        (6, "not shown: its score is below"),
+    ],
+)
 def test_why(w, d, words):
     w.chosen = f"found {d}"
     assert words in w.detail["fate"]
@@ -161,11 +188,22 @@ def test_another_picture_has_its_own_shapes(w):
     assert w.chosen == "found 0"
 
 
-@pytest.mark.parametrize("name, value", [
-    ("image", 2), ("image", -1), ("score", 1.1), ("iou", 0.0), ("classes", ["cow"]),
-    ("chosen", "found 7"), ("chosen", "object x"), ("chosen", "found -1"), ("chosen", "cat 0"),
-    ("chosen", "found"), ("chosen", "found ²"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "name, value",
+    [
+        ("image", 2),
+        ("image", -1),
+        ("score", 1.1),
+        ("iou", 0.0),
+        ("classes", ["cow"]),
+        ("chosen", "found 7"),
+        ("chosen", "object x"),
+        ("chosen", "found -1"),
+        ("chosen", "cat 0"),
+        ("chosen", "found"),
+        ("chosen", "found ²"),
+    ],
+)
 def test_bad_input_is_refused(w, name, value):
     before = getattr(w, name)
     with pytest.raises(traitlets.TraitError, match=name):
@@ -240,8 +278,10 @@ def test_an_object_shows_the_roi_that_covers_it_best(explored, model, pictures):
 
 
 def test_many_classes_share_the_last_bar():
-    heads = SimpleNamespace(class_names=[str(i) for i in range(91)],
-                            probabilities=np.random.default_rng(0).dirichlet(np.ones(91), 1))
+    heads = SimpleNamespace(
+        class_names=[str(i) for i in range(91)],
+        probabilities=np.random.default_rng(0).dirichlet(np.ones(91), 1),
+    )
     bars = _bars(heads, 0)
     assert len(bars) == 7 and bars[-1][0] == "85 others"
     assert sum(p for _, p in bars) == pytest.approx(1, abs=1e-3)  # each is rounded to four digits

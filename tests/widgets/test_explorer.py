@@ -20,9 +20,15 @@ class Holder(traitlets.HasTraits):
     any_number = Boxes([])
 
 
-@pytest.mark.parametrize("given", [
-    [1, 2, 3, 4], (1.0, 2.0, 3.0, 4.0), np.float32([1, 2, 3, 4]), [1, 2, 1, 2],
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "given",
+    [
+        [1, 2, 3, 4],
+        (1.0, 2.0, 3.0, 4.0),
+        np.float32([1, 2, 3, 4]),
+        [1, 2, 1, 2],
+    ],
+)
 def test_a_box_is_kept_as_plain_numbers(given):
     holder = Holder(box=given)
     assert holder.box == [float(v) for v in given]
@@ -34,10 +40,20 @@ def test_a_tensor_is_a_box():
     assert Holder(box=tf.constant([1.0, 2, 3, 4])).box == [1, 2, 3, 4]
 
 
-@pytest.mark.parametrize("given", [
-    [1, 2, 3], [3, 2, 1, 4], [1, 4, 3, 2], [0, 0, np.nan, 1], [0, 0, np.inf, 1], "box", None,
-    [[1, 2, 3, 4]], [1, 2, "x", 4],
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "given",
+    [
+        [1, 2, 3],
+        [3, 2, 1, 4],
+        [1, 4, 3, 2],
+        [0, 0, np.nan, 1],
+        [0, 0, np.inf, 1],
+        "box",
+        None,
+        [[1, 2, 3, 4]],
+        [1, 2, "x", 4],
+    ],
+)
 def test_what_is_no_box_is_refused_in_words(given):
     with pytest.raises(traitlets.TraitError, match=r"y1 <= y2 and x1 <= x2"):
         Holder(box=given)

@@ -9,9 +9,9 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from labkit import anchors as anchor_ops
-from labkit import boxes as box_ops
-from labkit import roi as roi_ops
+from labkit.ops import anchors as anchor_ops
+from labkit.ops import boxes as box_ops
+from labkit.ops import roi as roi_ops
 from labkit.widgets import explorer
 
 py_mini_racer = pytest.importorskip("py_mini_racer")
@@ -154,8 +154,9 @@ def test_roi_align_s_samples(js, box, output, ratio, aligned):
         weights(js, js("alignSamples", box[a], box[a + 2], output, ratio, aligned), -1, len(MAP))
         for a in (0, 1)
     )
-    want = roi_ops.roi_align(tf.constant(MAP[None, ..., None]), tensor(box), [0], output, 1.0,
-                             ratio, aligned)  # fmt: skip
+    want = roi_ops.roi_align(
+        tf.constant(MAP[None, ..., None]), tensor(box), [0], output, 1.0, ratio, aligned
+    )
     if ratio or min(box[2] - box[0], box[3] - box[1]) > 0:  # adaptive: a side of 0 asks for none
         np.testing.assert_allclose(rows @ MAP @ columns.T, want[0, ..., 0], atol=1e-4)
 
@@ -166,8 +167,9 @@ def test_crop_and_resize_s_samples(js, box, output, stride):
     axes = [js("cropSamples", box[a], box[a + 2], output, len(MAP), stride) for a in (0, 1)]
     rows, columns = (weights(js, samples, 0, len(MAP) - 1) for samples in axes)
     pixels = len(MAP) * stride
-    want = roi_ops.roi_crop_and_resize(tf.constant(MAP[None, ..., None]), stride * tensor(box), [0],
-                                       output, (pixels, pixels))  # fmt: skip
+    want = roi_ops.roi_crop_and_resize(
+        tf.constant(MAP[None, ..., None]), stride * tensor(box), [0], output, (pixels, pixels)
+    )
     # On the very border float32 may see a sample on the other side, where everything is 0.
     off = np.abs(np.concatenate(axes)) < 1e-4
     if not off.any():

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 import traitlets
 
-from labkit import boxes as box_ops
+from labkit.ops import boxes as box_ops
 from labkit.widgets import explore_iou
 from labkit.widgets.explorer import script
 from labkit.widgets.iou import PRESETS

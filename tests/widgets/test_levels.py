@@ -5,14 +5,23 @@ import pytest
 import tensorflow as tf
 import traitlets
 
-from labkit.roi import roi_level
+from labkit.ops.roi import roi_level
 from labkit.widgets import explore_levels
 from labkit.widgets.explorer import script
 
 
-@pytest.mark.parametrize("side, level, cells", [
-    (8, 2, 2), (100, 2, 25), (112, 3, 14), (224, 4, 14), (440, 4, 27.5), (448, 5, 14), (576, 5, 18),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "side, level, cells",
+    [
+        (8, 2, 2),
+        (100, 2, 25),
+        (112, 3, 14),
+        (224, 4, 14),
+        (440, 4, 27.5),
+        (448, 5, 14),
+        (576, 5, 18),
+    ],
+)
 def test_a_roi_covers_14_to_28_cells_of_its_level(side, level, cells):
     w = explore_levels(roi=[10, 10, 10 + side, 10 + side])
     assert w.values["level"] == level and w.values["stride"] == 2**level
@@ -41,9 +50,15 @@ def test_it_is_driven_from_code():
     assert w.values["counts"] == [3, 0, 0, 0]
 
 
-@pytest.mark.parametrize("change", [
-    {"roi": [4, 4, 0, 0]}, {"rois": [[1, 2, 3]]}, {"canonical_size": 0}, {"canonical_level": 6},
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"roi": [4, 4, 0, 0]},
+        {"rois": [[1, 2, 3]]},
+        {"canonical_size": 0},
+        {"canonical_level": 6},
+    ],
+)
 def test_bad_input_is_refused(change):
     with pytest.raises(traitlets.TraitError):
         explore_levels(**change)

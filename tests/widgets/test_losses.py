@@ -1,4 +1,4 @@
-"""explore_losses: the numbers are those of labkit.losses, and the slopes are true slopes."""
+"""explore_losses: the numbers are those of labkit.ops.losses, and the slopes are true slopes."""
 
 import numpy as np
 import pytest
@@ -6,8 +6,8 @@ import tensorflow as tf
 import traitlets
 
 import labkit
-from labkit import boxes as box_ops
-from labkit import losses
+from labkit.ops import boxes as box_ops
+from labkit.ops import losses
 from labkit.widgets import explore_losses
 from labkit.widgets.explorer import script
 
@@ -76,9 +76,14 @@ def test_between_the_thresholds_the_anchor_teaches_nothing(w):
     assert w.values["box"] > 0
 
 
-@pytest.mark.parametrize("name, loss, index", [
-    ("objectness", "objectness", None), ("class_logits", "class", 1), ("mask_logits", "mask", 300),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "name, loss, index",
+    [
+        ("objectness", "objectness", None),
+        ("class_logits", "class", 1),
+        ("mask_logits", "mask", 300),
+    ],
+)
 def test_slopes_are_those_of_a_small_step(w, name, loss, index):
     step = 0.5 if loss == "mask" else 0.02  # one of 784 cells: float32 sees nothing smaller
     slope = np.ravel(w.gradients[loss])[index or 0]
@@ -107,10 +112,17 @@ def test_it_is_driven_from_code(w):
     assert w.values["class"] > 8
 
 
-@pytest.mark.parametrize("name, value", [
-    ("mask_logits", np.zeros((14, 14))), ("mask_logits", "x"), ("class_logits", [0.0]),
-    ("class_logits", [0, 0, 0, np.nan]), ("box", [5, 5, 5, 9]), ("start", [9, 9, 1, 1]),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "name, value",
+    [
+        ("mask_logits", np.zeros((14, 14))),
+        ("mask_logits", "x"),
+        ("class_logits", [0.0]),
+        ("class_logits", [0, 0, 0, np.nan]),
+        ("box", [5, 5, 5, 9]),
+        ("start", [9, 9, 1, 1]),
+    ],
+)
 def test_bad_input_is_refused(w, name, value):
     before = w.values
     with pytest.raises(traitlets.TraitError, match=name):

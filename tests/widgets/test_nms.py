@@ -6,9 +6,9 @@ import traitlets
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from labkit.boxes import iou
 from labkit.errors import LabkitError
-from labkit.nms import nms
+from labkit.ops.boxes import iou
+from labkit.ops.nms import nms
 from labkit.widgets import explore_nms
 from labkit.widgets.explorer import script
 from labkit.widgets.nms import CANDIDATES, rounds_of

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from labkit.anchors import pyramid_anchors
-from labkit.config import Config
 from labkit.data import shapes
 from labkit.errors import LabkitError
 from labkit.evaluation.recall import best_overlaps, recall
-from labkit.placement import Placement
-from labkit.rpn import propose
-from labkit.trace import _candidates
+from labkit.models.config import Config
+from labkit.models.placement import Placement
+from labkit.models.rpn import propose
+from labkit.models.trace import _candidates
+from labkit.ops.anchors import pyramid_anchors
 from labkit.widgets import explore_proposals
 from labkit.widgets.explorer import script
 from labkit.widgets.proposals import STAGES, best_boxes, stages_of
@@ -37,10 +37,12 @@ def model(request, sample):
     found = propose(logits, deltas, anchors, tf.constant([[128.0, 128.0]]), config, False)
     count = int(found["count"][0])
     trace = SimpleNamespace(
-        candidates=_candidates(found), rois=found["boxes"][0, :count].numpy(),
-        roi_scores=found["scores"][0, :count].numpy(), seen=np.float32(sample.image),
+        candidates=_candidates(found),
+        rois=found["boxes"][0, :count].numpy(),
+        roi_scores=found["scores"][0, :count].numpy(),
+        seen=np.float32(sample.image),
         placement=Placement((128, 128), (128, 128), (0, 0)),
-    )  # fmt: skip
+    )
     return SimpleNamespace(config=config, trace=lambda image: trace)
 
 
@@ -55,8 +57,11 @@ def test_the_stages_are_the_trace_s(model, sample):
     assert list(stages) == list(STAGES)
     c = trace.candidates
     assert [len(b) for b, _ in stages.values()] == [
-        *[len(c.anchors)] * 3, c.large_enough.sum(), len(stages["NMS"][0]), len(trace.rois),
-    ]  # fmt: skip
+        *[len(c.anchors)] * 3,
+        c.large_enough.sum(),
+        len(stages["NMS"][0]),
+        len(trace.rois),
+    ]
     for boxes, scores in stages.values():
         assert boxes.shape == (len(scores), 4) and (np.diff(scores) <= 0).all()
     # What NMS leaves begins with what the limit leaves, and that is what the network hands on.

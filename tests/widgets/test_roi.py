@@ -5,9 +5,9 @@ import pytest
 import tensorflow as tf
 import traitlets
 
-from labkit import roi as roi_ops
 from labkit.errors import LabkitError
-from labkit.precise_roi import precise_roi_pool
+from labkit.ops import roi as roi_ops
+from labkit.ops.roi_exact import precise_roi_pool
 from labkit.widgets import explore_roi
 from labkit.widgets.explorer import opened, script
 from labkit.widgets.roi import LARGEST, OPERATORS
@@ -86,14 +86,17 @@ def test_a_flat_map_has_no_range_to_divide_by():
     assert all(w.values["errors"][name] < 1e-6 for name in OPERATORS)
 
 
-@pytest.mark.parametrize("features, words", [
-    (np.zeros((2, 5, 5, 3)), "features\\[0\\]"),
-    (np.zeros(5), "one map"),
-    (np.zeros((0, 5)), "one map"),
-    ("map", "must be numbers"),
-    (np.full((3, 3), np.nan), "NaN"),
-    (np.zeros((LARGEST + 1, 3)), "too fine"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "features, words",
+    [
+        (np.zeros((2, 5, 5, 3)), "features\\[0\\]"),
+        (np.zeros(5), "one map"),
+        (np.zeros((0, 5)), "one map"),
+        ("map", "must be numbers"),
+        (np.full((3, 3), np.nan), "NaN"),
+        (np.zeros((LARGEST + 1, 3)), "too fine"),
+    ],
+)
 def test_bad_maps_get_a_sentence(features, words):
     with pytest.raises(LabkitError, match=words):
         explore_roi(features)
@@ -104,10 +107,17 @@ def test_a_picture_of_another_shape_gets_a_sentence():
         explore_roi(RAMP, image=np.zeros((50, 80, 3), np.uint8))
 
 
-@pytest.mark.parametrize("name, value", [
-    ("operator", "nearest"), ("output", 0), ("output", 8), ("sampling_ratio", 3),
-    ("box", [3, 3, 1, 1]), ("bin", [0]),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "name, value",
+    [
+        ("operator", "nearest"),
+        ("output", 0),
+        ("output", 8),
+        ("sampling_ratio", 3),
+        ("box", [3, 3, 1, 1]),
+        ("bin", [0]),
+    ],
+)
 def test_bad_settings_are_refused(w, name, value):
     before = getattr(w, name)
     with pytest.raises(traitlets.TraitError):

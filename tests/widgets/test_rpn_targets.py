@@ -5,12 +5,12 @@ import pytest
 import tensorflow as tf
 import traitlets
 
-from labkit.anchors import pyramid_anchors
-from labkit.boxes import iou
-from labkit.config import Config
 from labkit.errors import LabkitError
-from labkit.inference import batch_of
-from labkit.matching import BACKGROUND, BETWEEN, match
+from labkit.models.config import Config
+from labkit.models.inference import batch_of
+from labkit.ops.anchors import pyramid_anchors
+from labkit.ops.boxes import iou
+from labkit.ops.matching import BACKGROUND, BETWEEN, match
 from labkit.widgets import explore_rpn_targets
 from labkit.widgets.explorer import script
 from labkit.widgets.rpn_targets import LEFT_OUT, matches_of

@@ -8,10 +8,10 @@ import pytest
 import traitlets
 
 import labkit
-from labkit.detections import Detections
 from labkit.errors import LabkitError, MissingFileError
 from labkit.evaluation import evaluate_results
-from labkit.losses import LOSS_NAMES
+from labkit.models.detections import Detections
+from labkit.ops.losses import LOSS_NAMES
 from labkit.training import History
 from labkit.training.film import Camera
 from labkit.widgets import explore_training
@@ -25,15 +25,19 @@ def data():
 
 
 def rows(count: int) -> list[dict]:
-    return [{"step": i, "stage": 1, "lr": 1e-3, "total": 5.0 / i}
-            | dict.fromkeys(LOSS_NAMES, 1.0 / i) for i in range(1, count + 1)]  # fmt: skip
+    return [
+        {"step": i, "stage": 1, "lr": 1e-3, "total": 5.0 / i} | dict.fromkeys(LOSS_NAMES, 1.0 / i)
+        for i in range(1, count + 1)
+    ]
 
 
 def results(data) -> list[dict]:
     """Every object found, the first picture's first one as another class, and one twice."""
     wanted = ("image_id", "category_id", "bbox", "segmentation")
-    found = [{k: a[k] for k in wanted} | {"score": 0.9 - i / 50}
-             for i, a in enumerate(data.to_coco()["annotations"])]  # fmt: skip
+    found = [
+        {k: a[k] for k in wanted} | {"score": 0.9 - i / 50}
+        for i, a in enumerate(data.to_coco()["annotations"])
+    ]
     found[0] = found[0] | {"category_id": found[0]["category_id"] % len(data.category_ids) + 1}
     return [*found, found[-1] | {"score": 0.95}]
 
@@ -44,8 +48,10 @@ def run(data, tmp_path):
     camera = Camera(tmp_path, data, len(data))
     camera.take(10, [])
     camera.take(30, results(data))
-    ap = [{"step": s, "bbox_AP": v, "bbox_AP50": v, "segm_AP": v / 2, "segm_AP50": v}
-          for s, v in ((10, 0.0), (30, 0.5))]  # fmt: skip
+    ap = [
+        {"step": s, "bbox_AP": v, "bbox_AP50": v, "segm_AP": v / 2, "segm_AP50": v}
+        for s, v in ((10, 0.0), (30, 0.5))
+    ]
     History(rows(40), ap).save(tmp_path)
     return tmp_path
 
@@ -60,7 +66,8 @@ def test_it_opens_at_the_end_of_the_film(w, data):
     for picture, sample in zip(w.pictures, data, strict=True):
         np.testing.assert_array_equal(opened(picture["url"]), sample.image)
         assert [o["name"] for o in picture["objects"]] == [
-            data.class_names[c - 1] for c in sample.class_ids]  # fmt: skip
+            data.class_names[c - 1] for c in sample.class_ids
+        ]
     json.dumps([w.frames, w.curves, w.pictures], allow_nan=False)  # what the browser can read
 
 
@@ -68,8 +75,16 @@ def test_what_is_found_is_counted_at_every_frame_and_score(w, data):
     objects = sum(map(len, data))
     w.score = 0.05
     # All but the misnamed one; it, and the copy of the last object, are too many.
-    assert w.values == {"step": 30, "objects": objects, "found": objects + 1, "right": objects - 1,
-                        "invented": 2, "missed": 1, "bbox_AP": 0.5, "segm_AP": 0.25}  # fmt: skip
+    assert w.values == {
+        "step": 30,
+        "objects": objects,
+        "found": objects + 1,
+        "right": objects - 1,
+        "invented": 2,
+        "missed": 1,
+        "bbox_AP": 0.5,
+        "segm_AP": 0.25,
+    }
     w.score = 0.92  # only the copy, which is now the first to find its object
     assert w.values["found"] == w.values["right"] == 1
     w.frame = 0
@@ -82,16 +97,24 @@ def test_a_detection_is_right_where_ap50_says_so(data):
     found = []
     for entry in results(data):
         y, x = rng.integers(-4, 5, 2)
-        mask = labkit.masks.decode_segmentation(entry["segmentation"], 64, 64)
+        mask = labkit.ops.masks.decode_segmentation(entry["segmentation"], 64, 64)
         mask = np.roll(mask, (y, x), (0, 1))
-        found.append(entry | {"segmentation": labkit.masks.encode_rle(mask), "score": rng.random()})
+        found.append(
+            entry | {"segmentation": labkit.ops.masks.encode_rle(mask), "score": rng.random()}
+        )
     evaluation = evaluate_results(data.to_coco(), found)
     hits = {name: 0 for name in data.class_names}
     for sample in data:
         own = [r for r in found if r["image_id"] == sample.image_id]
         here = detections(own, data)
-        there = detections([a | {"score": 1.0} for a in data.to_coco()["annotations"]
-                            if a["image_id"] == sample.image_id], data)  # fmt: skip
+        there = detections(
+            [
+                a | {"score": 1.0}
+                for a in data.to_coco()["annotations"]
+                if a["image_id"] == sample.image_id
+            ],
+            data,
+        )
         for name, which in zip(here.names, objects_of(here, there), strict=True):
             assert which < 0 or there.names[which] == name
             hits[name] += which >= 0
@@ -106,11 +129,15 @@ def test_a_detection_is_right_where_ap50_says_so(data):
 
 def detections(entries, data) -> Detections:
     x, y, width, height = np.array([e["bbox"] for e in entries], float).reshape(-1, 4).T
-    masks = [labkit.masks.decode_segmentation(e["segmentation"], 64, 64) for e in entries]
-    return Detections(np.stack([y, x, y + height, x + width], 1), [e["score"] for e in entries],
-                      [e["category_id"] for e in entries], class_names=data.class_names,
-                      image_size=(64, 64),
-                      masks=np.array(masks, bool).reshape(-1, 64, 64))  # fmt: skip
+    masks = [labkit.ops.masks.decode_segmentation(e["segmentation"], 64, 64) for e in entries]
+    return Detections(
+        np.stack([y, x, y + height, x + width], 1),
+        [e["score"] for e in entries],
+        [e["category_id"] for e in entries],
+        class_names=data.class_names,
+        image_size=(64, 64),
+        masks=np.array(masks, bool).reshape(-1, 64, 64),
+    )
 
 
 def test_an_outline_runs_between_the_pixels():

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from labkit import anchors as anchor_ops
-from labkit import boxes as box_ops
 from labkit.course.exercise import Case, Exercise, Mistake
+from labkit.ops import anchors as anchor_ops
+from labkit.ops import boxes as box_ops
 
 NOTEBOOK = "01_anchors_and_iou"
 
@@ -84,16 +84,29 @@ IOU = Exercise(
         "boxes without area": "two boxes without area share nothing and cover nothing: say 0.",
     },
     mistakes=(
-        Mistake("boxes far apart along both axes have two negative sides, and minus times minus is "
-                "plus: look at the sign of the intersection's sides.", _unclamped),
-        Mistake("the pixels in both boxes are counted in each of them: is your union too large?",
-                _union_with_shared_twice),
-        Mistake("your boxes are a pixel too long on each side: the far edge does not belong to the "
-                "box, so its height is y2 − y1.", _one_more_pixel),
-        Mistake("that is how much of the smaller box is covered; a huge prediction around a tiny "
-                "object would be perfect. What should it be divided by?", _over_the_smaller),
-        Mistake("right wherever there is something to divide by: what if both boxes are empty?",
-                _divides_by_zero),
+        Mistake(
+            "boxes far apart along both axes have two negative sides, and minus times minus is "
+            "plus: look at the sign of the intersection's sides.",
+            _unclamped,
+        ),
+        Mistake(
+            "the pixels in both boxes are counted in each of them: is your union too large?",
+            _union_with_shared_twice,
+        ),
+        Mistake(
+            "your boxes are a pixel too long on each side: the far edge does not belong to the "
+            "box, so its height is y2 − y1.",
+            _one_more_pixel,
+        ),
+        Mistake(
+            "that is how much of the smaller box is covered; a huge prediction around a tiny "
+            "object would be perfect. What should it be divided by?",
+            _over_the_smaller,
+        ),
+        Mistake(
+            "right wherever there is something to divide by: what if both boxes are empty?",
+            _divides_by_zero,
+        ),
     ),
     hints=(
         "Begin with the intersection: where is its top, if box A begins at y = 10 and B at y = 30?",
@@ -101,7 +114,7 @@ IOU = Exercise(
         "bottom comes before the top, there is no intersection.",
         "union = area(A) + area(B) − intersection; divide, unless the union is 0.",
     ),
-)  # fmt: skip
+)
 
 
 # --- iou_matrix: of many pairs --------------------------------------------------------
@@ -177,15 +190,24 @@ IOU_MATRIX = Exercise(
         "boxes, and whole numbers cut off the fractions.",
     },
     mistakes=(
-        Mistake("you compare the first box with the first and the second with the second; every "
-                "box must meet every other, so one of the two needs another axis.", _pair_by_pair),
-        Mistake("the right numbers lie on their side: a row for each box of the first argument.",
-                _transposed),
-        Mistake("boxes far apart along both axes share a lot, you say: what becomes of two "
-                "negative sides?", _matrix_unclamped),
+        Mistake(
+            "you compare the first box with the first and the second with the second; every "
+            "box must meet every other, so one of the two needs another axis.",
+            _pair_by_pair,
+        ),
+        Mistake(
+            "the right numbers lie on their side: a row for each box of the first argument.",
+            _transposed,
+        ),
+        Mistake(
+            "boxes far apart along both axes share a lot, you say: what becomes of two "
+            "negative sides?",
+            _matrix_unclamped,
+        ),
         Mistake("what both boxes cover is counted twice below the line.", _matrix_double_union),
-        Mistake("right, but for two boxes without area you divide nothing by nothing.",
-                _matrix_with_nan),
+        Mistake(
+            "right, but for two boxes without area you divide nothing by nothing.", _matrix_with_nan
+        ),
     ),
     hints=(
         "`a[:, None, 0]` has shape [N, 1] and `b[None, :, 0]` shape [1, M]. What shape has the "
@@ -194,7 +216,7 @@ IOU_MATRIX = Exercise(
         "bottoms, heights that are at least 0, areas.",
         "Areas: [N, 1] plus [1, M] minus the shared [N, M]. Where that is 0, answer 0.",
     ),
-)  # fmt: skip
+)
 
 
 # --- cell_anchors: the anchors of one cell --------------------------------------------
@@ -252,17 +274,26 @@ CELL_ANCHORS = Exercise(
         "whole-number ratios": "ratios may be whole numbers; the sides are not.",
     },
     mistakes=(
-        Mistake("height over width is now the ratio squared. Both sides change by the same factor, "
-                "one up and one down; which factor makes their quotient the ratio?",
-                _ratio_without_root),
-        Mistake("only the height changes, so the area is no longer size². If the height grows, "
-                "what must the width do?", _ratio_on_height_alone),
-        Mistake("your tall anchors are flat and your flat ones tall: the ratio is height over "
-                "width here.", _width_over_height),
-        Mistake("the right sizes, but the origin is their corner and not their centre.",
-                _from_the_corner),
-        Mistake("twice as large as asked: from the centre to an edge is half a side.",
-                _half_twice),
+        Mistake(
+            "height over width is now the ratio squared. Both sides change by the same factor, "
+            "one up and one down; which factor makes their quotient the ratio?",
+            _ratio_without_root,
+        ),
+        Mistake(
+            "only the height changes, so the area is no longer size². If the height grows, "
+            "what must the width do?",
+            _ratio_on_height_alone,
+        ),
+        Mistake(
+            "your tall anchors are flat and your flat ones tall: the ratio is height over "
+            "width here.",
+            _width_over_height,
+        ),
+        Mistake(
+            "the right sizes, but the origin is their corner and not their centre.",
+            _from_the_corner,
+        ),
+        Mistake("twice as large as asked: from the centre to an edge is half a side.", _half_twice),
     ),
     hints=(
         "Two equations, two unknowns: h · w = size² and h / w = ratio. Multiply them: h² = ?",
@@ -270,7 +301,7 @@ CELL_ANCHORS = Exercise(
         "The edges lie half a side from the centre (0, 0): −h/2, −w/2, h/2, w/2, stacked along "
         "the last axis.",
     ),
-)  # fmt: skip
+)
 
 
 # --- grid_anchors: one level ----------------------------------------------------------
@@ -334,14 +365,22 @@ GRID_ANCHORS = Exercise(
         "anchors at the cells' corners": "with offset 0 the first anchor is centred at (0, 0).",
     },
     mistakes=(
-        Mistake("all the anchors, in another order: the network's answers come cell by cell, with "
-                "all the shapes of a cell one after the other.", _anchor_by_anchor),
-        Mistake("you walk down the columns; pictures and feature maps are read row by row.",
-                _column_by_column),
-        Mistake("rows and columns are swapped when you move the anchors: boxes begin with y.",
-                _x_for_y),
-        Mistake("right with offset 0; where in its cell does an anchor stand otherwise?",
-                _always_the_corner),
+        Mistake(
+            "all the anchors, in another order: the network's answers come cell by cell, with "
+            "all the shapes of a cell one after the other.",
+            _anchor_by_anchor,
+        ),
+        Mistake(
+            "you walk down the columns; pictures and feature maps are read row by row.",
+            _column_by_column,
+        ),
+        Mistake(
+            "rows and columns are swapped when you move the anchors: boxes begin with y.", _x_for_y
+        ),
+        Mistake(
+            "right with offset 0; where in its cell does an anchor stand otherwise?",
+            _always_the_corner,
+        ),
         Mistake("the offset is a part of a cell, not of a pixel.", _offset_in_pixels),
     ),
     hints=(
@@ -352,7 +391,7 @@ GRID_ANCHORS = Exercise(
         "Reshape to [-1, 4]: the last axes run fastest, so the anchors of a cell stay together. "
         "With no cells at all -1 cannot be told: give the number.",
     ),
-)  # fmt: skip
+)
 
 
 # --- best_anchor: coverage ------------------------------------------------------------
@@ -426,22 +465,33 @@ BEST_ANCHOR = Exercise(
         "IoU is 0, and every object is left out.",
     },
     mistakes=(
-        Mistake("you ask each anchor for its best object; ask each object for its best anchor.",
-                _best_object_of_each_anchor),
-        Mistake("most anchors are nowhere near an object, so a mean is always tiny. It takes one "
-                "good anchor to teach.", _mean_over_anchors),
-        Mistake("you say which anchor is the best, and are asked how well it fits.",
-                _which_and_not_how_well),
-        Mistake("the second answer is true for objects that do have an anchor: turn it round.",
-                _covered_instead),
-        Mistake("an object whose best IoU equals the threshold is still fitted: below means below.",
-                _on_the_line_is_out),
+        Mistake(
+            "you ask each anchor for its best object; ask each object for its best anchor.",
+            _best_object_of_each_anchor,
+        ),
+        Mistake(
+            "most anchors are nowhere near an object, so a mean is always tiny. It takes one "
+            "good anchor to teach.",
+            _mean_over_anchors,
+        ),
+        Mistake(
+            "you say which anchor is the best, and are asked how well it fits.",
+            _which_and_not_how_well,
+        ),
+        Mistake(
+            "the second answer is true for objects that do have an anchor: turn it round.",
+            _covered_instead,
+        ),
+        Mistake(
+            "an object whose best IoU equals the threshold is still fitted: below means below.",
+            _on_the_line_is_out,
+        ),
     ),
     hints=(
         "You have written the hard part: the IoU of every object with every anchor.",
         "One row an object: the largest number of each row. Then compare with the threshold.",
         "The largest of no numbers is an error: with no anchors answer zeros, and true for each.",
     ),
-)  # fmt: skip
+)
 
 EXERCISES = (IOU, IOU_MATRIX, CELL_ANCHORS, GRID_ANCHORS, BEST_ANCHOR)

@@ -20,10 +20,13 @@ def _curve_cases(rng):
     for objects in (7, 13, 30):
         hits = rng.uniform(size=2 * objects) < 0.45
         yield Case("a curve that ends before recall 1", precision_recall(hits, objects))
-    yield Case("the example of the notebook",
-               precision_recall(np.array([1, 1, 1, 1, 0, 1], bool), 5))  # fmt: skip
-    yield Case("recalls of exactly a quarter and a half",
-               precision_recall(np.array([1, 0, 0, 1, 0], bool), 4))  # fmt: skip
+    yield Case(
+        "the example of the notebook", precision_recall(np.array([1, 1, 1, 1, 0, 1], bool), 5)
+    )
+    yield Case(
+        "recalls of exactly a quarter and a half",
+        precision_recall(np.array([1, 0, 0, 1, 0], bool), 4),
+    )
     yield Case("nothing is right", precision_recall(np.zeros(4, bool), 3))
     yield Case("no detections at all", (np.zeros(0), np.zeros(0)))
 
@@ -64,22 +67,27 @@ AP_101 = Exercise(
         "recalls reaches it.",
     },
     mistakes=(
-        Mistake("that is the exact area under the interpolated curve; COCO reads 101 points off "
-                "it.", area_under_curve),
+        Mistake(
+            "that is the exact area under the interpolated curve; COCO reads 101 points off it.",
+            area_under_curve,
+        ),
         Mistake("11 points were VOC's until 2009; COCO takes 101.", voc_11_points),
         Mistake("you read the raw curve, teeth and all: interpolate first.", _raw),
         Mistake("a recall that is reached exactly counts as reached.", _beyond_only),
-        Mistake("recalls that are never reached have precision 0, and count in the mean.",
-                _reached_only),
-        Mistake("from 0 to 1 in steps of a hundredth there are 101 points: one is missing, the "
-                "first.", _without_zero),
+        Mistake(
+            "recalls that are never reached have precision 0, and count in the mean.", _reached_only
+        ),
+        Mistake(
+            "from 0 to 1 in steps of a hundredth there are 101 points: one is missing, the first.",
+            _without_zero,
+        ),
     ),
     hints=(
         "Three steps: interpolate, look up the precision at each of 101 recalls, take the mean.",
         "At recall r it is the largest precision among all points whose recall is at least r, or "
         "0 if there is none. Then a loop over r does it.",
     ),
-)  # fmt: skip
+)
 
 
 # --- pooled_ap: one curve for the whole data set ----------------------------------------
@@ -159,24 +167,36 @@ POOLED_AP = Exercise(
     cases=_image_cases,
     returns="one number from 0 to 1",
     mistakes=(
-        Mistake("that is the mean of the images' own APs, the very thing we want to get away "
-                "from.", _mean_of_images),
-        Mistake("weighing the images' APs by their objects does not make one curve of them: "
-                "detections of different images must compete with one another.", _weighted_mean),
-        Mistake("put together, but not ranked: the second image's best may come before the first "
-                "image's worst.", _not_sorted),
+        Mistake(
+            "that is the mean of the images' own APs, the very thing we want to get away from.",
+            _mean_of_images,
+        ),
+        Mistake(
+            "weighing the images' APs by their objects does not make one curve of them: "
+            "detections of different images must compete with one another.",
+            _weighted_mean,
+        ),
+        Mistake(
+            "put together, but not ranked: the second image's best may come before the first "
+            "image's worst.",
+            _not_sorted,
+        ),
         Mistake("ranked the wrong way round: the best score first.", _worst_first),
-        Mistake("what is found in images without objects is a false alarm, and counts.",
-                _images_with_objects_only),
-        Mistake("objects in images where nothing was found are missed, and count.",
-                _images_with_detections_only),
+        Mistake(
+            "what is found in images without objects is a false alarm, and counts.",
+            _images_with_objects_only,
+        ),
+        Mistake(
+            "objects in images where nothing was found are missed, and count.",
+            _images_with_detections_only,
+        ),
     ),
     hints=(
         "First put all scores into one long array, all hits into another, and add up the objects.",
         "Sort both by falling score (argsort of the negative scores); then it is the area under "
         "one interpolated curve: each step in recall times the height there.",
     ),
-)  # fmt: skip
+)
 
 
 # --- best_score: the threshold of the best F1 -------------------------------------------
@@ -248,22 +268,30 @@ BEST_SCORE = Exercise(
         "two thresholds that are equally good": "of equally good ones the highest is asked for.",
     },
     mistakes=(
-        Mistake("that is where precision is best; often that is the very first detection.",
-                _best_precision),
+        Mistake(
+            "that is where precision is best; often that is the very first detection.",
+            _best_precision,
+        ),
         Mistake("that is where recall is best: it never falls when more is shown.", _best_recall),
-        Mistake("of equally good thresholds take the highest, which shows the least.",
-                _lowest_of_equals),
-        Mistake("that is one detection too many: the threshold is the score of the last one shown.",
-                _parts_equal_scores),
+        Mistake(
+            "of equally good thresholds take the highest, which shows the least.", _lowest_of_equals
+        ),
+        Mistake(
+            "that is one detection too many: the threshold is the score of the last one shown.",
+            _parts_equal_scores,
+        ),
         Mistake("that is the best F1; at which score is it reached?", _the_f1_itself),
-        Mistake("count the objects that are there, not those that were found: with fewer objects "
-                "than there are, recall looks too good.", _of_the_found),
+        Mistake(
+            "count the objects that are there, not those that were found: with fewer objects "
+            "than there are, recall looks too good.",
+            _of_the_found,
+        ),
     ),
     hints=(
         "Try every score that occurs as a threshold: count what is shown and what of it is right.",
         "F1 is 2 × right / (shown + objects). numpy's argmax gives the first of equals; so go "
         "through the scores from the highest down.",
     ),
-)  # fmt: skip
+)
 
 EXERCISES = (AP_101, POOLED_AP, BEST_SCORE)

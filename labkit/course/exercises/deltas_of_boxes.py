@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from labkit import boxes as box_ops
 from labkit.course.exercise import Case, Exercise, Mistake
 from labkit.course.exercises.anchors_and_iou import NOTEBOOK, random_boxes
+from labkit.ops import boxes as box_ops
 
 STD = (0.1, 0.1, 0.2, 0.2)
 
@@ -19,8 +19,9 @@ def _encode(boxes, anchors, std):
 def _encode_cases(rng):
     anchors = random_boxes(rng, 4)
     yield Case("boxes that are their anchors", (anchors, anchors.copy(), (1.0,) * 4))
-    yield Case("boxes that are only moved", (anchors + np.float32([3, -5, 3, -5]), anchors,
-                                             (1.0,) * 4))  # fmt: skip
+    yield Case(
+        "boxes that are only moved", (anchors + np.float32([3, -5, 3, -5]), anchors, (1.0,) * 4)
+    )
     larger = anchors + np.float32([-4, -2, 4, 2])
     yield Case("boxes larger than their anchors", (larger, anchors, (1.0,) * 4))
     yield Case("boxes smaller than their anchors", (anchors, larger, (1.0,) * 4))
@@ -81,16 +82,29 @@ ENCODE = Exercise(
     tolerance=1e-3,  # a centre of 50 px has 4e-6 of rounding; divided by a 1 px side and std 0.1
     kinds={"no boxes": "no boxes have no deltas: an array of shape (0, 4)."},
     mistakes=(
-        Mistake("a box like its anchor should have four zeros: what function of h*/h is 0 where "
-                "h*/h is 1?", _no_logarithm),
-        Mistake("that is the formula with the misprint: try it on a box that is as large as its "
-                "anchor, or smaller.", _the_misprint),
-        Mistake("your shifts are in pixels: the same three pixels are much to a small anchor and "
-                "nothing to a large one.", _shift_in_pixels),
-        Mistake("you measure the shift in sides of the box; when decoding the box is not known "
-                "yet. Whose sides are?", _shift_in_box_sizes),
-        Mistake("you compare the corners; dy and dx go from centre to centre.",
-                _from_corner_to_corner),
+        Mistake(
+            "a box like its anchor should have four zeros: what function of h*/h is 0 where "
+            "h*/h is 1?",
+            _no_logarithm,
+        ),
+        Mistake(
+            "that is the formula with the misprint: try it on a box that is as large as its "
+            "anchor, or smaller.",
+            _the_misprint,
+        ),
+        Mistake(
+            "your shifts are in pixels: the same three pixels are much to a small anchor and "
+            "nothing to a large one.",
+            _shift_in_pixels,
+        ),
+        Mistake(
+            "you measure the shift in sides of the box; when decoding the box is not known "
+            "yet. Whose sides are?",
+            _shift_in_box_sizes,
+        ),
+        Mistake(
+            "you compare the corners; dy and dx go from centre to centre.", _from_corner_to_corner
+        ),
         Mistake("right, but for the standard deviations: they are not used.", _without_std),
         Mistake("the standard deviations make small deltas larger: other way round?", _times_std),
     ),
@@ -99,7 +113,7 @@ ENCODE = Exercise(
         "Two shifts in sides of the anchor, two logarithms of quotients; then divide by std.",
         "Everything for y and x at once: columns 0 and 1 are the near corner, 2 and 3 the far one.",
     ),
-)  # fmt: skip
+)
 
 
 # --- decode --------------------------------------------------------------------------
@@ -169,14 +183,23 @@ DECODE = Exercise(
     },
     mistakes=(
         Mistake("right, until a delta is wild: exp(1000) is infinite. Where is the cap?", _no_cap),
-        Mistake("that is near enough for small dh and wrong for others: what undoes a logarithm?",
-                _no_exponential),
-        Mistake("you resize first and then move by sides of the new box; the shift was measured in "
-                "sides of the anchor.", _shift_by_the_new_size),
-        Mistake("your boxes are twice as high and wide: from the centre it is half a side to each "
-                "edge.", _whole_size_from_the_centre),
-        Mistake("the deltas come divided by the standard deviations: undo that first.",
-                _std_forgotten),
+        Mistake(
+            "that is near enough for small dh and wrong for others: what undoes a logarithm?",
+            _no_exponential,
+        ),
+        Mistake(
+            "you resize first and then move by sides of the new box; the shift was measured in "
+            "sides of the anchor.",
+            _shift_by_the_new_size,
+        ),
+        Mistake(
+            "your boxes are twice as high and wide: from the centre it is half a side to each "
+            "edge.",
+            _whole_size_from_the_centre,
+        ),
+        Mistake(
+            "the deltas come divided by the standard deviations: undo that first.", _std_forgotten
+        ),
     ),
     hints=(
         "Do what encode did, backwards: the last step first. Its last step was a division.",
@@ -184,6 +207,6 @@ DECODE = Exercise(
         "Cap dh and dw at log(1000/16) before the exponential, and go half a size from the centre "
         "both ways.",
     ),
-)  # fmt: skip
+)
 
 EXERCISES = (ENCODE, DECODE)

@@ -3,8 +3,8 @@
 import numpy as np
 import tensorflow as tf
 
-from labkit import losses, roi
 from labkit.course.exercise import Case, Exercise, Mistake
+from labkit.ops import losses, roi
 
 NOTEBOOK = "04_heads_and_losses"
 BETA = 1 / 9
@@ -89,25 +89,40 @@ LEVEL_OF = Exercise(
         "stand before it.",
     },
     mistakes=(
-        Mistake("right in the middle of the pyramid; but there is no P1 and no P6 to pool from: "
-                "what becomes of a box that is too small or too large?", _not_clipped),
-        Mistake("all of them are off by the same number: P2 is the first map of the list.",
-                _counted_from_p0),
-        Mistake("a box of 200 px is a little smaller than 224, and belongs one level finer: which "
-                "way do you go to a whole number?", _rounded),
-        Mistake("your sizes are square pixels: a box of 224 x 224 should come out at log2(1) = 0.",
-                _without_root),
-        Mistake("a long thin box is not as large as its longer side says: what is the side of the "
-                "square of the same area?", _of_the_longer_side),
-        Mistake("half the size should be exactly one level: which base has your logarithm?",
-                _natural_logarithm),
+        Mistake(
+            "right in the middle of the pyramid; but there is no P1 and no P6 to pool from: "
+            "what becomes of a box that is too small or too large?",
+            _not_clipped,
+        ),
+        Mistake(
+            "all of them are off by the same number: P2 is the first map of the list.",
+            _counted_from_p0,
+        ),
+        Mistake(
+            "a box of 200 px is a little smaller than 224, and belongs one level finer: which "
+            "way do you go to a whole number?",
+            _rounded,
+        ),
+        Mistake(
+            "your sizes are square pixels: a box of 224 x 224 should come out at log2(1) = 0.",
+            _without_root,
+        ),
+        Mistake(
+            "a long thin box is not as large as its longer side says: what is the side of the "
+            "square of the same area?",
+            _of_the_longer_side,
+        ),
+        Mistake(
+            "half the size should be exactly one level: which base has your logarithm?",
+            _natural_logarithm,
+        ),
     ),
     hints=(
         "Begin with the heights and widths of all boxes: boxes[..., 2:] - boxes[..., :2] has both.",
         "floor(4 + log2(size / 224)), with size the root of height times width, is 4 for P4. Then "
         "keep it between 2 and 5, and count from P2.",
     ),
-)  # fmt: skip
+)
 
 
 # --- smooth_l1 --------------------------------------------------------------------------
@@ -162,23 +177,34 @@ SMOOTH_L1 = Exercise(
     returns="an array of the shape of `difference`",
     kinds={"beta of 0": "with beta 0 no difference is on the round part: what is left is |d|."},
     mistakes=(
-        Mistake("the two parts do not meet: at |d| = beta the straight one is half of beta. What "
-                "must the square be divided by to get there?", _width_not_divided),
-        Mistake("your curve jumps at beta: the straight part has to be lowered until both meet.",
-                _a_step_at_beta),
-        Mistake("the slope jumps: just below beta it is twice what it is above. Which factor "
-                "makes the derivative of a square pleasant?", _without_a_half),
-        Mistake("a loss is never negative, and being wrong to the left is as bad as to the right.",
-                _signed),
-        Mistake("right as long as beta is above 0; with beta 0 you divide by it.",
-                _divides_by_beta),
+        Mistake(
+            "the two parts do not meet: at |d| = beta the straight one is half of beta. What "
+            "must the square be divided by to get there?",
+            _width_not_divided,
+        ),
+        Mistake(
+            "your curve jumps at beta: the straight part has to be lowered until both meet.",
+            _a_step_at_beta,
+        ),
+        Mistake(
+            "the slope jumps: just below beta it is twice what it is above. Which factor "
+            "makes the derivative of a square pleasant?",
+            _without_a_half,
+        ),
+        Mistake(
+            "a loss is never negative, and being wrong to the left is as bad as to the right.",
+            _signed,
+        ),
+        Mistake(
+            "right as long as beta is above 0; with beta 0 you divide by it.", _divides_by_beta
+        ),
     ),
     hints=(
         "Two formulas and a decision between them for every element: which numpy function takes a "
         "condition and two arrays?",
         "0.5 d²/beta where |d| is below beta, |d| − 0.5 beta elsewhere; deal with beta 0 first.",
     ),
-)  # fmt: skip
+)
 
 
 # --- binary_entropy: of logits that may be large ----------------------------------------
@@ -189,14 +215,19 @@ def _binary_entropy(logits, targets):
 
 
 def _entropy_cases(rng):
-    yield Case("ordinary logits", (rng.normal(0, 2, 9).astype("f4"),
-                                   rng.integers(0, 2, 9).astype("f4")))  # fmt: skip
+    yield Case(
+        "ordinary logits", (rng.normal(0, 2, 9).astype("f4"), rng.integers(0, 2, 9).astype("f4"))
+    )
     yield Case("logits of 0", (np.zeros(2, "f4"), np.float32([0, 1])))
-    yield Case("targets between 0 and 1", (rng.normal(0, 2, (3, 3)).astype("f4"),
-                                           rng.uniform(0, 1, (3, 3)).astype("f4")))  # fmt: skip
+    yield Case(
+        "targets between 0 and 1",
+        (rng.normal(0, 2, (3, 3)).astype("f4"), rng.uniform(0, 1, (3, 3)).astype("f4")),
+    )
     yield Case("very large logits", (np.float32([300, -300, 300, -300]), np.float32([0, 1, 1, 0])))
-    yield Case("a batch of masks", (rng.normal(0, 3, (2, 4, 4)).astype("f4"),
-                                    np.float32(rng.uniform(0, 1, (2, 4, 4)) > 0.5)))  # fmt: skip
+    yield Case(
+        "a batch of masks",
+        (rng.normal(0, 3, (2, 4, 4)).astype("f4"), np.float32(rng.uniform(0, 1, (2, 4, 4)) > 0.5)),
+    )
     yield Case("nothing at all", (np.zeros((0, 28, 28), "f4"), np.zeros((0, 28, 28), "f4")))
 
 
@@ -237,17 +268,27 @@ BINARY_ENTROPY = Exercise(
         "targets between 0 and 1": "targets of a mask are shares of a cell: both terms count.",
     },
     mistakes=(
-        Mistake("right until the logits are large: then the probability is exactly 0 or 1, and "
-                "its logarithm is lost. Put the logarithm and the exponential together on paper "
-                "first.", _overflows),
-        Mistake("what is your loss where the target is 0 and the network shouts yes?",
-                _only_the_ones),
-        Mistake("that is the sigmoid of a sigmoid: are these logits or probabilities?",
-                _of_sigmoids_again),
-        Mistake("your loss is small where it is wrong: target 1 wants a large logit.",
-                _targets_turned),
-        Mistake("clipping the probability hides the infinity and caps the loss: a logit of 300 on "
-                "the wrong side should cost 300.", _clipped_probability),
+        Mistake(
+            "right until the logits are large: then the probability is exactly 0 or 1, and "
+            "its logarithm is lost. Put the logarithm and the exponential together on paper "
+            "first.",
+            _overflows,
+        ),
+        Mistake(
+            "what is your loss where the target is 0 and the network shouts yes?", _only_the_ones
+        ),
+        Mistake(
+            "that is the sigmoid of a sigmoid: are these logits or probabilities?",
+            _of_sigmoids_again,
+        ),
+        Mistake(
+            "your loss is small where it is wrong: target 1 wants a large logit.", _targets_turned
+        ),
+        Mistake(
+            "clipping the probability hides the infinity and caps the loss: a logit of 300 on "
+            "the wrong side should cost 300.",
+            _clipped_probability,
+        ),
     ),
     hints=(
         "On paper: −log σ(x) = log(1 + exp(−x)), and −log(1 − σ(x)) = that plus x.",
@@ -255,7 +296,7 @@ BINARY_ENTROPY = Exercise(
         "one out of the logarithm. numpy has a function for log(exp(a) + exp(b)).",
         "max(x, 0) − x t + log(1 + exp(−|x|)).",
     ),
-)  # fmt: skip
+)
 
 
 # --- own_deltas: of the deltas for every class, those of the true class ------------------
@@ -269,13 +310,18 @@ def _own_deltas(deltas, classes):
 
 def _own_cases(rng):
     for _ in range(3):
-        yield Case("RoIs with an object", (rng.normal(0, 1, (6, 3, 4)).astype("f4"),
-                                           rng.integers(1, 4, 6).astype("i4")))  # fmt: skip
-    yield Case("RoIs of background", (rng.normal(0, 1, (4, 3, 4)).astype("f4"),
-                                      np.int32([0, 2, 0, 1])))  # fmt: skip
+        yield Case(
+            "RoIs with an object",
+            (rng.normal(0, 1, (6, 3, 4)).astype("f4"), rng.integers(1, 4, 6).astype("i4")),
+        )
+    yield Case(
+        "RoIs of background", (rng.normal(0, 1, (4, 3, 4)).astype("f4"), np.int32([0, 2, 0, 1]))
+    )
     yield Case("a single class", (rng.normal(0, 1, (2, 1, 4)).astype("f4"), np.int32([1, 0])))
-    yield Case("a batch of images", (rng.normal(0, 1, (2, 3, 5, 4)).astype("f4"),
-                                     np.int32([[1, 5, 0], [3, 0, 2]])))  # fmt: skip
+    yield Case(
+        "a batch of images",
+        (rng.normal(0, 1, (2, 3, 5, 4)).astype("f4"), np.int32([[1, 5, 0], [3, 0, 2]])),
+    )
     yield Case("no RoIs", (np.zeros((0, 3, 4), "f4"), np.zeros(0, "i4")))
 
 
@@ -314,12 +360,19 @@ OWN_DELTAS = Exercise(
     returns="an array [..., 4]",
     kinds={"a batch of images": "there may be an axis more in front: count axes from the end."},
     mistakes=(
-        Mistake("class 1 should get the first of the deltas: how many boxes has background?",
-                _as_if_background_had_a_box),
-        Mistake("right for objects; for background you count one back from the first, and Python "
-                "takes that for the last.", _background_is_the_last),
-        Mistake("right for objects; background has no box, so its row should be zeros.",
-                _background_is_the_first),
+        Mistake(
+            "class 1 should get the first of the deltas: how many boxes has background?",
+            _as_if_background_had_a_box,
+        ),
+        Mistake(
+            "right for objects; for background you count one back from the first, and Python "
+            "takes that for the last.",
+            _background_is_the_last,
+        ),
+        Mistake(
+            "right for objects; background has no box, so its row should be zeros.",
+            _background_is_the_first,
+        ),
         Mistake("every RoI gets the box of class 1, whatever it is.", _always_the_first),
         Mistake("the classes are not asked for a compromise: only the true one is.", _mean_of_all),
     ),
@@ -328,6 +381,6 @@ OWN_DELTAS = Exercise(
         "numpy's take_along_axis picks along one axis with an index array of as many axes; mend "
         "the rows with class 0 afterwards.",
     ),
-)  # fmt: skip
+)
 
 EXERCISES = (LEVEL_OF, SMOOTH_L1, BINARY_ENTROPY, OWN_DELTAS)

@@ -3,9 +3,9 @@
 import numpy as np
 import tensorflow as tf
 
-from labkit import losses
 from labkit.course.exercise import Case, Exercise, Mistake
 from labkit.course.exercises.heads_and_losses import BETA, NOTEBOOK, picked
+from labkit.ops import losses
 
 
 def _softmax(x):
@@ -21,8 +21,15 @@ def _mean(values):
 
 
 def _box_loss(deltas, targets, positive, samples):
-    return float(losses.box_loss(tf.constant(deltas), tf.constant(targets), tf.constant(positive),
-                                 tf.constant(samples), BETA))  # fmt: skip
+    return float(
+        losses.box_loss(
+            tf.constant(deltas),
+            tf.constant(targets),
+            tf.constant(positive),
+            tf.constant(samples),
+            BETA,
+        )
+    )
 
 
 def _box_cases(rng):
@@ -73,21 +80,33 @@ OWN_BOX_LOSS = Exercise(
     returns="one number",
     kinds={"nothing sampled": "nothing sampled is nothing to be wrong about: the loss is 0."},
     mistakes=(
-        Mistake("you divide by the positives; a batch with a single one would then weigh its box "
-                "as much as a batch of a hundred. By what does labkit divide?", _over_positives),
-        Mistake("a quarter of what it should be: the four differences of a box are added, not "
-                "averaged.", _mean_of_the_four),
+        Mistake(
+            "you divide by the positives; a batch with a single one would then weigh its box "
+            "as much as a batch of a hundred. By what does labkit divide?",
+            _over_positives,
+        ),
+        Mistake(
+            "a quarter of what it should be: the four differences of a box are added, not "
+            "averaged.",
+            _mean_of_the_four,
+        ),
         Mistake("background has no box to be wrong about: which rows count?", _of_all_rois),
-        Mistake("right until a target that does not count is NaN: nought times NaN is NaN. Choose "
-                "the rows *before* you compute with them.", _multiplies_by_the_mask),
-        Mistake("some rows are padding, neither positive nor negative: the number of samples is "
-                "given to you.", _over_all_rows),
+        Mistake(
+            "right until a target that does not count is NaN: nought times NaN is NaN. Choose "
+            "the rows *before* you compute with them.",
+            _multiplies_by_the_mask,
+        ),
+        Mistake(
+            "some rows are padding, neither positive nor negative: the number of samples is "
+            "given to you.",
+            _over_all_rows,
+        ),
     ),
     hints=(
         "Take the rows that are positive, and forget all others.",
         "The sum of smooth_l1(deltas[positive] − targets[positive], 1/9) over samples; or 0.",
     ),
-)  # fmt: skip
+)
 
 
 # --- own_mask_loss: each RoI in the channel of its class ---------------------------------
@@ -159,20 +178,25 @@ OWN_MASK_LOSS = Exercise(
         "no positives": "the mean of nothing is 0/0: say 0.",
     },
     mistakes=(
-        Mistake("every channel is punished for the one object; the channels of the other classes "
-                "should neither gain nor lose.", _all_channels),
+        Mistake(
+            "every channel is punished for the one object; the channels of the other classes "
+            "should neither gain nor lose.",
+            _all_channels,
+        ),
         Mistake("class 1 draws into the first channel: are you one too far?", _off_by_one),
         Mistake("what should a RoI of background draw? Only positives count.", _negatives_too),
         Mistake("too large by the number of cells in a mask: sum or mean?", _summed_over_cells),
-        Mistake("you let the classes compete for each cell; each should answer its own question.",
-                _softmax_over_classes),
+        Mistake(
+            "you let the classes compete for each cell; each should answer its own question.",
+            _softmax_over_classes,
+        ),
     ),
     hints=(
         "First pick the channel of each RoI's class, as for the deltas; then it is the binary "
         "cross-entropy of two arrays [K, m, m].",
         "Mean over the cells and over the positives; 0 where there is none.",
     ),
-)  # fmt: skip
+)
 
 
 # --- class_gradient: what the class loss does to the logits ------------------------------
@@ -230,18 +254,23 @@ CLASS_GRADIENT = Exercise(
     returns="an array of the shape of `logits`",
     kinds={"very large logits": "softmax of logits and of logits minus their maximum are equal."},
     mistakes=(
-        Mistake("a row of the gradient adds up to 0; yours to 1. What does the label do?",
-                _only_probabilities),
+        Mistake(
+            "a row of the gradient adds up to 0; yours to 1. What does the label do?",
+            _only_probabilities,
+        ),
         Mistake("that is the way downhill; the gradient points up.", _downhill),
         Mistake("right for one RoI; of several, the loss is the mean.", _of_the_sum),
-        Mistake("the classes exclude one another here: raising one logit must lower the "
-                "probabilities of the others.", _of_sigmoids),
+        Mistake(
+            "the classes exclude one another here: raising one logit must lower the "
+            "probabilities of the others.",
+            _of_sigmoids,
+        ),
         Mistake("right until a logit is large: its exponential overflows.", _exploding_softmax),
     ),
     hints=(
         "The loss of one RoI is log(sum of exp(logits)) − the label's logit. Differentiate both.",
         "The derivative of the first is the softmax, of the second a 1 at the label; then a mean.",
     ),
-)  # fmt: skip
+)
 
 EXERCISES = (OWN_BOX_LOSS, OWN_MASK_LOSS, CLASS_GRADIENT)

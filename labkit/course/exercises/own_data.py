@@ -74,14 +74,21 @@ MASKS_OF_MAP = Exercise(
     },
     mistakes=(
         Mistake("0 is the background, not an instance: one mask too many.", _with_background),
-        Mistake("that is one mask of everything: it says where nuclei are, not which pixel is "
-                "whose.", _all_in_one),
-        Mistake("values may have gaps: a value that no pixel has is no instance, and its mask is "
-                "empty.", _up_to_the_largest),
-        Mistake("the values need not be 1, 2, 3, …: ask the map which ones it holds.",
-                _one_to_count),
-        Mistake("a mask is where the map is equal to its value, not where it is larger.",
-                _from_there_on),
+        Mistake(
+            "that is one mask of everything: it says where nuclei are, not which pixel is whose.",
+            _all_in_one,
+        ),
+        Mistake(
+            "values may have gaps: a value that no pixel has is no instance, and its mask is "
+            "empty.",
+            _up_to_the_largest,
+        ),
+        Mistake(
+            "the values need not be 1, 2, 3, …: ask the map which ones it holds.", _one_to_count
+        ),
+        Mistake(
+            "a mask is where the map is equal to its value, not where it is larger.", _from_there_on
+        ),
         Mistake("the instances go along the first axis: (N, height, width).", _last_axis),
     ),
     hints=(
@@ -89,7 +96,7 @@ MASKS_OF_MAP = Exercise(
         "For each value but 0, `label_map == value` is its mask. Stack them along the first axis, "
         "and think of the map that holds nothing but 0.",
     ),
-)  # fmt: skip
+)
 
 # --- anchor_sizes: five sizes for the pyramid, from the boxes ---------------------------
 
@@ -156,21 +163,30 @@ ANCHOR_SIZES = Exercise(
     },
     mistakes=(
         Mistake("that is an area; an anchor's size is a length, the root of it.", _areas),
-        Mistake("the longer side makes long objects too large: size is the root of height times "
-                "width.", _longer_sides),
-        Mistake("the first size is for the small objects, a quantile of 0.15; at the median half "
-                "of them are smaller.", _median_first),
-        Mistake("boxes are (y1, x1, y2, x2): the last two are a corner, not height and width.",
-                _far_corners),
-        Mistake("sizes double from level to level, as the strides do; yours grow by equal steps.",
-                _even_steps),
+        Mistake(
+            "the longer side makes long objects too large: size is the root of height times width.",
+            _longer_sides,
+        ),
+        Mistake(
+            "the first size is for the small objects, a quantile of 0.15; at the median half "
+            "of them are smaller.",
+            _median_first,
+        ),
+        Mistake(
+            "boxes are (y1, x1, y2, x2): the last two are a corner, not height and width.",
+            _far_corners,
+        ),
+        Mistake(
+            "sizes double from level to level, as the strides do; yours grow by equal steps.",
+            _even_steps,
+        ),
         Mistake("right but for its limits: the first size must not leave 8 to 32.", _unlimited),
     ),
     hints=(
         "Size is the root of height times width. Take it of every box, then the 0.15 quantile.",
         "Round it, hold it between 8 and 32 (`np.clip`), and multiply by 1, 2, 4, 8 and 16.",
     ),
-)  # fmt: skip
+)
 
 # --- recall_ceiling: what a limit of detections costs -----------------------------------
 
@@ -216,12 +232,20 @@ RECALL_CEILING = Exercise(
     cases=_ceiling_cases,
     returns="one number from 0 to 1",
     mistakes=(
-        Mistake("recall is of all objects together: the mean over pictures gives a nearly empty "
-                "one the weight of a crowded one.", _mean_ceiling),
-        Mistake("that is the share of pictures within the limit; asked for is that of objects.",
-                _pictures_within),
-        Mistake("a picture beyond the limit is not lost: as many as the limit can still be found "
-                "in it.", _crowded_left_out),
+        Mistake(
+            "recall is of all objects together: the mean over pictures gives a nearly empty "
+            "one the weight of a crowded one.",
+            _mean_ceiling,
+        ),
+        Mistake(
+            "that is the share of pictures within the limit; asked for is that of objects.",
+            _pictures_within,
+        ),
+        Mistake(
+            "a picture beyond the limit is not lost: as many as the limit can still be found "
+            "in it.",
+            _crowded_left_out,
+        ),
         Mistake("the limit holds for each picture, not for all of them together.", _limit_for_all),
         Mistake("that is the ceiling of the most crowded picture alone.", _of_the_worst),
     ),
@@ -229,7 +253,7 @@ RECALL_CEILING = Exercise(
         "In a picture with n objects, a perfect model finds n of them, or as many as the limit.",
         "Add that up over all pictures (`np.minimum`), and divide by all objects.",
     ),
-)  # fmt: skip
+)
 
 # --- count_errors: of the total, and of a picture ---------------------------------------
 
@@ -287,15 +311,24 @@ COUNT_ERRORS = Exercise(
         "so a picture without objects is no trouble.",
     },
     mistakes=(
-        Mistake("the second number lets too many here and too few there cancel: take away the "
-                "sign of each picture's error first.", _errors_cancel),
+        Mistake(
+            "the second number lets too many here and too few there cancel: take away the "
+            "sign of each picture's error first.",
+            _errors_cancel,
+        ),
         Mistake("the sign is turned round: too many found is positive.", _wrong_sign),
-        Mistake("the share is of the objects that are there, not of those that were found.",
-                _of_found),
-        Mistake("the first number keeps its sign: too many, or too few, is what one wants to know.",
-                _without_sign),
-        Mistake("that is the root of the mean square; asked for is the mean of the errors without "
-                "their signs.", _squares),
+        Mistake(
+            "the share is of the objects that are there, not of those that were found.", _of_found
+        ),
+        Mistake(
+            "the first number keeps its sign: too many, or too few, is what one wants to know.",
+            _without_sign,
+        ),
+        Mistake(
+            "that is the root of the mean square; asked for is the mean of the errors without "
+            "their signs.",
+            _squares,
+        ),
         Mistake("the first number is a share: divide by the number of objects.", _not_divided),
     ),
     hints=(
@@ -303,7 +336,7 @@ COUNT_ERRORS = Exercise(
         "The first adds the errors up as they are and divides by all objects; the second takes "
         "the mean of `np.abs` of them.",
     ),
-)  # fmt: skip
+)
 
 # --- counting_threshold: the score from which on to count -------------------------------
 
@@ -388,14 +421,19 @@ COUNTING_THRESHOLD = Exercise(
         "missed in it is an error like any other.",
     },
     mistakes=(
-        Mistake("that is the threshold of the right total: too many in one picture pays for too "
-                "few in another.", _total_only),
+        Mistake(
+            "that is the threshold of the right total: too many in one picture pays for too "
+            "few in another.",
+            _total_only,
+        ),
         Mistake("squares let one bad picture decide; asked for is the mean error.", _squared),
         Mistake("of equally good thresholds take the highest.", _lowest_of_equals),
-        Mistake("one detection too many: what has exactly the threshold is counted, too.",
-                _one_below),
-        Mistake("that is the error at the best threshold; at which score is it?",
-                _the_error_itself),
+        Mistake(
+            "one detection too many: what has exactly the threshold is counted, too.", _one_below
+        ),
+        Mistake(
+            "that is the error at the best threshold; at which score is it?", _the_error_itself
+        ),
         Mistake("0.5 is a habit, not an answer: try every score that occurs.", _always_a_half),
     ),
     hints=(
@@ -404,6 +442,6 @@ COUNTING_THRESHOLD = Exercise(
         "`np.unique` of all scores together, turned round, has the highest first; `np.argmin` "
         "gives the first of equals.",
     ),
-)  # fmt: skip
+)
 
 EXERCISES = (MASKS_OF_MAP, ANCHOR_SIZES, RECALL_CEILING, COUNT_ERRORS, COUNTING_THRESHOLD)

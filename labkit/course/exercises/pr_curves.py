@@ -78,16 +78,26 @@ MATCH_IMAGE = Exercise(
     mistakes=(
         Mistake("*at least* the threshold is not *more than* the threshold.", _above_only),
         Mistake("an object can be found once; what comes later is a duplicate.", _several_times),
-        Mistake("where the best object is taken, the next best may still be free, and overlap "
-                "enough.", _only_the_very_best),
-        Mistake("everybody takes something, however small the overlap: who asks for the "
-                "threshold?", _without_a_threshold),
-        Mistake("here the objects choose among the detections. It is the other way round: the "
-                "detection with the best score chooses first.", _objects_choose),
-        Mistake("of several that overlap enough, the first one is taken: which should it be?",
-                _first_that_is_good),
-        Mistake("rows are sorted by score, the best first; who chooses first with you?",
-                _worst_first),
+        Mistake(
+            "where the best object is taken, the next best may still be free, and overlap enough.",
+            _only_the_very_best,
+        ),
+        Mistake(
+            "everybody takes something, however small the overlap: who asks for the threshold?",
+            _without_a_threshold,
+        ),
+        Mistake(
+            "here the objects choose among the detections. It is the other way round: the "
+            "detection with the best score chooses first.",
+            _objects_choose,
+        ),
+        Mistake(
+            "of several that overlap enough, the first one is taken: which should it be?",
+            _first_that_is_good,
+        ),
+        Mistake(
+            "rows are sorted by score, the best first; who chooses first with you?", _worst_first
+        ),
     ),
     hints=(
         "Two nested questions: for each detection in turn, which objects are still free? Of "
@@ -95,7 +105,7 @@ MATCH_IMAGE = Exercise(
         "Keep an array of true and false, `free`, of one entry an object. For a row of overlaps, "
         "put -1 where an object is not free, take the largest, and ask for the threshold.",
     ),
-)  # fmt: skip
+)
 
 
 # --- pr_points: the raw curve -----------------------------------------------------------
@@ -141,22 +151,30 @@ PR_POINTS = Exercise(
     returns="two arrays, precision and recall",
     kinds={"no detections at all": "without detections the curve has no points: two empty arrays."},
     mistakes=(
-        Mistake("recall is right; precision after the third detection is a share of three.",
-                _divided_by_all),
-        Mistake("precision is right; recall is a share of the objects that are there, and not "
-                "of those that were found in the end.", _recall_of_the_found),
+        Mistake(
+            "recall is right; precision after the third detection is a share of three.",
+            _divided_by_all,
+        ),
+        Mistake(
+            "precision is right; recall is a share of the objects that are there, and not "
+            "of those that were found in the end.",
+            _recall_of_the_found,
+        ),
         Mistake("both are right, in the other order: precision first.", _exchanged),
-        Mistake("each point counts all detections down to this one, not this one alone.",
-                _not_added_up),
-        Mistake("recall is right; precision divides by one too few: the first detection is number "
-                "1.", _ranks_from_zero),
+        Mistake(
+            "each point counts all detections down to this one, not this one alone.", _not_added_up
+        ),
+        Mistake(
+            "recall is right; precision divides by one too few: the first detection is number 1.",
+            _ranks_from_zero,
+        ),
     ),
     hints=(
         "How many of the first n detections were right? numpy has a function for running sums.",
         "The running sum of hits, divided by 1, 2, 3, …, is precision; by the number of objects, "
         "recall.",
     ),
-)  # fmt: skip
+)
 
 
 # --- envelope: the saw's teeth cut off --------------------------------------------------
@@ -180,24 +198,37 @@ ENVELOPE = Exercise(
     returns="an array of the same length",
     kinds={"no points": "an empty curve stays empty; does your code look at its first point?"},
     mistakes=(
-        Mistake("that is the best so far; it should be the best *from here on*.",
-                np.maximum.accumulate),
-        Mistake("that looks at the next point only; a better one may come later.",
-                lambda p: np.maximum(p, np.append(p[1:], 0))),
-        Mistake("one number for the whole curve: the best of all points also stands in front of "
-                "points that it does not belong to.", lambda p: np.full(len(p), p.max(initial=0))),
-        Mistake("you cut off the tops; the valleys are to be filled.",
-                lambda p: np.minimum.accumulate(p)),
-        Mistake("the values are right, but in reversed order: turn them back.",
-                lambda p: np.maximum.accumulate(p[::-1])),
-        Mistake("sorting gives a falling curve, but not this one: each value stays at its recall "
-                "or moves to the left of it.", lambda p: np.sort(p)[::-1]),
+        Mistake(
+            "that is the best so far; it should be the best *from here on*.", np.maximum.accumulate
+        ),
+        Mistake(
+            "that looks at the next point only; a better one may come later.",
+            lambda p: np.maximum(p, np.append(p[1:], 0)),
+        ),
+        Mistake(
+            "one number for the whole curve: the best of all points also stands in front of "
+            "points that it does not belong to.",
+            lambda p: np.full(len(p), p.max(initial=0)),
+        ),
+        Mistake(
+            "you cut off the tops; the valleys are to be filled.",
+            lambda p: np.minimum.accumulate(p),
+        ),
+        Mistake(
+            "the values are right, but in reversed order: turn them back.",
+            lambda p: np.maximum.accumulate(p[::-1]),
+        ),
+        Mistake(
+            "sorting gives a falling curve, but not this one: each value stays at its recall "
+            "or moves to the left of it.",
+            lambda p: np.sort(p)[::-1],
+        ),
     ),
     hints=(
         "Walk from the last point to the first and remember the best you have met.",
         "numpy's running maximum, maximum.accumulate, walks from left to right; turn the array "
         "round before, and back afterwards.",
     ),
-)  # fmt: skip
+)
 
 EXERCISES = (MATCH_IMAGE, PR_POINTS, ENVELOPE)

@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from labkit import boxes as box_ops
 from labkit.course.exercise import Case, Exercise, Mistake
 from labkit.course.exercises.anchors_and_iou import random_boxes
 from labkit.evaluation.recall import recall
-from labkit.nms import nms
+from labkit.ops import boxes as box_ops
+from labkit.ops.nms import nms
 
 NOTEBOOK = "02_rpn_targets"
 
@@ -84,15 +84,21 @@ RECALL = Exercise(
         "no objects": "where there is nothing to find, there is no share: say NaN.",
     },
     mistakes=(
-        Mistake("you count the proposals that hit something, which is precision. Recall asks each "
-                "object whether it was hit.", _precision),
+        Mistake(
+            "you count the proposals that hit something, which is precision. Recall asks each "
+            "object whether it was hit.",
+            _precision,
+        ),
         Mistake("right where all proposals may be looked at; what did `most` say?", _of_all),
         Mistake("the best proposals come first in the list, not last.", _the_last),
         Mistake("an overlap of exactly the threshold counts as covered.", _more_than),
-        Mistake("that is the mean of the overlaps; how many of them are good enough?",
-                _mean_overlap),
-        Mistake("an object that five proposals cover is still one object, but you count it five "
-                "times.", _pairs),
+        Mistake(
+            "that is the mean of the overlaps; how many of them are good enough?", _mean_overlap
+        ),
+        Mistake(
+            "an object that five proposals cover is still one object, but you count it five times.",
+            _pairs,
+        ),
     ),
     hints=(
         "Take the first `most` proposals, and the matrix of IoUs of proposals with objects.",
@@ -101,7 +107,7 @@ RECALL = Exercise(
         "The share of objects whose best IoU is at least the threshold is the mean of true and "
         "false.",
     ),
-)  # fmt: skip
+)
 
 
 # --- nms: greedy suppression ------------------------------------------------------------
@@ -170,8 +176,9 @@ def _by_index(boxes, scores, threshold):
 def _over_the_smaller(boxes, scores, threshold):
     area = box_ops.area(boxes).numpy()
     smaller = np.maximum(np.minimum(area[:, None], area[None]), 1e-9)
-    return _greedy(box_ops.intersection(boxes, boxes).numpy() / smaller, _by_score(scores),
-                   threshold)  # fmt: skip
+    return _greedy(
+        box_ops.intersection(boxes, boxes).numpy() / smaller, _by_score(scores), threshold
+    )
 
 
 NMS = Exercise(
@@ -186,18 +193,28 @@ NMS = Exercise(
         "boxes without area": "a box without area overlaps nothing, not even itself.",
     },
     mistakes=(
-        Mistake("you go through the boxes in the order they were given; who is to choose first?",
-                _in_the_order_given),
-        Mistake("you begin with the lowest score: so the worst box of every bundle survives.",
-                _worst_first),
-        Mistake("in a chain of boxes, one that is struck out must not strike out others any more: "
-                "compare with the boxes you kept, not with all that came before.",
-                _the_dead_strike),
-        Mistake("only an IoU *above* the threshold strikes out; exactly the threshold may stay.",
-                _at_the_threshold),
+        Mistake(
+            "you go through the boxes in the order they were given; who is to choose first?",
+            _in_the_order_given,
+        ),
+        Mistake(
+            "you begin with the lowest score: so the worst box of every bundle survives.",
+            _worst_first,
+        ),
+        Mistake(
+            "in a chain of boxes, one that is struck out must not strike out others any more: "
+            "compare with the boxes you kept, not with all that came before.",
+            _the_dead_strike,
+        ),
+        Mistake(
+            "only an IoU *above* the threshold strikes out; exactly the threshold may stay.",
+            _at_the_threshold,
+        ),
         Mistake("the right boxes in another order: the best score comes first.", _by_index),
-        Mistake("a small box inside a large one has a small IoU with it: what do you divide by?",
-                _over_the_smaller),
+        Mistake(
+            "a small box inside a large one has a small IoU with it: what do you divide by?",
+            _over_the_smaller,
+        ),
     ),
     hints=(
         "Sort by score, highest first. The first box is kept whatever happens.",
@@ -206,6 +223,6 @@ NMS = Exercise(
         "kept = []; for i in order: if all IoUs of i with kept are low enough, append i. At the "
         "end make it an array of integers, also where it is empty.",
     ),
-)  # fmt: skip
+)
 
 EXERCISES = (RECALL, NMS)

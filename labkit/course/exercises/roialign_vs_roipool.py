@@ -3,8 +3,8 @@
 import numpy as np
 import tensorflow as tf
 
-from labkit import roi as roi_ops
 from labkit.course.exercise import Case, Exercise, Mistake
+from labkit.ops import roi as roi_ops
 
 NOTEBOOK = "03_roialign_vs_roipool"
 
@@ -52,19 +52,25 @@ ROUND = Exercise(
     returns="four whole numbers",
     mistakes=(
         Mistake("a box is in pixels; how many cells is that?", lambda b, s: _whole(b + 0.5)),
-        Mistake("you cut off what is behind the point: 2.9 should become 3.",
-                lambda b, s: _whole(b / s)),
+        Mistake(
+            "you cut off what is behind the point: 2.9 should become 3.", lambda b, s: _whole(b / s)
+        ),
         Mistake("you round up always; 2.1 should become 2.", lambda b, s: _whole(np.ceil(b / s))),
-        Mistake("right between the halves; numpy rounds 0.5 and 1.5 to the *even* neighbour, "
-                "RoIPool rounds both up.", lambda b, s: _whole(np.round(b / s))),
-        Mistake("you widen the box to all the cells it touches; RoIPool rounds each edge by "
-                "itself.", lambda b, s: _whole([*np.floor(b[:2] / s), *np.ceil(b[2:] / s)])),
+        Mistake(
+            "right between the halves; numpy rounds 0.5 and 1.5 to the *even* neighbour, "
+            "RoIPool rounds both up.",
+            lambda b, s: _whole(np.round(b / s)),
+        ),
+        Mistake(
+            "you widen the box to all the cells it touches; RoIPool rounds each edge by itself.",
+            lambda b, s: _whole([*np.floor(b[:2] / s), *np.ceil(b[2:] / s)]),
+        ),
     ),
     hints=(
         "First from pixels to cells: divide by the stride.",
         "Adding a half and rounding down rounds to the nearest whole number, halves up.",
     ),
-)  # fmt: skip
+)
 
 
 # --- bilinear: a map read between its cells ---------------------------------------------
@@ -123,19 +129,30 @@ BILINEAR = Exercise(
     cases=_bilinear_cases,
     returns="one number",
     mistakes=(
-        Mistake("you read as if the values stood at the cells' corners; cell 0 has its centre at "
-                "half a cell.", lambda f, y, x: _read(f, y, x)),
-        Mistake("right inside; nearer to the border than the outermost centres there is nothing to "
-                "mix with, so go on with the border's own value.",
-                lambda f, y, x: _read(f, y - 0.5, x - 0.5, clamp=False)),
-        Mistake("that is the value of the cell that holds the point; mix the four around it.",
-                _nearest),
-        Mistake("the half cell goes the other way: does a point at 0.5 read cell 0?",
-                lambda f, y, x: _read(f, y + 0.5, x + 0.5)),
-        Mistake("your weights are exchanged: the nearer a centre, the *more* it counts.",
-                _swapped_weights),
-        Mistake("y and x are exchanged: rows come first.",
-                lambda f, y, x: _read(f, x - 0.5, y - 0.5)),
+        Mistake(
+            "you read as if the values stood at the cells' corners; cell 0 has its centre at "
+            "half a cell.",
+            lambda f, y, x: _read(f, y, x),
+        ),
+        Mistake(
+            "right inside; nearer to the border than the outermost centres there is nothing to "
+            "mix with, so go on with the border's own value.",
+            lambda f, y, x: _read(f, y - 0.5, x - 0.5, clamp=False),
+        ),
+        Mistake(
+            "that is the value of the cell that holds the point; mix the four around it.", _nearest
+        ),
+        Mistake(
+            "the half cell goes the other way: does a point at 0.5 read cell 0?",
+            lambda f, y, x: _read(f, y + 0.5, x + 0.5),
+        ),
+        Mistake(
+            "your weights are exchanged: the nearer a centre, the *more* it counts.",
+            _swapped_weights,
+        ),
+        Mistake(
+            "y and x are exchanged: rows come first.", lambda f, y, x: _read(f, x - 0.5, y - 0.5)
+        ),
     ),
     hints=(
         "Let u = y − 0.5 and v = x − 0.5: now cell (i, j) stands at exactly (i, j).",
@@ -144,7 +161,7 @@ BILINEAR = Exercise(
         "has none after it, and f is 0 there). The same along x; multiply.",
     ),
     kinds={"a map of one cell": "there is no second row or column to mix with."},
-)  # fmt: skip
+)
 
 
 # --- sample_rows: where RoIAlign reads --------------------------------------------------
@@ -181,25 +198,38 @@ SAMPLES = Exercise(
     cases=_sample_cases,
     returns="an array [output, ratio]",
     mistakes=(
-        Mistake("the first sample should not sit on the RoI's edge: each stands in the *middle* of "
-                "its part of a bin.", lambda *a: _spread(*a, offset=0.0)),
-        Mistake("from edge to edge is what crop_and_resize does. RoIAlign's outermost samples are "
-                "inside the RoI.", lambda *a: _spread(*a, offset=0.0, last=1)),
-        Mistake("the rows and columns of your array are exchanged: one row for each bin.",
-                lambda *a: _spread(*a).T),
-        Mistake("right but flat: one row for each bin, please.",
-                lambda *a: _spread(*a).reshape(-1)),
-        Mistake("you measure from 0; the RoI begins at y1.",
-                lambda y1, y2, output, ratio: _spread(0, y2 - y1, output, ratio)),
-        Mistake("you rounded; RoIAlign never does.",
-                lambda y1, y2, *a: _spread(np.round(y1), np.round(y2), *a)),
+        Mistake(
+            "the first sample should not sit on the RoI's edge: each stands in the *middle* of "
+            "its part of a bin.",
+            lambda *a: _spread(*a, offset=0.0),
+        ),
+        Mistake(
+            "from edge to edge is what crop_and_resize does. RoIAlign's outermost samples are "
+            "inside the RoI.",
+            lambda *a: _spread(*a, offset=0.0, last=1),
+        ),
+        Mistake(
+            "the rows and columns of your array are exchanged: one row for each bin.",
+            lambda *a: _spread(*a).T,
+        ),
+        Mistake(
+            "right but flat: one row for each bin, please.", lambda *a: _spread(*a).reshape(-1)
+        ),
+        Mistake(
+            "you measure from 0; the RoI begins at y1.",
+            lambda y1, y2, output, ratio: _spread(0, y2 - y1, output, ratio),
+        ),
+        Mistake(
+            "you rounded; RoIAlign never does.",
+            lambda y1, y2, *a: _spread(np.round(y1), np.round(y2), *a),
+        ),
     ),
     hints=(
         "Cut the RoI into output × ratio equal parts. Where is the middle of the first?",
         "Part number k, counted from 0, has its middle at (k + 0.5) parts from y1.",
         "All of them at once: arange(output · ratio); in the end in the shape [output, ratio].",
     ),
-)  # fmt: skip
+)
 
 
 # --- pool_one: RoIPool of one RoI -------------------------------------------------------
@@ -241,15 +271,22 @@ POOL = Exercise(
     cases=_pool_cases,
     returns="an array [output, output]",
     mistakes=(
-        Mistake("the last row and column are missing: RoIPool's last cell belongs to the RoI.",
-                lambda *a: _pooled(*a, extra=0)),
-        Mistake("where the cells do not divide evenly, bins overlap: the far edge is rounded *up*.",
-                lambda *a: _pooled(*a, cover=False)),
-        Mistake("that is the mean; RoIPool takes the largest.",
-                lambda *a: _pooled(*a, reduce=np.mean)),
+        Mistake(
+            "the last row and column are missing: RoIPool's last cell belongs to the RoI.",
+            lambda *a: _pooled(*a, extra=0),
+        ),
+        Mistake(
+            "where the cells do not divide evenly, bins overlap: the far edge is rounded *up*.",
+            lambda *a: _pooled(*a, cover=False),
+        ),
+        Mistake(
+            "that is the mean; RoIPool takes the largest.", lambda *a: _pooled(*a, reduce=np.mean)
+        ),
         Mistake("the bins of rows and columns are exchanged.", lambda *a: _pooled(*a).T),
-        Mistake("where does your maximum begin? With a map below 0, 0 is not the largest.",
-                lambda *a: np.maximum(_pooled(*a), 0)),
+        Mistake(
+            "where does your maximum begin? With a map below 0, 0 is not the largest.",
+            lambda *a: np.maximum(_pooled(*a), 0),
+        ),
     ),
     hints=(
         "How many rows has the RoI, if its first is 2 and its last is 8?",
@@ -258,7 +295,7 @@ POOL = Exercise(
         "Two loops over the bins, and the maximum of a slice of the map in each.",
     ),
     kinds={"more bins than cells": "several bins then look at the same cell: no bin is empty."},
-)  # fmt: skip
+)
 
 
 # --- align_one: RoIAlign of one RoI -----------------------------------------------------
@@ -298,16 +335,26 @@ ALIGN = Exercise(
     cases=_align_cases,
     returns="an array [output, output]",
     mistakes=(
-        Mistake("you read half a cell too far down and to the right: where is the centre of cell "
-                "0?", lambda *a: _aligned(*a, shift=0.0)),
-        Mistake("that is the largest of each bin's samples; RoIAlign takes their mean.",
-                lambda *a: _aligned(*a, reduce=np.max)),
-        Mistake("you add the samples up; the answer should not grow with their number.",
-                lambda *a: _aligned(*a, reduce=np.sum)),
-        Mistake("one sample in the middle of each bin: right for ratio 1. What does ratio ask for?",
-                lambda f, b, o, r: _aligned(f, b, o, 1)),
-        Mistake("you round the box before you cut it up; that is RoIPool's habit.",
-                lambda f, b, o, r: _aligned(f, np.floor(b + 0.5), o, r)),
+        Mistake(
+            "you read half a cell too far down and to the right: where is the centre of cell 0?",
+            lambda *a: _aligned(*a, shift=0.0),
+        ),
+        Mistake(
+            "that is the largest of each bin's samples; RoIAlign takes their mean.",
+            lambda *a: _aligned(*a, reduce=np.max),
+        ),
+        Mistake(
+            "you add the samples up; the answer should not grow with their number.",
+            lambda *a: _aligned(*a, reduce=np.sum),
+        ),
+        Mistake(
+            "one sample in the middle of each bin: right for ratio 1. What does ratio ask for?",
+            lambda f, b, o, r: _aligned(f, b, o, 1),
+        ),
+        Mistake(
+            "you round the box before you cut it up; that is RoIPool's habit.",
+            lambda f, b, o, r: _aligned(f, np.floor(b + 0.5), o, r),
+        ),
         Mistake("y and x are exchanged in your answer.", lambda *a: _aligned(*a).T),
     ),
     hints=(
@@ -316,7 +363,7 @@ ALIGN = Exercise(
         "Reshape that grid to [output, ratio, output, ratio] and take the mean over both ratios.",
     ),
     tolerance=1e-3,
-)  # fmt: skip
+)
 
 
 # --- slope: the gradient of bilinear reading --------------------------------------------
@@ -358,22 +405,34 @@ SLOPE = Exercise(
     cases=_slope_cases,
     returns="two numbers, along y and along x",
     mistakes=(
-        Mistake("the sign is the other way round: if the row below is larger, the value grows as y "
-                "grows.", lambda *a: -_differences(*a)),
-        Mistake("along x first and then along y? It is the other way round.",
-                lambda *a: _differences(*a)[::-1]),
-        Mistake("you take one pair of neighbours; the point lies between *two* such pairs, which "
-                "both count.", lambda *a: _differences(*a, weigh=False)),
-        Mistake("those are the slopes half a cell away: where is the centre of cell 0?",
-                lambda f, y, x: _differences(np.pad(f, ((0, 1), (0, 1)), "edge"), y, x, shift=0)),
-        Mistake("your two slopes are added up: one number for each direction, please.",
-                lambda *a: _differences(*a).sum()),
+        Mistake(
+            "the sign is the other way round: if the row below is larger, the value grows as y "
+            "grows.",
+            lambda *a: -_differences(*a),
+        ),
+        Mistake(
+            "along x first and then along y? It is the other way round.",
+            lambda *a: _differences(*a)[::-1],
+        ),
+        Mistake(
+            "you take one pair of neighbours; the point lies between *two* such pairs, which "
+            "both count.",
+            lambda *a: _differences(*a, weigh=False),
+        ),
+        Mistake(
+            "those are the slopes half a cell away: where is the centre of cell 0?",
+            lambda f, y, x: _differences(np.pad(f, ((0, 1), (0, 1)), "edge"), y, x, shift=0),
+        ),
+        Mistake(
+            "your two slopes are added up: one number for each direction, please.",
+            lambda *a: _differences(*a).sum(),
+        ),
     ),
     hints=(
         "On paper: differentiate (1−f)(1−g)·a + (1−f)·g·b + f·(1−g)·c + f·g·d by f.",
         "Along y it is a mean of two differences, c − a and d − b. Which weights?",
     ),
     tolerance=1e-3,
-)  # fmt: skip
+)
 
 EXERCISES = (ROUND, BILINEAR, SAMPLES, POOL, ALIGN, SLOPE)

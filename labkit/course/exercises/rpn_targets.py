@@ -3,11 +3,11 @@
 import numpy as np
 import tensorflow as tf
 
-from labkit import boxes as box_ops
-from labkit import losses
 from labkit.course.exercise import Case, Exercise, Mistake
 from labkit.course.exercises.anchors_and_iou import random_boxes
-from labkit.matching import BACKGROUND, BETWEEN, match, sample
+from labkit.ops import boxes as box_ops
+from labkit.ops import losses
+from labkit.ops.matching import BACKGROUND, BETWEEN, match, sample
 
 NOTEBOOK = "02_rpn_targets"
 
@@ -59,10 +59,16 @@ INSIDE = Exercise(
     returns="true or false for each anchor",
     kinds={"no anchors at all": "no anchors have no answers: an empty array, not a number."},
     mistakes=(
-        Mistake("an anchor that ends exactly at the border does not cross it yet: the far edge of "
-                "a box is the first pixel that is not in it.", _strictly),
-        Mistake("you say yes to anchors that are only partly in the picture: all four edges have "
-                "to be inside.", _meets),
+        Mistake(
+            "an anchor that ends exactly at the border does not cross it yet: the far edge of "
+            "a box is the first pixel that is not in it.",
+            _strictly,
+        ),
+        Mistake(
+            "you say yes to anchors that are only partly in the picture: all four edges have "
+            "to be inside.",
+            _meets,
+        ),
         Mistake("right for square pictures: which comes first in a box, y or x?", _transposed),
         Mistake("two of the four borders are not looked at yet: bottom and right.", _near_edges),
         Mistake("an anchor whose centre is in the picture may still stick out.", _centre),
@@ -71,7 +77,7 @@ INSIDE = Exercise(
         "A box sticks out at the top if its y1 is negative. What about the other three sides?",
         "Four comparisons, one an edge, joined by `&`; equal is still inside.",
     ),
-)  # fmt: skip
+)
 
 
 # --- match_anchors: an object's number, BACKGROUND or BETWEEN ---------------------------
@@ -100,8 +106,9 @@ def _overlaps(rng, anchors, objects):
     return (0.02 + 0.96 * rng.uniform(0, 1, (anchors, objects)) ** 3).astype("f4")
 
 
-def _wrong_match(iou, high, low, *, rule="own", above=np.greater_equal, between=BETWEEN,
-                 below=np.less):  # fmt: skip
+def _wrong_match(
+    iou, high, low, *, rule="own", above=np.greater_equal, between=BETWEEN, below=np.less
+):
     """The rule, with one of its parts exchanged."""
     if not iou.shape[1]:
         return np.full(len(iou), BACKGROUND, "i4")
@@ -156,16 +163,27 @@ MATCH = Exercise(
         "a single threshold": "where both thresholds are equal, nothing lies between.",
     },
     mistakes=(
-        Mistake("right for anchors above the threshold; but some object is left without any "
-                "positive anchor. What does the second rule say?", _no_best),
-        Mistake("if two anchors fit an object equally well, both are its best: one position of "
-                "the maximum is not enough.", _one_of_a_tie),
-        Mistake("an anchor that is the best one of some object becomes positive, yes, but what "
-                "does *it* overlap most? That is what it is matched to.", _to_that_object),
+        Mistake(
+            "right for anchors above the threshold; but some object is left without any "
+            "positive anchor. What does the second rule say?",
+            _no_best,
+        ),
+        Mistake(
+            "if two anchors fit an object equally well, both are its best: one position of "
+            "the maximum is not enough.",
+            _one_of_a_tie,
+        ),
+        Mistake(
+            "an anchor that is the best one of some object becomes positive, yes, but what "
+            "does *it* overlap most? That is what it is matched to.",
+            _to_that_object,
+        ),
         Mistake("an IoU that is exactly the upper threshold is enough.", _above_only),
         Mistake("an IoU that is exactly the lower threshold is not background yet.", _up_to_low),
-        Mistake("what lies between the thresholds is asked nothing: it is not background.",
-                _nothing_between),
+        Mistake(
+            "what lies between the thresholds is asked nothing: it is not background.",
+            _nothing_between,
+        ),
     ),
     hints=(
         "For every anchor find its best object and that IoU: a maximum along one axis.",
@@ -174,7 +192,7 @@ MATCH = Exercise(
         "iou == iou.max(axis=0) marks the best anchors of each object, ties and all; an anchor "
         "that is marked anywhere in its row gets its own best object.",
     ),
-)  # fmt: skip
+)
 
 
 # --- sample_anchors: at most number, at most a fraction of them positive ----------------
@@ -190,8 +208,9 @@ def _sample_cases(rng):
     for _ in range(3):
         yield Case("many anchors, few of them positive", _drawn(rng, 200, 0.03, 32))
         yield Case("more positives than wanted", _drawn(rng, 100, 0.5, 32))
-    yield Case("another share of positives", (*_drawn(rng, 100, 0.5, 20)[:3], 0.25,
-                                              _priority(rng, 100)))  # fmt: skip
+    yield Case(
+        "another share of positives", (*_drawn(rng, 100, 0.5, 20)[:3], 0.25, _priority(rng, 100))
+    )
     yield Case("no positives", _drawn(rng, 60, 0.0, 16))
     yield Case("fewer anchors than wanted", _drawn(rng, 12, 0.3, 40))
     nothing = np.zeros(9, bool)
@@ -254,15 +273,25 @@ SAMPLE = Exercise(
     },
     mistakes=(
         Mistake("you take more positives than their share of the sample allows.", _no_limit),
-        Mistake("where positives are rare your sample is not full: who may have the places that "
-                "they leave?", _not_filled_up),
-        Mistake("as many negatives as positives would be balanced, but the sample has a size: "
-                "with two positives you would look at four anchors.", _as_many_of_each),
+        Mistake(
+            "where positives are rare your sample is not full: who may have the places that "
+            "they leave?",
+            _not_filled_up,
+        ),
+        Mistake(
+            "as many negatives as positives would be balanced, but the sample has a size: "
+            "with two positives you would look at four anchors.",
+            _as_many_of_each,
+        ),
         Mistake("the highest priority is taken first; yours are the lowest.", _lowest),
-        Mistake("you take the first ones in the list: always the top of the picture. What was "
-                "priority for?", _first_ones),
-        Mistake("an anchor that is not positive need not be negative: some are neither.",
-                _neutral_too),
+        Mistake(
+            "you take the first ones in the list: always the top of the picture. What was "
+            "priority for?",
+            _first_ones,
+        ),
+        Mistake(
+            "an anchor that is not positive need not be negative: some are neither.", _neutral_too
+        ),
     ),
     hints=(
         "First the positives: at most number × fraction of them. Then count how many you took.",
@@ -270,7 +299,7 @@ SAMPLE = Exercise(
         "To take the k best of those that are eligible: give the others a priority of minus "
         "infinity, sort, take the first k, and drop what was not eligible.",
     ),
-)  # fmt: skip
+)
 
 
 # --- objectness_loss: mean cross-entropy over the sample --------------------------------
@@ -351,17 +380,25 @@ LOSS = Exercise(
         "very large logits": "what does your formula do where the logit is 300, or −300?",
     },
     mistakes=(
-        Mistake("you divide by the number of all anchors; the mean is over the sampled ones.",
-                _over_all),
-        Mistake("anchors that were not sampled are in your mean, too, as if their answer had to be "
-                "no.", _neutral_as_no),
+        Mistake(
+            "you divide by the number of all anchors; the mean is over the sampled ones.", _over_all
+        ),
+        Mistake(
+            "anchors that were not sampled are in your mean, too, as if their answer had to be no.",
+            _neutral_as_no,
+        ),
         Mistake("that is a sum. With twice the sample it would be twice as large.", _summed),
-        Mistake("a network that says yes to everything would have no loss with yours: negatives "
-                "count as well.", _positives_only),
+        Mistake(
+            "a network that says yes to everything would have no loss with yours: negatives "
+            "count as well.",
+            _positives_only,
+        ),
         Mistake("look at the labels: which of the two kinds has the label 1?", _upside_down),
-        Mistake("right for logits of ordinary size; for large ones the exponential is infinite, or "
-                "the logarithm is that of 0. Can the loss be written with log(1 + e^x) alone?",
-                _overflowing),
+        Mistake(
+            "right for logits of ordinary size; for large ones the exponential is infinite, or "
+            "the logarithm is that of 0. Can the loss be written with log(1 + e^x) alone?",
+            _overflowing,
+        ),
         Mistake("right wherever something is sampled: and if nothing is?", _of_nothing),
     ),
     hints=(
@@ -371,6 +408,6 @@ LOSS = Exercise(
         "NumPy's logaddexp(0, x) computes log(1 + e^x) and does not overflow.",
         "Mean over positive | negative; 0 where there are none.",
     ),
-)  # fmt: skip
+)
 
 EXERCISES = (INSIDE, MATCH, SAMPLE, LOSS)

@@ -27,23 +27,33 @@ COUNT_AT = Exercise(
     cases=_count_cases,
     returns="one whole number",
     mistakes=(
-        Mistake("a score equal to the line should count: *at least* is not *more than*.",
-                lambda scores, line: int((scores > line).sum())),
-        Mistake("that says which of them pass; the question is how many.",
-                lambda scores, line: scores >= line),
-        Mistake("those are the scores themselves; how many are there?",
-                lambda scores, line: scores[scores >= line]),
-        Mistake("those are the ones below the line, the ones that fall away.",
-                lambda scores, line: int((scores < line).sum())),
-        Mistake("you add up the scores; each detection counts as one, however sure it is.",
-                lambda scores, line: float(scores[scores >= line].sum())),
+        Mistake(
+            "a score equal to the line should count: *at least* is not *more than*.",
+            lambda scores, line: int((scores > line).sum()),
+        ),
+        Mistake(
+            "that says which of them pass; the question is how many.",
+            lambda scores, line: scores >= line,
+        ),
+        Mistake(
+            "those are the scores themselves; how many are there?",
+            lambda scores, line: scores[scores >= line],
+        ),
+        Mistake(
+            "those are the ones below the line, the ones that fall away.",
+            lambda scores, line: int((scores < line).sum()),
+        ),
+        Mistake(
+            "you add up the scores; each detection counts as one, however sure it is.",
+            lambda scores, line: float(scores[scores >= line].sum()),
+        ),
     ),
     hints=(
         "Comparing an array with a number gives an array of true and false.",
         "True counts as 1 in a sum.",
     ),
     kinds={"a picture without detections": "no scores at all: then nothing passes."},
-)  # fmt: skip
+)
 
 
 # --- mask_iou: the overlap that AP rests on ---------------------------------------------
@@ -89,22 +99,33 @@ MASK_IOU = Exercise(
     cases=_mask_cases,
     returns="one number",
     mistakes=(
-        Mistake("the pixels in both are counted twice below the line: divide by the pixels in "
-                "either.", lambda a, b: _ratio((a & b).sum(), a.sum() + b.sum())),
-        Mistake("that is the share of the first mask that is covered. A huge second mask would be "
-                "perfect.", lambda a, b: _ratio((a & b).sum(), a.sum())),
-        Mistake("right wherever there is something to divide by: what of two empty masks?",
-                _unguarded),
-        Mistake("background that both leave out is no agreement on the object.",
-                lambda a, b: float((a == b).mean())),
-        Mistake("that is Dice's coefficient, a cousin: 2 · both / (A + B). IoU divides by the "
-                "pixels in either.", lambda a, b: _ratio(2 * (a & b).sum(), a.sum() + b.sum())),
+        Mistake(
+            "the pixels in both are counted twice below the line: divide by the pixels in either.",
+            lambda a, b: _ratio((a & b).sum(), a.sum() + b.sum()),
+        ),
+        Mistake(
+            "that is the share of the first mask that is covered. A huge second mask would be "
+            "perfect.",
+            lambda a, b: _ratio((a & b).sum(), a.sum()),
+        ),
+        Mistake(
+            "right wherever there is something to divide by: what of two empty masks?", _unguarded
+        ),
+        Mistake(
+            "background that both leave out is no agreement on the object.",
+            lambda a, b: float((a == b).mean()),
+        ),
+        Mistake(
+            "that is Dice's coefficient, a cousin: 2 · both / (A + B). IoU divides by the "
+            "pixels in either.",
+            lambda a, b: _ratio(2 * (a & b).sum(), a.sum() + b.sum()),
+        ),
     ),
     hints=(
-        "For boolean arrays `a & b` is \"in both\" and `a | b` \"in either\"; .sum() counts.",
+        'For boolean arrays `a & b` is "in both" and `a | b` "in either"; .sum() counts.',
         "Divide the one by the other, unless the other is 0.",
     ),
     kinds={"two empty masks": "they share nothing: say 0, and mind the division."},
-)  # fmt: skip
+)
 
 EXERCISES = (COUNT_AT, MASK_IOU)

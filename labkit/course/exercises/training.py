@@ -55,23 +55,34 @@ STEPS_OF = Exercise(
     returns="a whole number",
     kinds={"less than one batch": "a training of no steps is none: what is the least?"},
     mistakes=(
-        Mistake("you end every epoch with a batch that is not full. labkit fills it with the first "
-                "pictures of the next epoch: count pictures, and divide at the end.",
-                _batches_of_each_epoch),
-        Mistake("the pictures that do not fill a batch are lost in every epoch of yours: divide "
-                "at the end.", _rest_dropped),
-        Mistake("that is the number of pictures that are shown. How many does one step show?",
-                _pictures_not_batches),
-        Mistake("you cut off what is behind the point; the nearest whole number is meant.",
-                _cut_down),
-        Mistake("right, as long as there is work for one batch: half an epoch of six pictures must "
-                "not become nothing.", _perhaps_none),
+        Mistake(
+            "you end every epoch with a batch that is not full. labkit fills it with the first "
+            "pictures of the next epoch: count pictures, and divide at the end.",
+            _batches_of_each_epoch,
+        ),
+        Mistake(
+            "the pictures that do not fill a batch are lost in every epoch of yours: divide "
+            "at the end.",
+            _rest_dropped,
+        ),
+        Mistake(
+            "that is the number of pictures that are shown. How many does one step show?",
+            _pictures_not_batches,
+        ),
+        Mistake(
+            "you cut off what is behind the point; the nearest whole number is meant.", _cut_down
+        ),
+        Mistake(
+            "right, as long as there is work for one batch: half an epoch of six pictures must "
+            "not become nothing.",
+            _perhaps_none,
+        ),
     ),
     hints=(
         "How many pictures are shown in all? How many does one step show?",
         "epochs × images / batch size, rounded to the nearest, and at least 1.",
     ),
-)  # fmt: skip
+)
 
 
 # --- rate_at: warm-up, then half a cosine -----------------------------------------------
@@ -140,16 +151,25 @@ RATE_AT = Exercise(
         "the end": "at the end of the cosine nothing is left of the rate.",
     },
     mistakes=(
-        Mistake("your warm-up begins at 0, so that the first step teaches nothing; here it begins "
-                "at a tenth of the peak.", _from_zero),
-        Mistake("your cosine begins with the run. It should begin where the warm-up ends: what "
-                "share of the steps *after* it is done?", _whole_run_cosine),
+        Mistake(
+            "your warm-up begins at 0, so that the first step teaches nothing; here it begins "
+            "at a tenth of the peak.",
+            _from_zero,
+        ),
+        Mistake(
+            "your cosine begins with the run. It should begin where the warm-up ends: what "
+            "share of the steps *after* it is done?",
+            _whole_run_cosine,
+        ),
         Mistake("you go down in a straight line: slow, fast, slow is wanted.", _straight_down),
-        Mistake("your cosine comes back up: by what angle does it fall from 1 to −1?",
-                _whole_cosine),
+        Mistake(
+            "your cosine comes back up: by what angle does it fall from 1 to −1?", _whole_cosine
+        ),
         Mistake("your angle is in degrees; cosines want radians.", _degrees),
-        Mistake("right with a warm-up; without one, your first step is at a tenth of the peak.",
-                _divides_by_no_warm_up),
+        Mistake(
+            "right with a warm-up; without one, your first step is at a tenth of the peak.",
+            _divides_by_no_warm_up,
+        ),
     ),
     hints=(
         "Two factors: one rises from 0.1 to 1 and stays there, the other stays at 1 and then falls "
@@ -157,7 +177,7 @@ RATE_AT = Exercise(
         "Warm-up: 0.1 + 0.9 · step / warmup, at most 1. Cosine: ½ (1 + cos(π s)), with s from 0 to "
         "1 over the steps after the warm-up.",
     ),
-)  # fmt: skip
+)
 
 
 # --- clipped: gradients of a bounded length ---------------------------------------------
@@ -175,8 +195,10 @@ def _clip_cases(rng):
     yield Case("gradients that are too long", (arrays(3.0), 5.0))
     yield Case("gradients that are too long", (arrays(40.0), 1.0))
     yield Case("gradients that are short enough", (arrays(0.1), 5.0))
-    yield Case("one long gradient among short ones",
-               ([np.float32([30, 40]), np.float32([[0.1, 0.2]])], 5.0))  # fmt: skip
+    yield Case(
+        "one long gradient among short ones",
+        ([np.float32([30, 40]), np.float32([[0.1, 0.2]])], 5.0),
+    )
     yield Case("gradients of zero", ([np.zeros((2, 2), "f4"), np.zeros(3, "f4")], 5.0))
 
 
@@ -207,8 +229,12 @@ def _sum_of_norms(gradients, limit):
 
 def _zero_by_zero(gradients, limit):
     with np.errstate(all="ignore"):
-        return [g * np.minimum(np.float32(1), np.float32(limit) / (np.float32(_norm(gradients))))
-                if _norm(gradients) else g / np.float32(0) for g in gradients]  # fmt: skip
+        return [
+            g * np.minimum(np.float32(1), np.float32(limit) / (np.float32(_norm(gradients))))
+            if _norm(gradients)
+            else g / np.float32(0)
+            for g in gradients
+        ]
 
 
 CLIPPED = Exercise(
@@ -224,23 +250,31 @@ CLIPPED = Exercise(
         "direction of the step stays.",
     },
     mistakes=(
-        Mistake("you shorten each array by itself, and the step turns: there is one norm of all "
-                "of them together.", _each_alone),
-        Mistake("you cut every value by itself, and the step turns: shorten the whole of it.",
-                _each_value),
-        Mistake("right where they are too long; you stretch those that are short.",
-                _always_to_the_limit),
-        Mistake("your length is a sum of squares: is something missing on the way to a length?",
-                _root_forgotten),
-        Mistake("lengths at right angles do not add up: it is the squares that do.",
-                _sum_of_norms),
-        Mistake("right, but gradients of zero have a length of 0, and you divide by it.",
-                _zero_by_zero),
+        Mistake(
+            "you shorten each array by itself, and the step turns: there is one norm of all "
+            "of them together.",
+            _each_alone,
+        ),
+        Mistake(
+            "you cut every value by itself, and the step turns: shorten the whole of it.",
+            _each_value,
+        ),
+        Mistake(
+            "right where they are too long; you stretch those that are short.", _always_to_the_limit
+        ),
+        Mistake(
+            "your length is a sum of squares: is something missing on the way to a length?",
+            _root_forgotten,
+        ),
+        Mistake("lengths at right angles do not add up: it is the squares that do.", _sum_of_norms),
+        Mistake(
+            "right, but gradients of zero have a length of 0, and you divide by it.", _zero_by_zero
+        ),
     ),
     hints=(
         "Put all arrays end to end in your mind: how long is that one vector?",
         "The norm is the root of the sum of all squares; multiply all by min(1, limit / norm).",
     ),
-)  # fmt: skip
+)
 
 EXERCISES = (STEPS_OF, RATE_AT, CLIPPED)

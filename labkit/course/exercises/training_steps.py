@@ -58,16 +58,28 @@ RUNNING_MEAN = Exercise(
     returns="an array as long as `values`",
     kinds={"a loss that stands still": "the mean of equal values is that value, from the first."},
     mistakes=(
-        Mistake("your mean starts at 0 and needs dozens of values to forget it: divide it by the "
-                "sum of the weights that it has seen.", _not_corrected),
-        Mistake("started at the first value, that one weighs ten times as much as it should: start "
-                "at 0 and divide by the weights seen so far.", _started_at_the_first),
-        Mistake("yours forgets nearly everything in a step: which of the two gets the 0.9?",
-                _weights_swapped),
-        Mistake("nearly: after the first value one weight has been used, not none.",
-                _corrected_from_zero),
-        Mistake("that is the mean of all values so far; it never forgets the bad beginning.",
-                _mean_of_all),
+        Mistake(
+            "your mean starts at 0 and needs dozens of values to forget it: divide it by the "
+            "sum of the weights that it has seen.",
+            _not_corrected,
+        ),
+        Mistake(
+            "started at the first value, that one weighs ten times as much as it should: start "
+            "at 0 and divide by the weights seen so far.",
+            _started_at_the_first,
+        ),
+        Mistake(
+            "yours forgets nearly everything in a step: which of the two gets the 0.9?",
+            _weights_swapped,
+        ),
+        Mistake(
+            "nearly: after the first value one weight has been used, not none.",
+            _corrected_from_zero,
+        ),
+        Mistake(
+            "that is the mean of all values so far; it never forgets the bad beginning.",
+            _mean_of_all,
+        ),
     ),
     hints=(
         "m ← 0.9 m + 0.1 value, from m = 0; after one value the weights add up to 0.1, after two "
@@ -75,7 +87,7 @@ RUNNING_MEAN = Exercise(
         "After i values the weights add up to 1 − 0.9^i: divide what you report, and keep m as it "
         "is.",
     ),
-)  # fmt: skip
+)
 
 
 # --- adamw_step: one step for one array of weights --------------------------------------
@@ -99,8 +111,9 @@ def _adamw_cases(rng):
 
     for t in (2, 7):
         w, g, m = arrays()
-        yield Case("a step on the way", (w, g, m, rng.uniform(0.1, 2, (3, 2)).astype("f4"), t,
-                                         0.01, 0.0))  # fmt: skip
+        yield Case(
+            "a step on the way", (w, g, m, rng.uniform(0.1, 2, (3, 2)).astype("f4"), t, 0.01, 0.0)
+        )
     zero = np.zeros((3, 2), "f4")
     w, g, _ = arrays()
     yield Case("the very first step", (w, g, zero, zero, 1, 0.003, 0.0))
@@ -155,17 +168,30 @@ ADAMW_STEP = Exercise(
         "weights that decay": "decay is a thing of its own, beside the step along the gradient.",
     },
     mistakes=(
-        Mistake("your averages still carry their beginning at zero: divide each by the sum of its "
-                "weights so far.", _not_yet_corrected),
-        Mistake("your average of squares is not yet a size: something is missing on the way back "
-                "from squares.", _without_root),
+        Mistake(
+            "your averages still carry their beginning at zero: divide each by the sum of its "
+            "weights so far.",
+            _not_yet_corrected,
+        ),
+        Mistake(
+            "your average of squares is not yet a size: something is missing on the way back "
+            "from squares.",
+            _without_root,
+        ),
         Mistake("you climb: the gradient points to where the loss grows.", _uphill),
-        Mistake("that is Adam with the decay in its gradient, where the division undoes it. AdamW "
-                "shrinks the weights beside the step.", _decay_in_the_gradient),
-        Mistake("your decay does not know the learning rate: it would go on where the rate is 0.",
-                _decay_without_the_rate),
-        Mistake("where the gradient has always been zero you divide zero by zero.",
-                _nothing_in_the_way_of_zero),
+        Mistake(
+            "that is Adam with the decay in its gradient, where the division undoes it. AdamW "
+            "shrinks the weights beside the step.",
+            _decay_in_the_gradient,
+        ),
+        Mistake(
+            "your decay does not know the learning rate: it would go on where the rate is 0.",
+            _decay_without_the_rate,
+        ),
+        Mistake(
+            "where the gradient has always been zero you divide zero by zero.",
+            _nothing_in_the_way_of_zero,
+        ),
     ),
     hints=(
         "Update the average of gradients (0.9) and that of squares (0.999), correct both for their "
@@ -173,7 +199,7 @@ ADAMW_STEP = Exercise(
         "m̂ = m / (1 − 0.9^t), v̂ = v / (1 − 0.999^t); then w − rate · m̂ / (√v̂ + 1e-7), and "
         "rate · decay · w less.",
     ),
-)  # fmt: skip
+)
 
 
 # --- plateau_factor: when the loss stands still -----------------------------------------
@@ -183,12 +209,15 @@ def _plateau_cases(rng):
     falling = np.linspace(4, 1, 60)
     yield Case("a loss that falls", (falling, 10))
     yield Case("a loss that stands still", (np.full(35, 2.0), 10))
-    yield Case("a fall, a plateau, a fall", (np.r_[falling[:30], np.full(20, falling[30]),
-                                                   falling[40:]], 10))  # fmt: skip
+    yield Case(
+        "a fall, a plateau, a fall",
+        (np.r_[falling[:30], np.full(20, falling[30]), falling[40:]], 10),
+    )
     yield Case("a loss with a spike", (np.r_[falling, 90.0, falling[50:59] * 0.5], 10))
     yield Case("a last window that is not full", (np.r_[np.full(10, 2.0), np.full(7, 3.0)], 10))
-    yield Case("a loss that comes back", (np.r_[np.full(10, 1.0), np.full(10, 5.0),
-                                                np.full(10, 3.0)], 10))  # fmt: skip
+    yield Case(
+        "a loss that comes back", (np.r_[np.full(10, 1.0), np.full(10, 5.0), np.full(10, 3.0)], 10)
+    )
     yield Case("a hair less every window", (np.repeat([1.0, 0.995, 0.99, 0.985], 5), 5))
     yield Case("no losses yet", (np.zeros(0), 10))
 
@@ -233,15 +262,26 @@ PLATEAU = Exercise(
     returns="a number: 1, 0.1, 0.01 or 0.001",
     kinds={"no losses yet": "before the first window is full, the rate is what it was: 1."},
     mistakes=(
-        Mistake("one spike lifts the mean of a whole window: what is the middle of its values "
-                "less moved by?", _by_the_mean),
-        Mistake("a hair's breadth is no progress: at least one per cent below the best is asked.",
-                _any_hair_counts),
-        Mistake("you compare with the window before; after a bad window anything looks good. "
-                "Compare with the best so far.", _against_the_window_before),
+        Mistake(
+            "one spike lifts the mean of a whole window: what is the middle of its values "
+            "less moved by?",
+            _by_the_mean,
+        ),
+        Mistake(
+            "a hair's breadth is no progress: at least one per cent below the best is asked.",
+            _any_hair_counts,
+        ),
+        Mistake(
+            "you compare with the window before; after a bad window anything looks good. "
+            "Compare with the best so far.",
+            _against_the_window_before,
+        ),
         Mistake("you judge a window that is not full yet.", _window_not_full),
-        Mistake("right for the first plateau; every further one lowers the rate again, down to a "
-                "thousandth.", _only_once),
+        Mistake(
+            "right for the first plateau; every further one lowers the rate again, down to a "
+            "thousandth.",
+            _only_once,
+        ),
     ),
     hints=(
         "Cut the losses into whole windows of `patience`, take each one's median, and remember the "
@@ -249,6 +289,6 @@ PLATEAU = Exercise(
         "A window whose median is above 0.99 × the best before it costs a factor of ten; stop at "
         "0.001.",
     ),
-)  # fmt: skip
+)
 
 EXERCISES = (RUNNING_MEAN, ADAMW_STEP, PLATEAU)

@@ -7,10 +7,10 @@ import os
 from pathlib import Path
 
 from labkit.data.dataset import Dataset
-from labkit.data.files import write_text
 from labkit.data.via import CROWD
 from labkit.data.writers.files import save_picture
 from labkit.data.writers.outline import mask_polygon
+from labkit.io.data_files import write_text
 
 
 def save_via(dataset: Dataset, folder: str | os.PathLike) -> Path:

@@ -6,9 +6,9 @@ import os
 from pathlib import Path
 
 from labkit.data.dataset import Dataset, Sample
-from labkit.data.files import write_text
 from labkit.data.writers.files import save_picture, warn_of_loss
 from labkit.data.writers.outline import mask_polygon
+from labkit.io.data_files import write_text
 
 
 def save_yolo(dataset: Dataset, folder: str | os.PathLike, split: str = "train") -> Path:

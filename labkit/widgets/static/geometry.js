@@ -1,4 +1,4 @@
-// The arithmetic of boxes that must keep up with the mouse. labkit.boxes is its definition:
+// The arithmetic of boxes that must keep up with the mouse. labkit.ops.boxes is its definition:
 // tests/widgets/test_geometry.py runs this text in a JavaScript engine and compares.
 
 function area([y1, x1, y2, x2]) {
@@ -65,7 +65,7 @@ function anchorsAt(cell, [row, column], stride, offset) {
   return cell.map(([y1, x1, y2, x2]) => [y1 + y, x1 + x, y2 + y, x2 + x]);
 }
 
-/** Which of P2..P5 (0..3) a RoI is pooled from: a level finer for half the size. See labkit.roi. */
+/** Which of P2..P5 (0..3) a RoI is pooled from: a level finer for half the size. See labkit.ops.roi. */
 function roiLevel(box, canonicalSize = 224, canonicalLevel = 4) {
   const octave = Math.log2(Math.sqrt(area(box)) / canonicalSize); // -Infinity for an empty box
   return Math.min(Math.max(Math.floor(canonicalLevel + octave + 1e-6), 2), 5) - 2;

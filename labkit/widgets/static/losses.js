@@ -1,5 +1,5 @@
 // explore_losses: three boxes, some logits and a mask to change; Python answers with five losses
-// and their slopes (labkit.losses under a GradientTape). Nothing is computed here but positions.
+// and their slopes (labkit.ops.losses under a GradientTape). Nothing is computed here but positions.
 
 const NAMES = ["objectness", "rpn_box", "class", "box", "mask"], CELL = 9, GAP = 34;
 const PENS = { "object (logit 4)": 4, "background (logit −4)": -4, "undecided (logit 0)": 0 };

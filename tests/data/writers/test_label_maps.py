@@ -26,8 +26,9 @@ class Cells(Dataset):
 
     def read(self, index):
         image = np.zeros((*self.masks.shape[1:], 3), np.uint8)
-        return make_sample(image, self.masks, [1] * len(self.masks), crowd=self.crowd,
-                           image_id=3, name="x")  # fmt: skip
+        return make_sample(
+            image, self.masks, [1] * len(self.masks), crowd=self.crowd, image_id=3, name="x"
+        )
 
 
 def test_round_trip_without_overlap(tmp_path):

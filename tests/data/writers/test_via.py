@@ -22,8 +22,14 @@ class Odd(Dataset):
     def read(self, index):
         masks = np.zeros((2, 20, 30), bool)
         masks[0, 2:12, 2:12], masks[0, 4:8, 4:8], masks[1, 10:, ::2] = True, False, True
-        return make_sample(np.full((20, 30, 3), 7, np.uint8), masks, [1, 2], crowd=[False, True],
-                           image_id=5, name="x.png")  # fmt: skip
+        return make_sample(
+            np.full((20, 30, 3), 7, np.uint8),
+            masks,
+            [1, 2],
+            crowd=[False, True],
+            image_id=5,
+            name="x.png",
+        )
 
 
 def test_round_trip(tmp_path):

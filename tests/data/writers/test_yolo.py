@@ -6,7 +6,7 @@ from PIL import Image
 
 from labkit.data import save_yolo, shapes
 from labkit.data.dataset import Dataset, make_sample
-from labkit.masks import decode_segmentation
+from labkit.ops.masks import decode_segmentation
 
 
 class Wide(Dataset):
@@ -23,8 +23,14 @@ class Wide(Dataset):
     def read(self, index):
         masks = np.zeros((2, 40, 3001), bool)
         masks[0, 3:37, 5:2999:2], masks[0, 20], masks[1, 1, 1] = True, True, True
-        return make_sample(np.zeros((40, 3001, 3), np.uint8), masks, [2, 1], crowd=[False, True],
-                           image_id=5, name="x.png")  # fmt: skip
+        return make_sample(
+            np.zeros((40, 3001, 3), np.uint8),
+            masks,
+            [2, 1],
+            crowd=[False, True],
+            image_id=5,
+            name="x.png",
+        )
 
 
 def read_lines(path, height, width):

@@ -1,0 +1,262 @@
+"""Reading a picture from whatever people hold: a path, bytes, a Pillow image, an array.
+
+The result is always uint8 `[H, W, 3]` RGB. What cannot become that is refused with one sentence.
+
+The rules, for files and arrays alike:
+
+* grey becomes RGB with three equal channels; a palette is looked up;
+* **alpha is dropped**, not blended: which colour to blend with is not ours to invent, and most
+  alpha channels met in practice (microscopes, screenshots) are opaque everywhere;
+* 16-bit samples are divided by 257, so that 0 stays 0 and 65535 becomes 255;
+* floats are in `[0, 1]` when no value exceeds 1, otherwise in `[0, 255]`; NaN and infinity, and
+  anything outside those ranges, are refused;
+* the EXIF orientation of a photo is applied, so that up is up;
+* of an animation or a multi-page file the first frame is read.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from labkit.errors import LabkitError, opening, printable
+
+#: The largest picture read by default, in pixels. A few kilobytes of a crafted PNG can unpack to
+#: gigabytes; 80 million pixels is beyond any camera in common use and stays below Pillow's own
+#: warning at 89 million. To let data sets read larger ones, set `labkit.io.images.MAX_PIXELS`.
+MAX_PIXELS = 80_000_000
+
+# The EXIF orientations that turn the picture by a quarter, exchanging its height and its width.
+_QUARTER_TURNS = {5, 6, 7, 8}
+_EXIF_ORIENTATION = 0x0112
+
+
+def read_image(
+    source: Any,
+    name: str | None = None,
+    max_pixels: int | None = None,
+    *,
+    upright: bool = True,
+) -> np.ndarray:
+    """Read one picture as uint8 `[H, W, 3]` RGB.
+
+    Args:
+        source: a path, the bytes of a file, an open binary file, a Pillow image, or an array
+            `[H, W]`, `[H, W, 1]`, `[H, W, 2]` (grey and alpha), `[H, W, 3]` or `[H, W, 4]` of
+            bool, integers or floats (a tensor will do). See the module's text for the rules.
+        name: what to call the picture in an error; by default its path, or what it is.
+        max_pixels: files with more pixels than this are refused before they are unpacked; by
+            default `MAX_PIXELS`.
+        upright: turn a photo as its EXIF orientation says; false gives the pixels as stored.
+
+    Returns:
+        A new uint8 array `[H, W, 3]`; it never shares memory with `source`.
+
+    Raises:
+        MissingFileError: there is no such file.
+        LabkitError: it is not a picture, is broken, is too large or holds values out of range.
+    """
+    if isinstance(source, (str, os.PathLike)):
+        path = Path(source)
+        return _read_file(_open_path(path), name or printable(path), max_pixels, upright)
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        return _read_file(io.BytesIO(bytes(source)), name or "the given bytes", max_pixels, upright)
+    if isinstance(source, Image.Image):
+        label = name or getattr(source, "filename", "") or "the given Pillow image"
+        return _from_pillow(source, label, max_pixels, upright)
+    if hasattr(source, "read"):
+        label = name or str(getattr(source, "name", "the given file object"))
+        return _read_file(io.BytesIO(source.read()), label, max_pixels, upright)
+    if isinstance(source, (list, tuple)) or hasattr(source, "__array__"):
+        return _from_array(source, name or "the given array")
+    raise LabkitError(
+        f"{name or 'The picture'} is a {type(source).__name__}; give a path, bytes, a Pillow image "
+        "or an array [H, W, 3]."
+    )
+
+
+def read_samples(source: str | os.PathLike | bytes, name: str | None = None) -> np.ndarray:
+    """The numbers that a picture file stores, for files whose values are labels and not colours.
+
+    Args:
+        source: a path, or the bytes of a file. It has one picture of at most `MAX_PIXELS` pixels.
+        name: what to call it in an error.
+
+    Returns:
+        `[H, W]` or `[H, W, C]` in the file's own type; of a palette the indices, not the colours.
+        Neither EXIF nor a scale is applied.
+
+    Raises:
+        MissingFileError, LabkitError: as `read_image`; also for a file of several pages.
+    """
+    if isinstance(source, bytes):
+        stream, label = io.BytesIO(source), name or "the given bytes"
+    else:
+        stream, label = _open_path(Path(source)), name or printable(source)
+    with stream, _open_pillow(stream, label) as picture:
+        _load_pixels(picture, label, MAX_PIXELS)
+        if getattr(picture, "n_frames", 1) > 1:
+            raise LabkitError(
+                f"{label} holds {picture.n_frames} pages; give every picture a file of its own."
+            )
+        return np.array(picture)
+
+
+def image_size(
+    path: str | os.PathLike, name: str | None = None, *, upright: bool = True
+) -> tuple[int, int]:
+    """The (height, width) that `read_image` would give, from the file's header alone.
+
+    Raises:
+        MissingFileError, LabkitError: as `read_image`, for what the header can tell.
+    """
+    label = name or printable(path)
+    with _open_path(Path(path)) as stream, _open_pillow(stream, label) as picture:
+        width, height = picture.size
+        turned = upright and _orientation(picture) in _QUARTER_TURNS
+    return (width, height) if turned else (height, width)
+
+
+def _orientation(picture: Image.Image) -> int | None:
+    try:
+        return picture.getexif().get(_EXIF_ORIENTATION)
+    except Exception:  # damaged EXIF
+        return None
+
+
+def _open_path(path: Path) -> io.BufferedReader:
+    try:
+        with opening(path, "image file"):
+            return path.open("rb")
+    except LabkitError:
+        raise
+    except ValueError as error:  # a name with a NUL byte
+        raise LabkitError(f"{printable(path)} cannot be opened ({error}).") from None
+
+
+def _open_pillow(stream: Any, label: str) -> Image.Image:
+    """Pillow's lazy image: the header is read, the pixels are not."""
+    try:
+        return Image.open(stream)
+    except UnidentifiedImageError:
+        raise LabkitError(
+            f"{label} is not a picture Pillow can read; give a PNG, JPEG, TIFF, BMP or WebP file."
+        ) from None
+    except Image.DecompressionBombError:
+        raise LabkitError(
+            f"{label} is larger than Pillow's own limit; make it smaller, or raise "
+            "PIL.Image.MAX_IMAGE_PIXELS if you trust the file."
+        ) from None
+    except Exception as error:  # a damaged header makes Pillow raise nearly anything
+        raise LabkitError(_broken(label, error)) from None
+
+
+def _read_file(stream: Any, label: str, max_pixels: int | None, upright: bool) -> np.ndarray:
+    with stream, _open_pillow(stream, label) as picture:
+        return _from_pillow(picture, label, max_pixels, upright)
+
+
+def _load_pixels(picture: Image.Image, label: str, limit: int) -> None:
+    """Unpack a picture, unless that would be more than `limit` pixels."""
+    width, height = picture.size
+    if width * height > limit:
+        raise LabkitError(
+            f"{label} has {width} x {height} pixels, more than the limit of {limit}; make it "
+            "smaller, pass a larger max_pixels, or set labkit.io.images.MAX_PIXELS."
+        )
+    try:
+        picture.load()
+    except Exception as error:  # truncated or corrupt: the decoders differ in what they raise
+        raise LabkitError(_broken(label, error)) from None
+
+
+def _from_pillow(
+    picture: Image.Image, label: str, max_pixels: int | None, upright: bool
+) -> np.ndarray:
+    _load_pixels(picture, label, MAX_PIXELS if max_pixels is None else max_pixels)
+    try:
+        picture = ImageOps.exif_transpose(picture) if upright else picture
+    except Exception:  # damaged EXIF tells nothing about the pixels, which are whole
+        pass
+    if picture.mode in ("I", "F") or picture.mode.startswith("I;16"):
+        return _from_array(_deep_samples(picture), label)
+    return _from_array(np.array(picture.convert("RGB")), label)
+
+
+def _deep_samples(picture: Image.Image) -> np.ndarray:
+    """Samples of more than 8 bits: Pillow's mode "I" is how it holds some 16-bit grey files."""
+    samples = np.array(picture)
+    if picture.mode == "F" or not samples.size:
+        return samples
+    low, high = int(samples.min()), int(samples.max())
+    return samples.astype(np.uint16) if 0 <= low and high <= 65535 else samples
+
+
+def _broken(label: str, error: Exception) -> str:
+    reason = " ".join(str(error).split()) or type(error).__name__
+    return f"{label} is damaged or incomplete and cannot be read ({reason}); replace the file."
+
+
+def _from_array(source: Any, label: str) -> np.ndarray:
+    try:
+        array = np.asarray(source)
+    except Exception as error:
+        raise LabkitError(f"{label} cannot be made an array ({error}).") from None
+    if array.ndim == 2:
+        array = array[:, :, None]
+    if array.ndim != 3 or array.shape[2] not in (1, 2, 3, 4):
+        raise LabkitError(f"{label} has shape {array.shape}; {_shape_remedy(array.shape)}")
+    if 0 in array.shape:
+        raise LabkitError(f"{label} is empty: its shape is {array.shape}.")
+    grey = array.shape[2] < 3
+    bytes_ = _to_uint8(array[:, :, :1] if grey else array[:, :, :3], label)
+    return np.repeat(bytes_, 3, axis=2) if grey else np.array(bytes_, order="C")
+
+
+def _shape_remedy(shape: tuple[int, ...]) -> str:
+    if len(shape) == 4:
+        return "pass the pictures one at a time, each [H, W, 3]."
+    if len(shape) == 3 and shape[0] in (1, 3, 4):
+        return "put the channels last, [H, W, 3] (np.moveaxis(array, 0, -1))."
+    return "a picture is [H, W], or [H, W, C] with 1 to 4 channels."
+
+
+def _to_uint8(array: np.ndarray, label: str) -> np.ndarray:
+    if array.dtype == np.uint8:
+        return array
+    if array.dtype == np.bool_:
+        return array.astype(np.uint8) * 255
+    if array.dtype == np.uint16:
+        return ((array.astype(np.uint32) + 128) // 257).astype(np.uint8)
+    if np.issubdtype(array.dtype, np.integer):
+        _refuse_outside(array, 255, label)
+        return array.astype(np.uint8)
+    if np.issubdtype(array.dtype, np.floating):
+        return _float_to_uint8(array.astype(np.float64), label)
+    raise LabkitError(
+        f"{label} holds values of type {array.dtype}; a picture holds integers, floats or bools."
+    )
+
+
+def _float_to_uint8(array: np.ndarray, label: str) -> np.ndarray:
+    if not np.isfinite(array).all():
+        raise LabkitError(
+            f"{label} holds NaN or infinite values; replace them first (np.nan_to_num)."
+        )
+    _refuse_outside(array, 255, label)
+    scale = 255.0 if array.max() <= 1.0 else 1.0
+    return np.rint(array * scale).astype(np.uint8)
+
+
+def _refuse_outside(array: np.ndarray, largest: int, label: str) -> None:
+    low, high = array.min(), array.max()
+    if low < 0 or high > largest:
+        raise LabkitError(
+            f"{label} holds values from {low} to {high}; scale them to 0..255 (or floats to 0..1), "
+            "and undo any mean subtraction, before passing it on."
+        )

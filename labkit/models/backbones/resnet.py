@@ -1,0 +1,104 @@
+"""ResNet (He et al. 2015), of 50 layers or more, to C2..C5, in all variants that have weights.
+
+`stride_in_1x1=True` halves a map in a bottleneck's first 1x1 convolution, as the paper, Caffe and
+`keras.applications` do; False in its 3x3, as torchvision does. Names follow torchvision's
+(`layer1_0_conv1` is its `layer1.0.conv1`), so that its weights can be mapped by name.
+"""
+
+import keras
+import numpy as np
+from keras import layers
+
+from labkit.errors import LabkitError
+from labkit.models.layers import batch_norm, conv, downsample
+
+
+def resnet50(config) -> keras.Model:
+    """Images [B, H, W, 3] to C2..C5, of 256, 512, 1024 and 2048 channels.
+
+    config.backbone_blocks (3, 4, 6, 3) is ResNet-50, (3, 4, 23, 3) ResNet-101.
+    """
+    frozen = config.freeze_batch_norm
+    x = images = keras.Input((None, None, 3))
+    x = downsample(x, config.stem_channels, 7, bias=False, name="conv1")
+    x = layers.ReLU()(batch_norm(config, "bn1", frozen=frozen)(x))
+    if config.stem_pool_padding == "far_side":
+        x = layers.MaxPooling2D(3, 2, "same", name="pool1")(x)
+    else:  # after a ReLU nothing is negative, so padding with zeros cannot change a maximum
+        x = layers.ZeroPadding2D(1, name="pool1_pad")(x)
+        x = layers.MaxPooling2D(3, 2, name="pool1")(x)
+    maps = []
+    stages = zip(config.backbone_channels, config.backbone_blocks, strict=True)
+    for stage, (channels, blocks) in enumerate(stages, start=1):
+        for block in range(blocks):
+            halve = block == 0 and stage > 1
+            x = _bottleneck(x, channels, halve, block == 0, config, f"layer{stage}_{block}")
+        maps.append(x)
+    return keras.Model(images, maps, name="backbone")
+
+
+def _bottleneck(x, channels: int, halve: bool, project: bool, config, name: str):
+    """1x1 down to a quarter of the channels, 3x3, 1x1 back up, added to the input."""
+    frozen = config.freeze_batch_norm
+    shortcut = x
+    if project:
+        shortcut = _conv_halving(x, channels, 1, halve, f"{name}_downsample_0")
+        shortcut = batch_norm(config, f"{name}_downsample_1", frozen=frozen)(shortcut)
+    first = config.stride_in_1x1
+    y = _conv_halving(x, channels // 4, 1, halve and first, f"{name}_conv1")
+    y = layers.ReLU()(batch_norm(config, f"{name}_bn1", frozen=frozen)(y))
+    y = _conv_halving(y, channels // 4, 3, halve and not first, f"{name}_conv2")
+    y = layers.ReLU()(batch_norm(config, f"{name}_bn2", frozen=frozen)(y))
+    y = conv(channels, 1, bias=False, name=f"{name}_conv3")(y)
+    y = batch_norm(config, f"{name}_bn3", frozen=frozen)(y)
+    return layers.ReLU()(layers.Add()([shortcut, y]))
+
+
+def _conv_halving(x, filters: int, kernel: int, halve: bool, name: str):
+    if halve:
+        return downsample(x, filters, kernel, bias=False, name=name)
+    return conv(filters, kernel, bias=False, name=name)(x)
+
+
+def load_imagenet(backbone: keras.Model, source: keras.Model | None = None) -> int:
+    """Copy ImageNet weights of `keras.applications.ResNet50` into `resnet50`; returns the count.
+
+    source: that model, for a network that has none; by default it is downloaded by Keras.
+    Its convolutions have a bias, ours do not need one before a batch norm: a bias b shifts what the
+    norm subtracts, so it moves into the stored mean as mean - b. Its first convolution reads BGR.
+    Raises LabkitError, with the remedy, where the weights cannot be had.
+    """
+    if source is None:
+        try:
+            source = keras.applications.ResNet50(weights="imagenet", include_top=False)
+        except Exception as error:
+            raise LabkitError(
+                "ImageNet weights for ResNet50 could not be downloaded by keras.applications "
+                f"({type(error).__name__}); run once with a network, or put the file "
+                "resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5 into ~/.keras/models, or "
+                "train without them: --backbone-weights none."
+            ) from error
+    pairs = list(_keras_names(backbone))
+    for ours_conv, ours_norm, theirs in pairs:
+        kernel, bias = source.get_layer(f"{theirs}_conv").get_weights()
+        gamma, beta, mean, variance = source.get_layer(f"{theirs}_bn").get_weights()
+        if ours_conv == "conv1":
+            kernel = np.ascontiguousarray(kernel[:, :, ::-1])
+        backbone.get_layer(ours_conv).set_weights([kernel])
+        backbone.get_layer(ours_norm).set_weights([gamma, beta, mean - bias, variance])
+    return len(pairs)
+
+
+def _keras_names(backbone):
+    """(our convolution, our batch norm, stem of Keras' names) of every pair in the backbone."""
+    yield "conv1", "bn1", "conv1"
+    for layer in backbone.layers:
+        part = layer.name.split("_")
+        if len(part) == 3 and part[2].startswith("conv"):
+            stage, block, number = int(part[0][5:]), int(part[1]), int(part[2][4:])
+            stem = f"conv{stage + 1}_block{block + 1}"
+            yield layer.name, layer.name.replace("conv", "bn"), f"{stem}_{number}"
+        elif layer.name.endswith("downsample_0"):
+            stage, block = int(part[0][5:]), int(part[1])
+            norm = layer.name.replace("downsample_0", "downsample_1")
+            yield layer.name, norm, f"conv{stage + 1}_block{block + 1}_0"

@@ -1,0 +1,416 @@
+"""What the model found in one picture: boxes, scores, classes and masks, kept together.
+
+`Detections` is what `MaskRCNN.detect` returns. A mask leaves the network as a small grid of
+probabilities (28 x 28) inside its box; it is pasted onto the whole picture only when somebody asks,
+because 500 masks of a 12-megapixel photo would need 6 GB and most callers want one at a time.
+
+Nothing here imports matplotlib: a server that only writes results does without it.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+import numpy as np
+
+from labkit.errors import LabkitError
+from labkit.ops.masks import encode_rle, paste_mask, paste_masks
+
+ROWS_PRINTED = 12  # the repr of a crowded picture stays on one screen
+
+UNUSED = "N/A"  # what the name of a class begins with that no picture ever showed
+
+
+def unused_slots(class_names: Sequence[str]) -> list[int]:
+    """Class ids of outputs that a network has and nothing was taught: "N/A 12", "N/A 26", ...
+
+    COCO's ids have ten gaps, and networks with an output for every id have ten without a meaning.
+    `MaskRCNN.detect` leaves out what they say.
+    """
+    return [i for i, name in enumerate(class_names, 1) if re.fullmatch(rf"{UNUSED} \d+", name)]
+
+
+class Detections:
+    """The objects found in one picture, best score first.
+
+    Args:
+        boxes: float32 [N, 4], (y1, x1, y2, x2) in pixels of the picture, half-open.
+        scores: float32 [N], in any order; the objects are sorted by it, ties keep their order.
+        class_ids: int [N], 1..len(class_names); 0 would be background and is refused.
+        class_names: the foreground classes; class id i is class_names[i - 1].
+        image_size: (height, width) of the picture in pixels.
+        masks: bool [N, height, width], if they are pasted already; or
+        mask_probs: float32 [N, m, m], the mask head's grid inside each box, pasted when needed.
+        paste: "exact" (samples at pixel centres) or "integer" (torchvision's way), see
+            `labkit.ops.masks.paste_masks`; or "in_box" (Matterport's), for boxes of whole pixels.
+        mask_threshold: a pixel belongs to the object from this probability on.
+        image: uint8 [height, width, 3], only for the picture shown in a notebook.
+        image_id: the data set's id of the picture, for `to_coco`.
+        rpn_boxes, rpn_scores: float32 [R, 4] and [R], the proposals, for those who study them.
+
+    Raises:
+        LabkitError: the arrays disagree about N, or hold NaN, or a class id has no name.
+
+    Indexing with an int, a slice, a bool mask or an int array gives `Detections` again, and so
+    does iteration: `for found in detections: print(found.names[0], found.boxes[0])`.
+    """
+
+    def __init__(
+        self,
+        boxes,
+        scores,
+        class_ids,
+        *,
+        class_names: Sequence[str],
+        image_size: tuple[int, int],
+        masks=None,
+        mask_probs=None,
+        paste: str = "exact",
+        mask_threshold: float = 0.5,
+        image: np.ndarray | None = None,
+        image_id: int | None = None,
+        rpn_boxes=None,
+        rpn_scores=None,
+    ):
+        self.class_names = tuple(str(name) for name in class_names)
+        self.image_size = (int(image_size[0]), int(image_size[1]))
+        self.image = None if image is None else np.asarray(image)
+        self.image_id = image_id
+        self.paste = paste
+        self.mask_threshold = mask_threshold
+        self.rpn_boxes = _optional(rpn_boxes, (-1, 4))
+        self.rpn_scores = _optional(rpn_scores, (-1,))
+
+        boxes = np.asarray(boxes, np.float32).reshape(-1, 4)
+        scores = np.asarray(scores, np.float32).reshape(-1)
+        class_ids = np.asarray(class_ids).astype(np.int32).reshape(-1)
+        masks = None if masks is None else np.asarray(masks).astype(bool, copy=False)
+        mask_probs = None if mask_probs is None else np.asarray(mask_probs, np.float32)
+        self._check(boxes, scores, class_ids, masks, mask_probs)
+
+        order = np.argsort(-scores, kind="stable")
+        self.boxes = boxes[order]
+        self.scores = scores[order]
+        self.class_ids = class_ids[order]
+        self._masks = None if masks is None else masks[order]
+        self._probs = None if mask_probs is None else mask_probs[order]
+
+    def _check(self, boxes, scores, class_ids, masks, mask_probs) -> None:
+        count = len(boxes)
+        for field, array in (
+            ("scores", scores),
+            ("class_ids", class_ids),
+            ("masks", masks),
+            ("mask_probs", mask_probs),
+        ):
+            if array is not None and len(array) != count:
+                raise LabkitError(
+                    f"Detections: {field} has {len(array)} entries and boxes has {count}; "
+                    "give one of each for every object."
+                )
+        for field, array in (("boxes", boxes), ("scores", scores), ("mask_probs", mask_probs)):
+            if array is not None and not np.isfinite(array).all():
+                row = int(np.argwhere(~np.isfinite(array))[0][0])
+                raise LabkitError(
+                    f"Detections: {field}[{row}] is not a finite number; a model whose training "
+                    "diverged gives this, so go back to an earlier checkpoint."
+                )
+        wrong = np.flatnonzero((class_ids < 1) | (class_ids > len(self.class_names)))
+        if len(wrong):
+            raise LabkitError(
+                f"Detections: class_ids[{wrong[0]}] is {class_ids[wrong[0]]}, but there are "
+                f"{len(self.class_names)} class names, so ids go from 1 to "
+                f"{len(self.class_names)} (0 is background)."
+            )
+        if masks is not None and masks.shape != (count, *self.image_size):
+            raise LabkitError(
+                f"Detections: masks has shape {masks.shape} and image_size asks for "
+                f"{(count, *self.image_size)}; paste the masks onto the whole picture, or give "
+                "the small grids as mask_probs."
+            )
+        if self.image is not None and self.image.shape[:2] != self.image_size:
+            raise LabkitError(
+                f"Detections: the image is {self.image.shape[0]} x {self.image.shape[1]} pixels "
+                f"and image_size says {self.image_size[0]} x {self.image_size[1]}; boxes, masks "
+                "and image must be of the same picture."
+            )
+
+    # ---------------------------------------------------------------- the objects
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    def __iter__(self) -> Iterator["Detections"]:
+        return (self[i] for i in range(len(self)))
+
+    def __getitem__(self, index) -> "Detections":
+        if isinstance(index, (int, np.integer)):
+            if not -len(self) <= index < len(self):
+                raise IndexError(f"index {index} of {len(self)} detections")
+            index = [int(index)]
+        if not isinstance(index, slice):
+            index = np.asarray(index)
+            index = index if index.dtype == bool else index.astype(np.intp)
+        return Detections(
+            self.boxes[index],
+            self.scores[index],
+            self.class_ids[index],
+            class_names=self.class_names,
+            image_size=self.image_size,
+            masks=None if self._masks is None else self._masks[index],
+            mask_probs=None if self._probs is None else self._probs[index],
+            paste=self.paste,
+            mask_threshold=self.mask_threshold,
+            image=self.image,
+            image_id=self.image_id,
+            rpn_boxes=self.rpn_boxes,
+            rpn_scores=self.rpn_scores,
+        )
+
+    @property
+    def names(self) -> list[str]:
+        """The class name of each object."""
+        return [self.class_names[i - 1] for i in self.class_ids]
+
+    @property
+    def has_masks(self) -> bool:
+        """False for a model without a mask head."""
+        return self._masks is not None or self._probs is not None
+
+    @property
+    def masks(self) -> np.ndarray:
+        """bool [N, height, width]: every mask on the whole picture (pasted once, then kept)."""
+        if self._masks is None:
+            if self._probs is None:
+                raise LabkitError(
+                    "These detections have no masks; give masks= or mask_probs= to Detections."
+                )
+            self._masks = self._pasted(slice(None))
+        return self._masks
+
+    def each_mask(self) -> Iterator[np.ndarray]:
+        """The masks, bool [height, width], one at a time: memory for one, however many there are.
+
+        Raises LabkitError if there are no masks.
+        """
+        if self._masks is None and self._probs is not None:
+            for i in range(len(self)):
+                yield self._pasted(slice(i, i + 1))[0]
+        else:
+            yield from self.masks
+
+    def _pasted(self, which: slice) -> np.ndarray:
+        probs, boxes = self._probs[which], self.boxes[which]
+        if self.paste == "in_box":
+            return _paste_in_boxes(probs, boxes, *self.image_size, self.mask_threshold)
+        return paste_masks(
+            probs, boxes, *self.image_size, threshold=self.mask_threshold, method=self.paste
+        )
+
+    @property
+    def areas(self) -> np.ndarray:
+        """float32 [N]: pixels of each mask, or of the box where there are no masks."""
+        if self.has_masks:
+            return np.array([mask.sum() for mask in self.each_mask()], np.float32)
+        height, width = self.boxes[:, 2] - self.boxes[:, 0], self.boxes[:, 3] - self.boxes[:, 1]
+        return height * width
+
+    def filter(
+        self,
+        min_score: float | None = None,
+        classes: str | int | Iterable[str | int] | None = None,
+        min_area: float | None = None,
+    ) -> "Detections":
+        """Those that pass every given test.
+
+        Args:
+            min_score: keeps score >= min_score.
+            classes: a class name or id, or several.
+            min_area: keeps masks (or boxes, where there are none) of at least so many pixels.
+
+        Raises:
+            LabkitError: a class is not among class_names.
+        """
+        keep = np.ones(len(self), bool)
+        if min_score is not None:
+            keep &= self.scores >= np.float32(min_score)
+        if classes is not None:
+            keep &= np.isin(self.class_ids, self._class_ids_of(classes))
+        found = self[keep]
+        if min_area is None:  # areas come last: they need the masks of what is left only
+            return found
+        return found[found.areas >= min_area]
+
+    def _class_ids_of(self, classes) -> list[int]:
+        if isinstance(classes, (str, int, np.integer)):
+            classes = [classes]
+        ids = []
+        for wanted in classes:
+            if isinstance(wanted, str):
+                same = [i + 1 for i, name in enumerate(self.class_names) if name == wanted]
+            else:
+                same = [int(wanted)] if 1 <= wanted <= len(self.class_names) else []
+            if not same:
+                raise LabkitError(
+                    f"Detections.filter: there is no class {wanted!r}; the classes are "
+                    f"{_listing(self.class_names)}, with ids from 1."
+                )
+            ids += same
+        return ids
+
+    # ---------------------------------------------------------------- conversions
+
+    def rles(self) -> Iterator[dict]:
+        """Each mask as COCO run-length encoding, pasted one at a time."""
+        return (encode_rle(mask) for mask in self.each_mask())
+
+    def to_coco(
+        self,
+        image_id: int | None = None,
+        category_ids: Sequence[int] | Mapping[str, int] | None = None,
+    ) -> list[dict]:
+        """One COCO result dict per object: what `COCO.loadRes` and evaluation servers read.
+
+        Args:
+            image_id: the picture's id; by default the one the detections carry.
+            category_ids: the data set's id of each class, in the order of class_names or by
+                name; by default 1..len(class_names). With names, classes that are not in the
+                mapping are left out.
+
+        Returns:
+            dicts with image_id, category_id, bbox [x, y, width, height], score and, where there
+            are masks, segmentation (RLE whose counts are a string, so that json can write it).
+
+        Raises:
+            LabkitError: no image id, or not one category id per class.
+        """
+        image_id = self.image_id if image_id is None else image_id
+        if image_id is None:
+            raise LabkitError(
+                "Detections.to_coco: these detections carry no image id; give image_id=."
+            )
+        if isinstance(category_ids, Mapping):
+            known = np.array([name in category_ids for name in self.names], bool)
+            if not known.all():
+                return self[known].to_coco(image_id, category_ids)
+            categories = [category_ids[name] for name in self.names]
+        else:
+            categories = self._categories_in_order(category_ids)
+        segmentations = self.rles() if self.has_masks else iter(())
+        results = []
+        for (y1, x1, y2, x2), score, category in zip(
+            self.boxes.tolist(), self.scores.tolist(), categories, strict=True
+        ):
+            result = {
+                "image_id": image_id,
+                "category_id": int(category),
+                "bbox": [x1, y1, x2 - x1, y2 - y1],
+                "score": score,
+            }
+            if self.has_masks:
+                result["segmentation"] = next(segmentations)
+            results.append(result)
+        return results
+
+    def _categories_in_order(self, category_ids: Sequence[int] | None) -> list[int]:
+        if category_ids is None:
+            return self.class_ids.tolist()
+        if len(category_ids) != len(self.class_names):
+            raise LabkitError(
+                f"Detections.to_coco: {len(category_ids)} category_ids for "
+                f"{len(self.class_names)} classes; give one for each, in the order of class_names."
+            )
+        return [category_ids[i - 1] for i in self.class_ids]
+
+    def to_dict(self) -> dict:
+        """The dict that Matterport's `detect` returns: rois, class_ids, scores, masks [H, W, N].
+
+        rpn_boxes and rpn_scores are added; they are None unless the model was asked for them.
+        """
+        empty = np.zeros((*self.image_size, 0), bool)
+        return {
+            "rois": self.boxes,
+            "class_ids": self.class_ids,
+            "scores": self.scores,
+            "masks": np.moveaxis(self.masks, 0, -1) if self.has_masks else empty,
+            "rpn_boxes": self.rpn_boxes,
+            "rpn_scores": self.rpn_scores,
+        }
+
+    # ---------------------------------------------------------------- pictures and words
+
+    def plot(self, ax=None, **options):
+        """The objects drawn over the picture; `options` go to `labkit.viz.draw_instances`.
+
+        Returns the matplotlib Figure. Without an image they are drawn on an empty canvas.
+        """
+        from labkit.viz.instances import draw_detections  # matplotlib, so only when needed
+
+        return draw_detections(self, ax=ax, **options)
+
+    def save(self, path, **options) -> None:
+        """Writes the picture of `plot` to a file; the ending (.png, .pdf, .svg) says the format."""
+        from labkit.viz.show import save
+
+        save(self.plot(**options), path)
+
+    def describe(self) -> str:
+        """One sentence: how many objects, and the best of them. Also the picture's alt text."""
+        height, width = self.image_size
+        where = "" if self.image_id is None else f" in image {self.image_id}"
+        count = f"{len(self)} object{'' if len(self) == 1 else 's'}"
+        head = f"{count}{where} ({height} × {width} pixels)"
+        if not len(self):
+            return head
+        each = [f"{n} {s:.2f}" for n, s in zip(self.names, self.scores, strict=True)]
+        more = f", and {len(each) - ROWS_PRINTED} more" if len(each) > ROWS_PRINTED else ""
+        return f"{head}: {', '.join(each[:ROWS_PRINTED])}{more}"
+
+    def __repr__(self) -> str:
+        height, width = self.image_size
+        where = "" if self.image_id is None else f" in image {self.image_id}"
+        head = f"Detections: {len(self)} object{'' if len(self) == 1 else 's'}{where}"
+        lines = [f"{head} ({height} × {width} pixels)"]
+        if len(self):
+            wide = max(5, *(len(name) for name in self.names[:ROWS_PRINTED]))
+            lines.append(f"   score  {'class':<{wide}}       y1       x1       y2       x2")
+        for score, name, box in list(zip(self.scores, self.names, self.boxes, strict=True))[
+            :ROWS_PRINTED
+        ]:
+            lines.append(f"   {score:5.3f}  {name:<{wide}}" + "".join(f" {v:8.1f}" for v in box))
+        if len(self) > ROWS_PRINTED:
+            lines.append(f"   … and {len(self) - ROWS_PRINTED} more")
+        return "\n".join(lines)
+
+    def _repr_mimebundle_(self, include=None, exclude=None) -> dict:
+        """What Jupyter shows: the picture with alt text, and the table for a terminal."""
+        plain = {"text/plain": repr(self)}
+        try:
+            from labkit.viz.show import show
+        except ImportError:  # no matplotlib on this machine: the table is better than a traceback
+            return plain
+        return {**show(self.plot(), alt=self.describe()).mimebundle(), **plain}
+
+
+def _paste_in_boxes(probs, boxes, height: int, width: int, threshold: float) -> np.ndarray:
+    """Masks bool [N, height, width]; a mask all of whose cells are above the threshold is its box.
+
+    Source: skimage's resize, as Matterport calls it: zeros around the grid pull the pixels at the
+    border down, but no pixel below the least of the grid's cells.
+    """
+    masks = np.zeros((len(probs), height, width), bool)
+    for mask, prob, box in zip(masks, probs, boxes, strict=True):
+        window, top, left = paste_mask(prob, box, height, width)
+        y1, x1, y2, x2 = (int(v) for v in np.clip(box, 0, [height, width] * 2))
+        inside = window[y1 - top : y2 - top, x1 - left : x2 - left]
+        mask[y1:y2, x1:x2] = np.maximum(inside, prob.min()) >= threshold
+    return masks
+
+
+def _optional(array, shape: tuple[int, ...]) -> np.ndarray | None:
+    return None if array is None else np.asarray(array, np.float32).reshape(shape)
+
+
+def _listing(names: Sequence[str], most: int = 12) -> str:
+    """'a, b, c' and, of a long list, how many more there are."""
+    more = f", … ({len(names)} in all)" if len(names) > most else ""
+    return ", ".join(map(str, names[:most])) + more

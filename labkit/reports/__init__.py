@@ -1,0 +1,1 @@
+"""Pages and figures about a model: `run` when a training ends, `evaluation` for a careful look."""

@@ -1,0 +1,101 @@
+"""ResNet-50: torchvision's size, Keras' features, and a clear word where there is no network."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from labkit.errors import LabkitError
+from labkit.models.backbones import load_imagenet, resnet50
+from labkit.models.config import Config
+
+CHANNELS = (256, 512, 1024, 2048)
+
+
+@pytest.fixture(scope="module")
+def backbone():
+    return resnet50(Config())
+
+
+@pytest.mark.parametrize("shape", [(64, 96), (32, 32)])
+def test_strides_and_channels(backbone, shape):
+    maps = backbone(tf.zeros([2, *shape, 3]))
+    strides = (4, 8, 16, 32)
+    assert [m.shape for m in maps] == [
+        (2, shape[0] // s, shape[1] // s, c) for s, c in zip(strides, CHANNELS, strict=True)
+    ]
+
+
+def test_it_has_torchvision_s_layers():
+    """Its parameters, and the map halved in a bottleneck's 3x3 convolution."""
+    model = resnet50(Config(freeze_batch_norm=False, stride_in_1x1=False))
+    trainable = sum(int(np.prod(w.shape)) for w in model.trainable_weights)
+    assert trainable == 25_557_032 - 2_049_000 == 23_508_032  # ResNet-50 less its classifier
+    stored = sum(int(np.prod(w.shape)) for w in model.non_trainable_weights)
+    assert stored == 2 * 26_560  # a mean and a variance for each channel with a batch norm
+    check_where_it_halves(model, "conv2", "conv1")
+
+
+def test_frozen_batch_norms_do_not_train(backbone):
+    norms = [x for x in backbone.layers if isinstance(x, keras.layers.BatchNormalization)]
+    assert len(norms) == 53 and not any(n.trainable_weights for n in norms)
+    norm = norms[0]
+    before = [w.numpy().copy() for w in norm.weights]
+    norm(tf.random.stateless_normal([2, 4, 4, 64], [1, 2]) * 9 + 5, training=True)
+    for old, new in zip(before, norm.weights, strict=True):
+        np.testing.assert_array_equal(old, new.numpy())
+
+
+def test_the_paper_and_keras_halve_in_the_first_convolution(backbone):
+    check_where_it_halves(backbone, "conv1", "conv2")
+
+
+def check_where_it_halves(model, one, other):
+    for stage in (2, 3, 4):
+        assert model.get_layer(f"layer{stage}_0_{one}").strides == (2, 2)
+        assert model.get_layer(f"layer{stage}_0_{other}").strides == (1, 1)
+
+
+def shuffled(source: keras.Model) -> keras.Model:
+    """Every weight away from its start: a bias of 0 or a mean of 0 would hide a mistake."""
+    rng = np.random.default_rng(4)
+    for layer in source.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            channels = layer.gamma.shape[0]
+            gamma, variance = rng.uniform(0.5, 1.5, (2, channels))
+            beta, mean = rng.normal(0, 0.2, (2, channels))
+            small = 0.3 if layer.name.endswith("_3_bn") else 1.0  # keeps the sums from growing
+            layer.set_weights([small * gamma, beta, mean, variance])
+        elif isinstance(layer, keras.layers.Conv2D):
+            kernel, bias = layer.get_weights()
+            layer.set_weights([kernel, rng.normal(0, 0.2, bias.shape)])
+    return source
+
+
+def test_load_imagenet_gives_keras_features(backbone):
+    source = shuffled(keras.applications.ResNet50(weights=None, include_top=False))
+    assert load_imagenet(backbone, source) == 53
+    names = ["conv2_block3_out", "conv3_block4_out", "conv4_block6_out", "conv5_block3_out"]
+    theirs = keras.Model(source.input, [source.get_layer(n).output for n in names])
+    image = np.random.default_rng(5).integers(0, 256, (1, 64, 96, 3)).astype(np.float32)
+    want = theirs(keras.applications.resnet50.preprocess_input(image.copy()))  # to BGR, less mean
+    got = backbone(image - np.float32(Config().image_mean))
+    for name, a, b in zip(names, got, want, strict=True):
+        # Some fifty layers of float32 sums of up to 4608 terms: 1e-5 of the largest feature.
+        scale = float(np.abs(b).max())
+        np.testing.assert_allclose(a, b, rtol=0, atol=2e-5 * scale, err_msg=name)
+        assert scale > 0.1  # something to compare
+
+
+def test_without_a_network_one_sentence_says_what_to_do(backbone, monkeypatch):
+    def fail(**_):
+        raise OSError("URL fetch failure on https://storage.example/resnet50.h5: no route to host")
+
+    monkeypatch.setattr(keras.applications, "ResNet50", fail)
+    before = backbone.get_layer("conv1").get_weights()[0].copy()
+    with pytest.raises(LabkitError) as caught:
+        load_imagenet(backbone)
+    message = str(caught.value)
+    assert "could not be downloaded" in message and "~/.keras/models" in message
+    assert "\n" not in message and "OSError" in message
+    np.testing.assert_array_equal(before, backbone.get_layer("conv1").get_weights()[0])

@@ -1,0 +1,145 @@
+"""Config: frozen, round-trips through JSON, and refuses what cannot work in one sentence."""
+
+import dataclasses
+import json
+
+import pytest
+
+from labkit.errors import LabkitError
+from labkit.models.config import CHOICES, PRESETS, Config
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_presets_round_trip_through_json(name):
+    config = Config.preset(name)
+    assert Config.from_dict(json.loads(config.to_json())) == config
+    assert hash(Config.from_dict(config.to_dict())) == hash(config)
+
+
+def test_changes_round_trip_and_leave_the_original_alone():
+    before = Config.preset("tiny")
+    after = before.replace(anchor_ratios=[0.25, 1, 4, 8], detections=7)
+    assert after.anchor_ratios == (0.25, 1, 4, 8) and after.anchors_per_cell == 4
+    assert before == PRESETS["tiny"] and before != after
+    assert Config.from_dict(json.loads(after.to_json())) == after
+    assert Config.preset("tiny", anchor_ratios=(0.25, 1, 4, 8), detections=7) == after
+
+
+def test_it_is_frozen():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        Config().detections = 5
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda **c: Config().replace(**c),
+        lambda **c: Config.preset("tiny", **c),
+        Config.from_dict,
+    ],
+)
+def test_unknown_names_are_refused_with_a_hint(make):
+    wrong = {"detection": 100}
+    with pytest.raises(LabkitError, match="no field 'detection'; did you mean 'detections'"):
+        make(wrong) if make == Config.from_dict else make(**wrong)
+    wrong = {"zzzzzz": 1}
+    with pytest.raises(LabkitError, match="no field 'zzzzzz'") as caught:
+        make(wrong) if make == Config.from_dict else make(**wrong)
+    assert "did you mean" not in str(caught.value)
+
+
+def test_an_unknown_preset_is_answered_with_the_list():
+    with pytest.raises(LabkitError, match="no preset 'big'; there are: r50_fpn, .*tiny"):
+        Config.preset("big")
+
+
+FIELDS = {f.name: f.type for f in dataclasses.fields(Config)}
+WRONG_TYPE = {
+    int: ["7", 0.5, True, None],
+    float: ["0.5", None, float("nan"), float("inf"), True],
+    bool: [1, "yes", None],
+    str: [5, None],
+}
+
+
+@pytest.mark.parametrize("name", FIELDS)
+def test_every_field_refuses_the_wrong_type(name):
+    kind = FIELDS[name]
+    item = kind if kind in WRONG_TYPE else kind.__args__[0]
+    for value in WRONG_TYPE[item]:
+        wrong = value if kind in WRONG_TYPE else (value,) * len(getattr(Config(), name) or [1])
+        with pytest.raises(LabkitError, match=f"'{name}' must be"):
+            Config().replace(**{name: wrong})
+    if kind not in WRONG_TYPE:
+        with pytest.raises(LabkitError, match=f"'{name}' must be"):
+            Config().replace(**{name: 5})
+
+
+ABOVE_ZERO = (
+    "image_min_side image_max_side pad_multiple stem_channels fpn_channels rpn_convs rpn_samples "
+    "proposals_before_nms_train proposals_train proposals_before_nms proposals roi_samples "
+    "box_pool mask_pool mask_channels detections max_instances roi_canonical_size"
+).split()
+FRACTIONS = (
+    "rpn_positive_iou rpn_negative_iou rpn_positive_fraction rpn_nms_iou roi_positive_iou "
+    "roi_positive_fraction score_threshold nms_iou anchor_offset batch_norm_momentum"
+).split()
+NOT_NEGATIVE = (
+    "mini_mask roi_sampling_ratio seed rpn_channels smooth_l1_beta rpn_min_size batch_norm_epsilon"
+).split()
+ITEMS_ABOVE_ZERO = (
+    "image_std anchor_sizes anchor_ratios rpn_box_std roi_box_std backbone_channels "
+    "backbone_blocks box_convs box_dense mask_convs"
+).split()
+LENGTHS = dict(
+    image_mean=3,
+    image_std=3,
+    backbone_channels=4,
+    backbone_blocks=4,
+    anchor_sizes=5,
+    rpn_box_std=4,
+    roi_box_std=4,
+    loss_weights=5,
+)
+
+IMPOSSIBLE = [
+    *[(name, 0) for name in ABOVE_ZERO],
+    *[(name, -3) for name in ABOVE_ZERO],
+    *[(name, value) for name in FRACTIONS for value in (-0.1, 1.1)],
+    *[(name, -1) for name in NOT_NEGATIVE],
+    *[(name, (0,) * LENGTHS.get(name, 1)) for name in ITEMS_ABOVE_ZERO],
+    *[(name, (1,) * (length + 1)) for name, length in LENGTHS.items()],
+    *[(name, ()) for name in LENGTHS],
+    *[(name, "none of these") for name in CHOICES],
+    ("anchor_ratios", ()),
+    ("loss_weights", (1, 1, -1, 1, 1)),
+    ("pad_multiple", 48),
+]
+
+
+@pytest.mark.parametrize("name, value", IMPOSSIBLE, ids=str)
+def test_impossible_values_are_refused_by_name(name, value):
+    with pytest.raises(LabkitError, match=name) as caught:
+        Config().replace(**{name: value})
+    assert "\n" not in str(caught.value) and str(caught.value).startswith("Config: ")
+
+
+def test_values_that_contradict_each_other_are_refused():
+    with pytest.raises(LabkitError, match="rpn_negative_iou"):
+        Config().replace(rpn_negative_iou=0.8, rpn_positive_iou=0.7)
+    with pytest.raises(LabkitError, match="image_max_side"):
+        Config().replace(image_min_side=800, image_max_side=600)
+    with pytest.raises(LabkitError, match="multiple of 'pad_multiple' where 'resize' is square"):
+        Config.preset("matterport", image_max_side=1000)
+
+
+def test_whole_numbers_serve_as_floats():
+    assert Config().replace(score_threshold=0, smooth_l1_beta=1).smooth_l1_beta == 1
+
+
+def test_the_paper_is_the_default():
+    c = Config.preset("r50_fpn")
+    assert c == Config()
+    assert (c.rpn_samples, c.roi_samples, c.detections) == (256, 512, 100)
+    assert (c.rpn_positive_iou, c.rpn_negative_iou, c.rpn_nms_iou) == (0.7, 0.3, 0.7)
+    assert c.strides == (4, 8, 16, 32, 64) and c.anchors_per_cell == 3

@@ -1,0 +1,137 @@
+"""Matching and sampling: nobody forgotten, nothing made up. tests/parity has torchvision's."""
+
+import hypothesis.extra.numpy as hnp
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import given
+from hypothesis import strategies as st
+
+from labkit.ops.matching import BACKGROUND, BETWEEN, match, pick, sample
+
+RPN, ROI = (0.7, 0.3, True), (0.5, 0.5, False)
+
+# IoU matrices [candidates, objects] in steps of a tenth: ties and values on the threshold abound.
+TENTHS = hnp.arrays(
+    np.int32, st.tuples(st.integers(1, 12), st.integers(0, 5)), elements=st.integers(0, 10)
+).map(lambda m: np.float32(m) / np.float32(10))
+
+
+# --- true to its definition ---------------------------------------------------------------
+
+
+def plain_match(iou, high, low, every_object):
+    """The rule of Faster R-CNN, candidate by candidate."""
+    matches = []
+    for row in iou:
+        best = int(np.argmax(row)) if len(row) else -1
+        value = row[best] if len(row) else -1.0
+        tops = [every_object and row[g] == iou[:, g].max() for g in range(len(row))]
+        if value >= high or any(tops):
+            matches.append(best)
+        else:
+            matches.append(BACKGROUND if value < low else BETWEEN)
+    return matches
+
+
+@given(TENTHS, st.integers(0, 3), st.sampled_from([RPN, ROI]))
+def test_match_is_the_plain_rule_and_never_sees_padding(iou, padding, rule):
+    candidates, objects = iou.shape
+    padded = np.concatenate([iou, np.ones((candidates, padding), np.float32)], axis=1)
+    valid = np.arange(objects + padding) < objects
+    matches = match(tf.constant(padded), tf.constant(valid), *rule).numpy()
+    high, low, every = rule
+    assert matches.tolist() == plain_match(iou, np.float32(high), np.float32(low), every)
+    assert np.all(matches < objects)
+
+
+@given(TENTHS)
+def test_every_object_gets_a_candidate(iou):
+    matches = match(tf.constant(iou), tf.ones(iou.shape[1], tf.bool), *RPN).numpy()
+    for g in range(iou.shape[1]):
+        best = iou[:, g] == iou[:, g].max()
+        assert np.all(matches[best] >= 0)  # all that tie, as in torchvision and Detectron2
+
+
+@pytest.mark.parametrize("objects", [0, 3])
+@pytest.mark.parametrize("rule", [RPN, ROI])
+def test_without_objects_all_is_background(objects, rule):
+    for shape in [(7, objects), (2, 7, objects)]:
+        valid = tf.zeros([*shape[:-2], objects], tf.bool)
+        matches = match(tf.random.uniform(shape), valid, *rule)
+        assert matches.shape == shape[:-1] and np.all(matches.numpy() == BACKGROUND)
+
+
+def test_a_batch_is_its_images():
+    iou = np.random.default_rng(1).uniform(0, 1, (3, 20, 4)).astype("f4")
+    valid = np.array([[1, 1, 1, 1], [1, 1, 0, 0], [0, 0, 0, 0]], bool)
+    together = match(tf.constant(iou), tf.constant(valid), *RPN).numpy()
+    for i in range(3):
+        alone = match(tf.constant(iou[i]), tf.constant(valid[i]), *RPN)
+        np.testing.assert_array_equal(together[i], alone)
+
+
+def test_pick():
+    values = tf.constant([[10, 11], [20, 21]])
+    np.testing.assert_array_equal(
+        pick(values, tf.constant([[1, 0, 1], [0, 0, 1]])), [[11, 10, 11], [20, 20, 21]]
+    )
+    of_none = pick(tf.zeros([2, 0, 4]), tf.zeros([2, 3], tf.int32))
+    assert of_none.shape == (2, 3, 4) and not np.any(of_none)
+
+
+# --- the sampler --------------------------------------------------------------------------
+
+
+@given(
+    hnp.arrays(
+        np.int8, st.tuples(st.integers(1, 3), st.integers(1, 40)), elements=st.integers(-1, 1)
+    ),
+    st.integers(1, 50),
+    st.sampled_from([0.0, 0.25, 0.3, 0.5, 1.0]),
+    st.integers(0, 9),
+)
+def test_sample_counts_and_takes_the_first(labels, number, fraction, seed):
+    positive, negative = labels == 1, labels == 0
+    priority = np.random.default_rng(seed).uniform(size=labels.shape).astype("f4")
+    got = sample(
+        tf.constant(positive), tf.constant(negative), number, fraction, tf.constant(priority)
+    )
+    for row in range(len(labels)):
+        left = number
+        most_of_each = (int(number * fraction + 1e-6), number)
+        for taken, eligible, most in zip(got, (positive, negative), most_of_each, strict=True):
+            taken, eligible = taken.numpy()[row], eligible[row]
+            wanted = min(eligible.sum(), most, left)
+            assert taken.sum() == wanted
+            assert not np.any(taken & ~eligible)
+            if 0 < wanted < eligible.sum():  # whoever was left out had a lower priority
+                assert priority[row][taken].min() >= priority[row][eligible & ~taken].max()
+            left -= wanted
+
+
+def test_a_third_of_ten_is_three_and_a_quarter_of_512_is_128():
+    for number, fraction, most in [(10, 0.3, 3), (512, 0.25, 128), (256, 0.5, 128), (48, 0.34, 16)]:
+        everything = tf.ones([1, 600], tf.bool)
+        priority = -tf.range(600.0)[None]
+        positive, negative = sample(everything, everything, number, fraction, priority)
+        assert positive.numpy().sum() == most and negative.numpy().sum() == number - most
+        assert np.all(positive.numpy()[0, :most])  # -index takes the first
+
+
+def test_nothing_to_sample():
+    none = tf.zeros([2, 5], tf.bool)
+    for taken in sample(none, none, 4, 0.5, tf.random.uniform([2, 5])):
+        assert taken.shape == (2, 5) and not np.any(taken)
+
+
+def test_shapes_are_static_in_a_graph():
+    @tf.function
+    def graph(iou, valid, priority):
+        matches = match(iou, valid, *RPN)
+        return matches, *sample(matches >= 0, matches == BACKGROUND, 8, 0.5, priority)
+
+    got = graph.get_concrete_function(
+        tf.TensorSpec([2, 30, 4]), tf.TensorSpec([2, 4], tf.bool), tf.TensorSpec([2, 30])
+    ).structured_outputs
+    assert [tuple(s.shape) for s in got] == [(2, 30)] * 3

@@ -28,11 +28,12 @@ _WHERE = {
     "data": ("CocoDataset", "Dataset", "Sample", "digits", "load_dataset", "shapes"),
     "evaluation": ("Evaluation", "compare", "confusion_matrix", "evaluate", "evaluate_results"),
     "training": (
-        *("History", "Stage", "TrainSettings", "diagnose", "fit_to_data", "load_model"),
+        *("History", "Stage", "TrainSettings", "diagnose", "fit_to_data"),
         *("read_film", "recipe", "train"),
     ),
     "training.lr_finder": ("find_learning_rate",),
     "training.search": ("search",),
+    "weights.runs": ("load_model",),
     "reports.evaluation": ("write_evaluation_page",),
 }
 _MODULE_OF = {name: module for module, names in _WHERE.items() for name in names}

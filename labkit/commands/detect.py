@@ -14,7 +14,7 @@ def run(args) -> int:
     import_tensorflow()
     from labkit.io.data_files import write_json
     from labkit.io.images import read_image
-    from labkit.training import load_model
+    from labkit.weights.runs import load_model
 
     model = load_model(args.weights)
     out = Path(args.out)

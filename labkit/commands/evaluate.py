@@ -68,7 +68,7 @@ def evaluate_model(args):
     dataset = chosen_data(vars(args), "val")
     import_tensorflow()
     from labkit import evaluation
-    from labkit.training import load_model
+    from labkit.weights.runs import load_model
 
     note_if_seen(args.weights, vars(args))
     return evaluation.evaluate(

@@ -63,7 +63,7 @@ def describe_run(run_dir: Path) -> dict:
     """What a run was trained on, how far it is, and how good."""
     import_tensorflow()
     from labkit.training import History
-    from labkit.training.checkpoints import latest_checkpoint, read_run
+    from labkit.weights.runs import latest_checkpoint, read_run
 
     record, history = read_run(run_dir), History.load(run_dir)
     config, settings = record["config"], record["settings"]

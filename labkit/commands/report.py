@@ -95,7 +95,7 @@ def of_results(source: str, truth, max_dets: int):
 def of_model(source: str, dataset, max_dets: int, choice: dict):
     import_tensorflow()
     from labkit.evaluation import evaluate
-    from labkit.training import load_model
+    from labkit.weights.runs import load_model
 
     note_if_seen(source, choice)
     return evaluate(load_model(source), dataset, max_dets=max_dets)

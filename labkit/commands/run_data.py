@@ -29,7 +29,7 @@ def note_if_seen(run: str | Path, choice: dict) -> None:
     """Say so where a run, or a checkpoint of one, is about to be measured on all the pictures that
     it was trained on."""
     from labkit.data.load import is_training_part
-    from labkit.training.checkpoints import run_of
+    from labkit.weights.runs import run_of
 
     run_dir = run_of(run)
     started_on = remembered(run_dir) or {}

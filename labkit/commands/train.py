@@ -33,8 +33,8 @@ def run(args) -> int:
 
     from labkit import training
     from labkit.models.mask_rcnn import MaskRCNN
-    from labkit.training.checkpoints import latest_checkpoint
     from labkit.training.distribution import Team, make_strategy
+    from labkit.weights.runs import latest_checkpoint
 
     scope = contextlib.nullcontext()
     if args.distribute:  # before anything is computed: workers find one another first
@@ -121,7 +121,7 @@ def start_options(args, config: Config, stored: Path | None) -> dict:
 
 def forgotten_weights(args, config: Config, stored: Path) -> dict:
     """What the backbone of a run starts from that does not say so itself."""
-    from labkit.training.checkpoints import latest_checkpoint
+    from labkit.weights.runs import latest_checkpoint
 
     if latest_checkpoint(stored):
         if args.backbone_weights:
@@ -182,7 +182,7 @@ def training_data(choice: dict):
 def chosen_settings(args, dataset, stored: Path | None):
     """Config and TrainSettings, a stored run's or the preset's, with what the options change."""
     from labkit.training import TrainSettings, fit_to_data
-    from labkit.training.checkpoints import read_run
+    from labkit.weights.runs import read_run
 
     if stored:
         record = read_run(stored)
@@ -208,7 +208,7 @@ def chosen_settings(args, dataset, stored: Path | None):
 
 def with_looks(settings, args, stored: Path | None):
     """Settings with looks at AP on the way, where nobody has said how many."""
-    from labkit.training.checkpoints import read_run
+    from labkit.weights.runs import read_run
 
     said = any(assignment.partition("=")[0] == "validate_every" for assignment in args.set)
     # A run that had pictures to look at, and 0 for how often, has that from somebody too.

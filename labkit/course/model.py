@@ -4,13 +4,15 @@ from pathlib import Path
 
 from labkit.data import shapes
 from labkit.models.config import Config
-from labkit.models.mask_rcnn import MaskRCNN
-from labkit.training import TrainSettings, load_model, train
+from labkit.models.detector import Detector
+from labkit.models.registry import build_detector
+from labkit.training import TrainSettings, train
+from labkit.weights.runs import load_model
 
 QUICK_STEPS = 300
 
 
-def trained_model(runs="../runs") -> MaskRCNN:
+def trained_model(runs="../runs") -> Detector:
     """The model of `make demo` (runs/demo), else that of notebook 00 (runs/tour).
 
     Where there is neither, a quick one is trained into runs/tour first: a minute or two on two CPU
@@ -22,7 +24,9 @@ def trained_model(runs="../runs") -> MaskRCNN:
             return load_model(runs / name)
     print("There is no runs/demo yet, so here is a QUICK model. For a better one: make demo.")
     data = shapes(2000, size=128, seed=0)
-    model = MaskRCNN(Config.preset("tiny", max_instances=data.max_instances), data.class_names)
+    model = build_detector(
+        Config.preset("tiny", max_instances=data.max_instances), data.class_names
+    )
     settings = TrainSettings.preset("tiny", steps=QUICK_STEPS)
     train(model, data, runs / "tour", settings, resume=True)
     return model

@@ -10,19 +10,20 @@ of its users; others need PyTorch. None keeps masks as patches or counts what it
 course is better off with a page of NumPy that can be read.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from labkit.data.colour import recolour
 from labkit.data.dataset import Cutouts, Sample
-from labkit.errors import LabkitError
+from labkit.frozen import Frozen
 from labkit.models.resize import resize_image
 from labkit.ops.masks import mini_mask
 
 
 @dataclass(frozen=True)
-class Augment:
+class Augment(Frozen):
     """What may happen to a training image. The defaults change nothing but left and right."""
 
     mirror: bool = True  # left-right, half of the time; not for text or digits
@@ -34,18 +35,15 @@ class Augment:
     hue: float = 0.0  # up to this part of the colour circle, either way; at most 0.5
     copy_paste: float = 0.0  # chance that objects of another image are pasted in
 
-    def __post_init__(self):
-        object.__setattr__(self, "scale", tuple(self.scale))  # JSON gives a list
+    def _problems(self) -> Iterator[str]:
         if not (len(self.scale) == 2 and 0 < self.scale[0] <= self.scale[1]):
-            raise LabkitError(f"Augment: 'scale' must be 0 < low <= high, got {self.scale}.")
+            yield f"'scale' must be 0 < low <= high, got {self.scale}"
         for name in ("brightness", "contrast", "saturation"):
             if not 0 <= getattr(self, name) < 1:
-                raise LabkitError(f"Augment: '{name}' must be in 0..1, got {getattr(self, name)}.")
+                yield f"'{name}' must be in 0..1, got {getattr(self, name)}"
         for name, most in (("hue", 0.5), ("copy_paste", 1)):
             if not 0 <= getattr(self, name) <= most:
-                raise LabkitError(
-                    f"Augment: '{name}' must be in 0..{most}, got {getattr(self, name)}."
-                )
+                yield f"'{name}' must be in 0..{most}, got {getattr(self, name)}"
 
 
 NONE = Augment(mirror=False)

@@ -1,4 +1,4 @@
-"""Every number of the model in one frozen place.
+"""Every number of a Mask R-CNN in one frozen place.
 
 A `Config` is made from a preset and changed by keyword:
 
@@ -8,46 +8,22 @@ It refuses names it does not know and values that cannot work, so that a typo co
 not a night of training. The presets' numbers and where they come from stand beside them.
 """
 
-import dataclasses
-import difflib
-import json
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import ClassVar
 
-from labkit.errors import LabkitError
-from labkit.frozen import check_types, make_tuples
+from labkit.models.detector_config import DetectorConfig
 
 
 @dataclass(frozen=True)
-class Config:
-    """The shape and the rules of a Mask R-CNN. Lengths are pixels of the resized image."""
+class Config(DetectorConfig):
+    """The shape and the rules of a Mask R-CNN. Lengths are pixels of the resized image.
 
-    # --- image: what the network sees ----------------------------------------------------
-    image_min_side: int = 800  # the shorter side is resized to this ...
-    image_max_side: int = 1333  # ... unless the longer one would pass this
-    resize: str = "shortest_edge"  # or "none", or "square": see labkit/resize.py
-    resize_filter: str = "antialias"  # or "bilinear", "black_border": see labkit/resize.py
-    pad_multiple: int = 32  # the coarsest feature map's stride: images are padded to it
-    image_mean: tuple[float, ...] = (123.68, 116.779, 103.939)  # RGB, 0..255
-    image_std: tuple[float, ...] = (1.0, 1.0, 1.0)
+    The fields that every detector has (image, backbone, anchors, detection) are those of
+    `DetectorConfig`; these are added.
+    """
 
-    # --- backbone and pyramid ------------------------------------------------------------
-    backbone: str = "resnet50"  # or "tiny"; with blocks (3, 4, 23, 3) it is ResNet-101
-    backbone_channels: tuple[int, ...] = (256, 512, 1024, 2048)  # of C2..C5
-    backbone_blocks: tuple[int, ...] = (3, 4, 6, 3)
-    stem_channels: int = 64
-    stem_pool_padding: str = "both_sides"  # of the 3x3 max-pool; "far_side": TensorFlow's 'same'
-    stride_in_1x1: bool = True  # where a bottleneck halves the map: its 1x1 (Keras) or its 3x3
-    freeze_batch_norm: bool = True  # batches of two are too small for statistics
-    batch_norm_momentum: float = 0.99
-    batch_norm_epsilon: float = 1.001e-5
-    fpn_channels: int = 256
-    fpn_batch_norm: bool = False
-
-    # --- anchors -------------------------------------------------------------------------
-    anchor_sizes: tuple[float, ...] = (32, 64, 128, 256, 512)  # sqrt(area), one a level P2..P6
-    anchor_ratios: tuple[float, ...] = (0.5, 1.0, 2.0)  # height / width
-    anchor_rounding: bool = True  # whole-pixel anchors, as torchvision's
-    anchor_offset: float = 0.0  # of a cell: 0 its corner, 0.5 its centre
+    LOSSES: ClassVar = ("objectness", "rpn_box", "class", "box", "mask")
 
     # --- region proposal network ---------------------------------------------------------
     rpn_convs: int = 1
@@ -87,160 +63,80 @@ class Config:
     mask_channels: int = 256  # after the transposed convolution
     heads_batch_norm: bool = False
     class_agnostic: bool = False  # one box and one mask a RoI instead of one for each class
-    mini_mask: int = 56  # side of the stored training masks; 0 keeps masks of the image's size
 
     # --- losses --------------------------------------------------------------------------
     smooth_l1_beta: float = 1 / 9
-    loss_weights: tuple[float, ...] = (1.0, 1.0, 1.0, 1.0, 1.0)  # in the order of LOSS_NAMES
-    class_weights: tuple[float, ...] = ()  # of background and each class in the class loss
     class_focal: float = 0.0  # gamma of the focal class loss (Lin et al. 2017); 0: cross-entropy
 
     # --- detection -----------------------------------------------------------------------
-    inclusive_boxes: bool = False  # True: deltas and IoU of boxes that end *at* their last pixel
     detection_rule: str = "every_class"  # or "top_class": a RoI is only what it most likely is
     box_passes: int = 1  # how often the box head refines a box, looking again at what it made
-    score_threshold: float = 0.05
-    nms_iou: float = 0.5
-    detections: int = 100
-    whole_pixel_boxes: bool = False  # True rounds boxes and drops those with nothing left
-    mask_paste: str = "exact"  # or "integer", "in_box": see `labkit.models.detections.Detections`
-
-    # --- training batches ----------------------------------------------------------------
-    max_instances: int = 100  # an image; what exceeds it is counted and reported
-    seed: int = 0  # of weights, samples and batches
-
-    def __post_init__(self):
-        make_tuples(self)
-        check_types(self)
-        for problem in _problems(self):
-            raise LabkitError(f"Config: {problem}.")
-
-    @property
-    def strides(self) -> tuple[int, ...]:
-        """Pixels of the image a cell of P2..P6 covers."""
-        return (4, 8, 16, 32, 64)
-
-    @property
-    def anchors_per_cell(self) -> int:
-        return len(self.anchor_ratios)
-
-    def replace(self, **changes) -> "Config":
-        """A copy with some fields changed. Raises LabkitError for a name that does not exist."""
-        known = {f.name for f in dataclasses.fields(self)}
-        for name in changes:
-            if name not in known:
-                near = difflib.get_close_matches(name, known, n=1)
-                hint = f"; did you mean '{near[0]}'?" if near else ""
-                raise LabkitError(f"Config: there is no field '{name}'{hint}")
-        return dataclasses.replace(self, **changes)
 
     @classmethod
-    def preset(cls, name: str, **changes) -> "Config":
-        """The preset of that name, with changes. See `PRESETS` for the names."""
-        if name not in PRESETS:
-            known = ", ".join(PRESETS)
-            raise LabkitError(f"Config: there is no preset '{name}'; there are: {known}.")
-        return PRESETS[name].replace(**changes)
+    def presets(cls) -> dict[str, "Config"]:
+        """Mask R-CNN's presets by name."""
+        return PRESETS
 
-    def to_dict(self) -> dict:
-        return dataclasses.asdict(self)
+    def fitted(self, average: float, most: int) -> tuple["Config", list[str]]:
+        """See `DetectorConfig.fitted`; crowded images also get more proposals and samples."""
+        config, notes = super().fitted(average, most)
+        if config.detections != self.detections:
+            needed = 2 * config.detections
+            config = config.replace(
+                proposals=max(self.proposals, needed),
+                proposals_before_nms=max(self.proposals_before_nms, needed),
+            )
+        samples = min(max(8 * round(average * 2 / 8), self.roi_samples), MOST_SAMPLES)
+        if samples > self.roi_samples:
+            notes.insert(
+                0, f"{average:.0f} objects in an average image: {samples} RoIs are sampled."
+            )
+            config = config.replace(
+                roi_samples=samples,
+                rpn_samples=2 * self.rpn_samples,
+                proposals_train=3 * samples,
+                proposals_before_nms_train=6 * samples,
+            )
+        return config, notes
 
-    @classmethod
-    def from_dict(cls, values: dict) -> "Config":
-        return cls().replace(**values)
-
-    def to_json(self) -> str:
-        return json.dumps(self.to_dict(), indent=2)
-
-
-def _problems(c: Config):
-    """Sentences for values that are of the right type and cannot work."""
-    positive = (
-        "image_min_side image_max_side pad_multiple stem_channels fpn_channels rpn_convs "
-        "rpn_samples proposals_before_nms_train proposals_train proposals_before_nms proposals "
-        "roi_samples box_pool mask_pool mask_channels detections max_instances roi_canonical_size"
-    )
-    for name in positive.split():
-        if getattr(c, name) <= 0:
-            yield f"'{name}' must be above 0, got {getattr(c, name)}"
-    fractions = (
-        "rpn_positive_iou rpn_negative_iou rpn_positive_fraction rpn_nms_iou roi_positive_iou "
-        "roi_positive_fraction score_threshold nms_iou anchor_offset batch_norm_momentum"
-    )
-    for name in fractions.split():
-        if not 0 <= getattr(c, name) <= 1:
-            yield f"'{name}' must lie between 0 and 1, got {getattr(c, name)}"
-    for name, choices in CHOICES.items():
-        if getattr(c, name) not in choices:
-            yield f"'{name}' must be one of {', '.join(choices)}, got '{getattr(c, name)}'"
-    lengths = dict(
-        image_mean=3,
-        image_std=3,
-        backbone_channels=4,
-        backbone_blocks=4,
-        anchor_sizes=5,
-        rpn_box_std=4,
-        roi_box_std=4,
-        loss_weights=5,
-    )
-    for name, length in lengths.items():
-        if len(getattr(c, name)) != length:
-            yield f"'{name}' must have {length} values, got {len(getattr(c, name))}"
-    for name in (
-        "image_std",
-        "anchor_sizes",
-        "anchor_ratios",
-        "rpn_box_std",
-        "roi_box_std",
-        "backbone_channels",
-        "backbone_blocks",
-        "box_convs",
-        "box_dense",
-        "mask_convs",
-    ):
-        if any(v <= 0 for v in getattr(c, name)):
-            yield f"every value of '{name}' must be above 0, got {getattr(c, name)}"
-    if not c.anchor_ratios:
-        yield "'anchor_ratios' must have at least one value"
-    if any(w < 0 for w in c.loss_weights):
-        yield f"'loss_weights' must not be negative, got {c.loss_weights}"
-    if c.class_weights and (min(c.class_weights) < 0 or max(c.class_weights) == 0):
-        yield f"'class_weights' must not be negative, nor all of them 0, got {c.class_weights}"
-    if c.class_focal < 0:
-        yield f"'class_focal' must not be negative, got {c.class_focal}"
-    if c.box_passes < 1:
-        yield f"'box_passes' must be at least 1, got {c.box_passes}"
-    if c.box_passes > 1 and not c.class_agnostic:
-        yield "'box_passes' above 1 needs 'class_agnostic': a RoI must have one box to go on from"
-    if c.rpn_negative_iou > c.rpn_positive_iou:
-        yield "'rpn_negative_iou' must not be above 'rpn_positive_iou'"
-    if c.image_max_side < c.image_min_side:
-        yield "'image_max_side' must not be below 'image_min_side'"
-    if c.resize == "square" and c.image_max_side % c.pad_multiple:
-        yield (
-            "'image_max_side' must be a multiple of 'pad_multiple' where 'resize' is square, got "
-            f"{c.image_max_side} and {c.pad_multiple}"
+    def _problems(self) -> Iterator[str]:
+        yield from super()._problems()
+        yield from self._not_above_zero(
+            "rpn_convs rpn_samples proposals_before_nms_train proposals_train proposals_before_nms "
+            "proposals roi_samples box_pool mask_pool mask_channels roi_canonical_size".split()
         )
-    if c.pad_multiple % 32:
-        yield f"'pad_multiple' must be a multiple of 32, the stride of C5, got {c.pad_multiple}"
-    if min(c.mini_mask, c.roi_sampling_ratio, c.seed, c.rpn_channels) < 0:
-        yield "'mini_mask', 'roi_sampling_ratio', 'seed', 'rpn_channels' must not be negative"
-    if c.seed >= 2**32:
-        yield f"'seed' must be below 2**32, got {c.seed}: NumPy takes no larger one"
-    for name in ("smooth_l1_beta", "rpn_min_size", "batch_norm_epsilon"):
-        if getattr(c, name) < 0:  # a norm's 0: torchvision's COCO weights want that
-            yield f"'{name}' must not be negative, got {getattr(c, name)}"
+        yield from self._not_a_share(
+            "rpn_positive_iou rpn_negative_iou rpn_positive_fraction rpn_nms_iou "
+            "roi_positive_iou roi_positive_fraction".split()
+        )
+        yield from self._not_among(CHOICES)
+        yield from self._of_wrong_length({"rpn_box_std": 4, "roi_box_std": 4})
+        yield from self._with_values_not_above_zero(
+            "rpn_box_std roi_box_std box_convs box_dense mask_convs".split()
+        )
+        for name in ("class_focal", "roi_sampling_ratio", "rpn_channels"):
+            if getattr(self, name) < 0:
+                yield f"'{name}' must not be negative, got {getattr(self, name)}"
+        for name in ("smooth_l1_beta", "rpn_min_size"):
+            if getattr(self, name) < 0:
+                yield f"'{name}' must not be negative, got {getattr(self, name)}"
+        if self.strides[:4] != (4, 8, 16, 32) or any(
+            b != 2 * a for a, b in zip(self.strides, self.strides[1:], strict=False)
+        ):
+            yield f"'strides' must be 4, 8, 16, 32 and go on doubling, got {self.strides}"
+        if self.box_passes < 1:
+            yield f"'box_passes' must be at least 1, got {self.box_passes}"
+        if self.box_passes > 1 and not self.class_agnostic:
+            yield "'box_passes' above 1 needs 'class_agnostic': a RoI must have one box to refine"
+        if self.rpn_negative_iou > self.rpn_positive_iou:
+            yield "'rpn_negative_iou' must not be above 'rpn_positive_iou'"
 
 
+MOST_SAMPLES = 64  # RoIs an image; the heads' time grows with them
 CHOICES = {
-    "resize": ("shortest_edge", "square", "none"),
-    "resize_filter": ("antialias", "bilinear", "black_border"),
-    "backbone": ("resnet50", "tiny"),
-    "stem_pool_padding": ("both_sides", "far_side"),
     "roi_op": ("align", "pool", "crop_and_resize"),
     "roi_level_rounding": ("down", "nearest"),
     "detection_rule": ("every_class", "top_class"),
-    "mask_paste": ("exact", "integer", "in_box"),
 }
 
 # Mask R-CNN (He et al. 2017) on a feature pyramid (Lin et al. 2017), with the paper's numbers.

@@ -4,35 +4,30 @@ Reading order: `features` to `detect_in_batch` are inference from left to right;
 training; the rest is what Keras asks of a model. Source: He et al. 2017.
 """
 
-import random
-from collections.abc import Iterable
+import math
 
 import keras
 import tensorflow as tf
 
-from labkit.errors import LabkitError
 from labkit.models import heads, rpn
 from labkit.models.backbones import BACKBONES
 from labkit.models.config import Config
-from labkit.models.detections import Detections
+from labkit.models.detector import Detector, Learnt
 from labkit.models.fpn import feature_pyramid
 from labkit.models.inclusive import from_inclusive, limit, to_inclusive
-from labkit.models.inference import detect_images
+from labkit.models.mask_rcnn_health import CHECKS, SIGNS, loss_counts, vital_signs
 from labkit.models.pooling import pool_rois
 from labkit.models.resize import origins
 from labkit.models.selection import select
 from labkit.models.trace import Trace, trace_image
-from labkit.models.vitals import VITALS, vital_signs
 from labkit.ops import boxes as box_ops
 from labkit.ops import losses
 from labkit.ops.anchors import pyramid_anchors
 from labkit.ops.matching import most_positives
 
-LOSS_NAMES = losses.LOSS_NAMES
-
 
 @keras.saving.register_keras_serializable("labkit")
-class MaskRCNN(keras.Model):
+class MaskRCNN(Detector):
     """Mask R-CNN for `class_names` (background not among them).
 
     model = MaskRCNN(Config.preset("tiny"), ["cat", "dog"])
@@ -41,48 +36,37 @@ class MaskRCNN(keras.Model):
     model.detect("photo.jpg")      # Detections
     """
 
-    def __init__(self, config: Config, class_names, **kwargs):
-        super().__init__(**kwargs)
-        if keras.backend.backend() != "tensorflow":
-            raise LabkitError("labkit runs on TensorFlow: set KERAS_BACKEND=tensorflow.")
-        self.config = config
-        self.class_names = _checked_names(class_names)
-        if len(config.class_weights) not in (0, 1 + len(self.class_names)):
-            raise LabkitError(
-                f"Config: 'class_weights' has {len(config.class_weights)} values; give one for "
-                f"background and one for each of the {len(self.class_names)} classes."
-            )
-        # Keras draws the seeds of its initialisers from Python's generator: seed it, then put it
-        # back, so that the same config gives the same weights and nobody else's numbers change.
-        state = random.getstate()
-        random.seed(config.seed)
+    LOSSES = Config.LOSSES
+    SIGNS = SIGNS
+    LOSSES_OF_PART = {
+        "rpn": ("objectness", "rpn_box"),
+        "box_head": ("class", "box"),
+        "mask_head": ("mask",),
+    }
+    STAGES = {"roi_heads": "^(box_head|mask_head)/"}
+    checks = CHECKS
+
+    def make_parts(self) -> None:
+        """The five networks: backbone, pyramid, RPN, box head and mask head."""
+        config, classes = self.config, len(self.class_names)
         self.backbone = BACKBONES[config.backbone](config)
         self.fpn = feature_pyramid(config)
         self.rpn_head = rpn.rpn_head(config)
-        self.box_head = heads.box_head(config, len(self.class_names))
-        self.mask_head = heads.mask_head(config, len(self.class_names))
-        random.setstate(state)
-        self.loss_weights = config.loss_weights  # a stage of training may have its own
-        self.steps_done = tf.Variable(0, trainable=False)  # numbers the random samples
-        self.loss_trackers = [keras.metrics.Mean(name=n) for n in ("loss", *LOSS_NAMES)]
-        # The last batch, kept so that a loss that breaks can be traced to its images.
-        self.last_losses = tf.Variable(tf.zeros([len(LOSS_NAMES)]), trainable=False)
-        self.last_vitals = tf.Variable(tf.zeros([len(VITALS)]), trainable=False)
-        self.last_image_ids = tf.Variable(tf.zeros([1], tf.int64), shape=[None], trainable=False)
-        self.built = True
+        self.box_head = heads.box_head(config, classes)
+        self.mask_head = heads.mask_head(config, classes)
+
+    def parts(self) -> dict[str, keras.Model]:
+        """Its networks by name, from the image to the masks."""
+        found = (self.backbone, self.fpn, self.rpn_head, self.box_head, self.mask_head)
+        return {part.name: part for part in found}
+
+    @classmethod
+    def guessing(cls, classes: int) -> dict[str, float]:
+        """Two halves each way, every class alike, no box moved."""
+        half, any_class = math.log(2), math.log(1 + classes)
+        return {"objectness": half, "rpn_box": 0.0, "class": any_class, "box": 0.0, "mask": half}
 
     # --- inference, left to right --------------------------------------------------------
-
-    def normalise(self, images: tf.Tensor, image_sizes: tf.Tensor) -> tf.Tensor:
-        """Images [B, H, W, 3] (0..255), whose padding lies beyond image_sizes [B, 2], as float32
-        with the mean colour at 0 and its deviation at 1."""
-        x = (tf.cast(images, tf.float32) - self.config.image_mean) / self.config.image_std
-        if self.config.resize == "square":  # black before normalisation, as in Matterport's
-            return x
-        rows = tf.sequence_mask(tf.cast(image_sizes[:, 0], tf.int32), tf.shape(x)[1])
-        columns = tf.sequence_mask(tf.cast(image_sizes[:, 1], tf.int32), tf.shape(x)[2])
-        # Padding is zero *after* normalisation, as in torchvision: it looks like the mean colour.
-        return tf.where((rows[:, :, None] & columns[:, None, :])[..., None], x, 0.0)
 
     def features(self, images: tf.Tensor, image_sizes: tf.Tensor, training: bool = False):
         """P2..P6 of images [B, H, W, 3] (0..255), whose padding lies beyond image_sizes [B, 2]."""
@@ -207,24 +191,6 @@ class MaskRCNN(keras.Model):
             "refined": from_inclusive(refined, c),
         }
 
-    def detect(
-        self,
-        images,
-        *,
-        score_threshold: float | None = None,
-        nms_iou: float | None = None,
-        max_detections: int | None = None,
-        batch_size: int = 8,
-    ) -> Detections | list[Detections]:
-        """Find the objects in an image, or in each of a list of images of any sizes.
-
-        images: paths, PIL images or arrays (grey, RGB or RGBA; 8 or 16 bit), or one of them. The
-        three thresholds default to the config's. Images of the same size share a batch of at most
-        batch_size. Returns Detections in the coordinates of the original images, best score first;
-        a list gives a list. Raises LabkitError naming an image that cannot be read.
-        """
-        return detect_images(self, images, score_threshold, nms_iou, max_detections, batch_size)
-
     def trace(self, image, targets=None, step: int = 0) -> Trace:
         """Everything computed for one image, from features to masks: a `labkit.models.trace.Trace`.
 
@@ -248,12 +214,16 @@ class MaskRCNN(keras.Model):
 
     # --- training ------------------------------------------------------------------------
 
+    def learn(self, batch: dict[str, tf.Tensor], step=0, training: bool = True) -> Learnt:
+        """The five losses of a batch and all that they follow from; see `Detector.learn`."""
+        trace = self.trace_losses(batch, step, training)
+        counts, signs = loss_counts(trace, self.config), vital_signs(trace, batch)
+        return Learnt(trace["losses"], counts, signs, trace)
+
     def trace_losses(self, batch: dict[str, tf.Tensor], step=0, training: bool = True):
         """Everything training computes for a batch: targets, samples, logits and the five losses.
 
-        batch: images [B, H, W, 3], sizes [B, 2], boxes [B, G, 4], classes int32 [B, G] (0 is
-        padding), masks uint8 [B, G, h, w] (mini-masks, or of the image's size where
-        config.mini_mask is 0). step: numbers the random samples, with config.seed.
+        Arguments as in `Detector.learn`. Returns a dict of tensors; "losses" holds the losses.
         """
         c = self.config
         maps = self.features(batch["images"], batch["sizes"], training)
@@ -308,106 +278,6 @@ class MaskRCNN(keras.Model):
             "mask_logits": mask_logits,
             "mask_targets": mask_targets,
         }
-
-    def losses_of(self, batch, step=0, training: bool = True) -> tf.Tensor:
-        """The five losses of a batch, float32 [5] in the order of LOSS_NAMES, not yet weighted."""
-        return self._stacked(self.trace_losses(batch, step, training)["losses"])
-
-    def _stacked(self, result: dict[str, tf.Tensor]) -> tf.Tensor:
-        """The losses in their order; one of weight 0 is a number, and costs no gradient."""
-        weighted = zip(LOSS_NAMES, self.loss_weights, strict=True)
-        return tf.stack([result[n] if w else tf.stop_gradient(result[n]) for n, w in weighted])
-
-    def priority(self, shape, step, use: int) -> tf.Tensor:
-        """The random numbers that decide which anchors and RoIs are sampled at a training step.
-
-        They depend on the seed, the step and the use alone: a run that is resumed draws what it
-        would have drawn. A replica draws them for the whole batch and takes those of its rows: how
-        many replicas share a batch changes nothing.
-        """
-        stream = tf.constant(2 * self.config.seed + use, tf.int64)
-        seed = tf.stack([stream, tf.cast(step, tf.int64)])
-        replica, rows = tf.distribute.get_replica_context(), shape[0]
-        if replica is None or replica.num_replicas_in_sync == 1:
-            return tf.random.stateless_uniform(shape, seed)
-        whole = [rows * replica.num_replicas_in_sync, *shape[1:]]
-        first = rows * replica.replica_id_in_sync_group
-        return tf.random.stateless_uniform(whole, seed)[first : first + rows]
-
-    # --- what Keras asks of a model ------------------------------------------------------
-
-    def compile(self, optimizer="rmsprop", *, jit_compile=False, **kwargs):
-        """As any Keras model, without `loss`: the five losses are the model's own."""
-        if kwargs.get("loss") is not None:
-            raise LabkitError("MaskRCNN.compile: leave out 'loss'; the five losses are built in.")
-        super().compile(optimizer=optimizer, jit_compile=jit_compile, **kwargs)
-        # Variables that a graph makes while it is traced cost tracing it a second time.
-        self.optimizer.build(self.trainable_variables)
-
-    def compile_from_config(self, config):
-        """A model read from a .keras file is compiled as the saved one was."""
-        self.compile(**keras.saving.deserialize_keras_object(config))
-
-    @property
-    def metrics(self):
-        return self.loss_trackers
-
-    def train_step(self, batch):
-        if tf.distribute.get_replica_context().num_replicas_in_sync > 1:
-            raise LabkitError(
-                "MaskRCNN.fit: Keras would take each replica's losses for those of the whole "
-                "batch. labkit.train does not: it trains a model that was made in a scope."
-            )
-        trace, values, gradients = self.gradients_of(batch)
-        scale = self.optimizer.scale_loss(tf.ones([]))
-        self.optimizer.apply(gradients, self.trainable_variables)
-        self.steps_done.assign_add(1)
-        self.last_vitals.assign(vital_signs(trace, batch, gradients, scale))
-        return self._record(batch, values, tf.reduce_sum(values * self.loss_weights))
-
-    def gradients_of(self, batch, share=None):
-        """(trace, losses [5], gradients) of a batch, with the random samples of `steps_done`.
-
-        The gradients, of the weighted losses scaled as the optimizer wants them, are in the order
-        of trainable_variables. share: a function of the trace that says what each loss is
-        multiplied by, where the batch is a replica's part of one.
-        """
-        variables = self.trainable_variables
-        # A tape that watches all it meets would also record what is frozen.
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch([variable.value for variable in variables])
-            trace = self.trace_losses(batch, self.steps_done)
-            values = self._stacked(trace["losses"])
-            if share is not None:
-                values *= share(trace)
-            scaled = self.optimizer.scale_loss(tf.reduce_sum(values * self.loss_weights))
-        return trace, values, tape.gradient(scaled, variables)
-
-    def test_step(self, batch):
-        values = self.losses_of(batch, training=False)
-        return self._record(batch, values, tf.reduce_sum(values * self.loss_weights))
-
-    def _record(self, batch, values, total):
-        self.last_losses.assign(values)
-        if "image_ids" in batch:
-            self.last_image_ids.assign(batch["image_ids"])
-        for tracker, value in zip(self.loss_trackers, [total, *tf.unstack(values)], strict=True):
-            tracker.update_state(value)
-        return {t.name: t.result() for t in self.loss_trackers}
-
-    def call(self, images, training=False):
-        """Padded detections of images [B, H, W, 3] (0..255, sides a multiple of 32): a dict."""
-        height, width = _height_width(images)
-        size = tf.cast(tf.stack([height, width]), tf.float32)
-        result = self.detect_in_batch(images, tf.tile(size[None], [tf.shape(images)[0], 1]))
-        return {k: result[k] for k in ("boxes", "scores", "classes", "masks", "count")}
-
-    def get_config(self):
-        return {"config": self.config.to_dict(), "class_names": list(self.class_names)}
-
-    @classmethod
-    def from_config(cls, values):
-        return cls(Config.from_dict(values["config"]), values["class_names"])
 
     # --- small print ---------------------------------------------------------------------
 
@@ -474,17 +344,3 @@ def _merge(x: tf.Tensor) -> tf.Tensor:
 def _split(x: tf.Tensor, rois: tf.Tensor) -> tf.Tensor:
     """[B K, ...] back to [B, K, ...] as in rois."""
     return tf.reshape(x, [tf.shape(rois)[0], tf.shape(rois)[1], *x.shape[1:]])
-
-
-def _checked_names(class_names) -> tuple[str, ...]:
-    if isinstance(class_names, str):
-        raise LabkitError(f"class_names must be a list of names, got the string '{class_names}'.")
-    if not isinstance(class_names, Iterable):
-        raise LabkitError(f"class_names must be a list of names, got {class_names!r}.")
-    names = tuple(str(n) for n in class_names)
-    if not names:
-        raise LabkitError("class_names is empty: a model needs one class besides background.")
-    if len(set(names)) < len(names):
-        twice = sorted({n for n in names if names.count(n) > 1})
-        raise LabkitError(f"class_names holds {twice[0]!r} twice: give every class its own name.")
-    return names

@@ -1,6 +1,5 @@
 """Training: stages, schedules, the loop around `model.fit`, and what it leaves on disk."""
 
-from labkit.training.checkpoints import load_model
 from labkit.training.diagnosis import diagnose
 from labkit.training.distribution import make_strategy
 from labkit.training.film import read_film
@@ -17,7 +16,6 @@ __all__ = [
     "TrainSettings",
     "diagnose",
     "fit_to_data",
-    "load_model",
     "make_strategy",
     "read_film",
     "recipe",

@@ -11,8 +11,6 @@ import numpy as np
 
 from labkit.errors import LabkitError
 from labkit.io.data_files import write_json
-from labkit.models.vitals import VITALS
-from labkit.ops.losses import LOSS_NAMES
 from labkit.training.checkpoints import save_checkpoint
 from labkit.training.history import History
 from labkit.training.schedules import inner, plateau_factor, rate_of
@@ -45,35 +43,32 @@ class Recorder(keras.callbacks.Callback):
         self.began = time.monotonic()
 
     def on_train_batch_end(self, batch, logs=None):
-        values = self.model.last_losses.numpy().astype(float)  # waits for the step to end
+        losses = self.model.last_losses  # waits for the step to end
         seconds = time.monotonic() - self.began
         self.step += 1
         # A schedule counts from 0 in every stage: this step used the rate of the number before.
         rate = rate_of(self.model.optimizer, self.step - 1 - self.leg.first)
-        weighted = float(values @ np.asarray(self.model.loss_weights))
+        total = self.model.weighted(losses)
         self.history.rows.append(
-            {"step": self.step, "stage": self.leg.number, "lr": rate, "total": weighted}
-            | dict(zip(LOSS_NAMES, values.tolist(), strict=True))
+            {"step": self.step, "stage": self.leg.number, "lr": rate, "total": total} | losses
         )
         self.history.vitals.append(self._vitals(seconds))
-        if not np.isfinite(values).all():
-            self._stop(values)
+        if not all(map(math.isfinite, losses.values())):
+            self._stop(losses)
 
     def _vitals(self, seconds: float) -> dict[str, float]:
-        signs = zip(VITALS, self.model.last_vitals.numpy().tolist(), strict=True)
         waited = self.batches.made_at(self.step - 1) - self.began
         return {
             "step": self.step,
             "seconds": seconds,
             "waiting": float(np.clip(waited, 0, seconds)),
-            **dict(signs),
+            **self.model.last_signs,
             "update": self.update_ratio.after(),
         }
 
-    def _stop(self, values):
-        named = zip(LOSS_NAMES, values, strict=True)
-        broken = [f"{name} = {value}" for name, value in named if not math.isfinite(value)]
-        images = ", ".join(self.name_of(int(i)) for i in self.model.last_image_ids.numpy())
+    def _stop(self, losses):
+        broken = [f"{name} = {loss}" for name, loss in losses.items() if not math.isfinite(loss)]
+        images = ", ".join(map(self.name_of, self.model.last_image_ids))
         if self.run_dir is not None:
             record = {"step": self.step, "losses": broken, "images": images}
             write_json(self.run_dir / BROKEN, record, indent=2)
@@ -174,7 +169,7 @@ def said(counts: Counter) -> str:
 
 
 class Progress(keras.callbacks.Callback):
-    """One line that is rewritten: step, time left, the rate and the five losses (last 20 steps)."""
+    """One line that is rewritten: step, time left, the rate and the losses (last 20 steps)."""
 
     def __init__(self, history: History, start: int, last: int, stream=None):
         super().__init__()
@@ -203,7 +198,7 @@ class Progress(keras.callbacks.Callback):
 
     def _line(self, step: int, elapsed: float) -> str:
         recent = self.history.rows[-20:]
-        means = {n: np.mean([r[n] for r in recent]) for n in ("total", *LOSS_NAMES)}
+        means = {n: np.mean([r[n] for r in recent]) for n in ("total", *self.history.losses)}
         left = elapsed / max(step - self.first, 1) * (self.last - step)
         losses = "  ".join(f"{n} {v:.3f}" for n, v in means.items())
         validated = self.history.validation[-1:]

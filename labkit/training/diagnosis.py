@@ -18,28 +18,19 @@ import numpy as np
 
 from labkit.errors import LabkitError, listed
 from labkit.io.data_files import read_json
-from labkit.ops.losses import LOSS_NAMES
+from labkit.models.detector import Finding
+from labkit.models.registry import detector_of_run
 from labkit.training.callbacks import BROKEN
-from labkit.training.checkpoints import read_run
 from labkit.training.history import History
 from labkit.training.watched_batches import SEEN
+from labkit.weights.runs import read_run
 
 SHORT = 60  # steps; what a loss does in fewer says nothing
-LEARNT = 200  # steps after which the RPN finds, and the box head names, something on any data
 FLAT = 0.05  # a loss that has fallen by less has not fallen
 USUAL_UPDATE = 1e-3  # |change of weights| / |weights| in a step
 LOW_UPDATE, HIGH_UPDATE = 3e-5, 0.2  # far from usual, in the middle of a run
 STARVED = 0.3  # of the time spent waiting for batches
 SETTLING = 5  # first steps of a stage, which compile and fill the queue
-
-
-@dataclass(frozen=True)
-class Finding:
-    """name: what it is. evidence: the numbers that say so. remedy: what to do."""
-
-    name: str
-    evidence: str
-    remedy: str
 
 
 @dataclass(frozen=True)
@@ -93,7 +84,7 @@ def diagnose(run_dir: str | Path) -> Diagnosis:
     record = _Record(Path(run_dir))
     if not record.history.rows:
         raise LabkitError(f"{run_dir}/history.csv: no step is written down yet; let the run go on.")
-    findings = tuple(finding for check in CHECKS for finding in check(record))
+    findings = tuple(finding for check in record.checks for finding in check(record))
     notes = ()
     if not record.history.vitals:
         notes = (
@@ -108,15 +99,27 @@ class _Record:
 
     def __init__(self, run_dir: Path):
         self.run = read_run(run_dir)
-        self.config, self.settings = self.run["config"], self.run["settings"]
+        config, detector = detector_of_run(self.run)
+        self.config, self.settings = config.to_dict(), self.run["settings"]
         self.history = History.load(run_dir)
         self.seen = read_json(run_dir / SEEN) if (run_dir / SEEN).exists() else {}
         self.broken = read_json(run_dir / BROKEN) if (run_dir / BROKEN).exists() else None
-        losses = np.array([[row[n] for n in LOSS_NAMES] for row in self.history.rows], float)
-        losses = losses.reshape(-1, len(LOSS_NAMES))
+        losses = np.array([[row[n] for n in detector.LOSSES] for row in self.history.rows], float)
+        losses = losses.reshape(-1, len(detector.LOSSES))
         losses = losses[np.isfinite(losses).all(axis=1)]
         # By the config's weights: those of stages differ, and sums could not be compared.
-        self.totals = losses @ np.asarray(self.config["loss_weights"])
+        weights = [config.loss_weights[name] for name in detector.LOSSES]
+        self.totals = losses @ np.asarray(weights)
+        guesses = detector.guessing(len(self.run["class_names"]))
+        self.guessing = sum(guesses[name] * config.loss_weights[name] for name in detector.LOSSES)
+        # The most serious first.
+        self.checks = (*FIRST_CHECKS, *detector.checks, *LAST_CHECKS)
+        self.signs = detector.SIGNS
+
+    @property
+    def steps(self) -> int:
+        """How many steps with finite losses were taken."""
+        return len(self.totals)
 
     @property
     def begin(self) -> float:
@@ -127,12 +130,6 @@ class _Record:
     def end(self) -> float:
         """The loss in the last tenth."""
         return float(np.median(self.totals[-max(5, len(self.totals) // 10) :]))
-
-    @property
-    def guessing(self) -> float:
-        """The loss of a model that guesses: two halves each way, every class alike, no box."""
-        guesses = [math.log(2), 0.0, math.log(1 + len(self.run["class_names"])), 0.0, math.log(2)]
-        return float(np.dot(guesses, self.config["loss_weights"]))
 
     def vital(self, name: str) -> np.ndarray:
         """A column of the vital signs, without NaN."""
@@ -208,35 +205,6 @@ def flat_loss(r: _Record) -> Iterator[Finding]:
     )
 
 
-def background(r: _Record) -> Iterator[Finding]:
-    if len(r.totals) < LEARNT or not r.lately("background") > 0.95:
-        return
-    yield Finding(
-        "everything is background",
-        f"the box head calls {r.lately('background'):.0%} of the RoIs on objects background; "
-        f"{r.lately('rois'):.1f} of {r.config['roi_samples']} RoIs an image are on an object",
-        "raise roi_positive_fraction or lower roi_positive_iou, give the class loss its weight, "
-        "lower background's in class_weights; with very few objects, lower roi_samples.",
-    )
-
-
-def recall(r: _Record) -> Iterator[Finding]:
-    values = r.vital("recall")
-    if len(values) < LEARNT:
-        return
-    *_, third, last = (float(part.mean()) for part in np.array_split(values, 4))
-    if last >= 0.5 or last > third + 0.03:  # good enough, or still rising
-        return
-    yield Finding(
-        "the RPN has stopped finding objects",
-        f"{last:.0%} of the objects are covered by a proposal (IoU 0.5) in the last quarter, "
-        f"{third:.0%} in the one before; no more than these can be detected",
-        f"more proposals (proposals_train is {r.config['proposals_train']}), a higher rpn_nms_iou "
-        f"({r.config['rpn_nms_iou']}), anchors that fit; see that the RPN trains and its losses "
-        "have a weight.",
-    )
-
-
 def anchors(r: _Record) -> Iterator[Finding]:
     if r.seen.get("boxes", 0) < 20 or r.seen["uncovered"] < 0.5:
         return
@@ -279,14 +247,17 @@ def no_ap(r: _Record) -> Iterator[Finding]:
         return
     row = r.history.validation[-1]
     best = max(row["bbox_AP"], row["segm_AP"])
-    right = r.lately("right")
-    if not 0 <= best < 0.01 or r.end > 0.7 * r.begin or not right > 0.5:
+    if not 0 <= best < 0.01 or r.end > 0.7 * r.begin:
         return
+    named = ""
+    if "right" in r.signs:  # the share of training objects that get the right class
+        if not r.lately("right") > 0.5:
+            return
+        named = f" and {r.lately('right'):.0%} of the training objects get the right class"
     yield Finding(
         "AP is 0 though the loss falls",
-        f"the loss fell from {r.begin:.3g} to {r.end:.3g} and the box head names {right:.0%} of "
-        f"the training objects right, but AP on the validation pictures is {best:.3f} at step "
-        f"{row['step']}",
+        f"the loss fell from {r.begin:.3g} to {r.end:.3g}{named}, but AP on the validation images "
+        f"is {best:.3f} at step {row['step']}",
         "compare detections with the truth there (labkit.training.film.read_film): class ids of "
         "another order, boxes of another convention or size, other pictures than in training.",
     )
@@ -311,14 +282,5 @@ def starvation(r: _Record) -> Iterator[Finding]:
     )
 
 
-CHECKS = (
-    broken_loss,
-    learning_rate,
-    flat_loss,
-    classes,
-    anchors,
-    recall,
-    background,
-    no_ap,
-    starvation,
-)
+FIRST_CHECKS = (broken_loss, learning_rate, flat_loss, classes, anchors)
+LAST_CHECKS = (no_ap, starvation)

@@ -15,9 +15,9 @@ together, each of which gets its share; where the batch is the same, so are the 
 replicas there are:
 
 - each loss is a sum over anchors or RoIs, divided by how many were sampled in the whole batch, not
-  in the replica's share (`loss_counts`);
+  in the replica's share (`Learnt.counts`);
 - random samples are drawn for the whole batch, of which a replica takes its rows
-  (`MaskRCNN.priority`);
+  (`Detector.priority`);
 - batch norms that train take their statistics over the whole batch;
 - gradients are summed before they are clipped, accumulated and applied.
 
@@ -27,7 +27,6 @@ Source: Goyal et al. 2017, "Accurate, Large Minibatch SGD", whose loss is a mean
 """
 
 import contextlib
-import functools
 import json
 import os
 import zlib
@@ -37,8 +36,6 @@ import numpy as np
 import tensorflow as tf
 
 from labkit.errors import LabkitError
-from labkit.models.vitals import vital_signs
-from labkit.ops.losses import LOSS_NAMES
 from labkit.training.stages import layer_paths
 
 KINDS = {
@@ -238,15 +235,16 @@ def fit(model, team: Team, batches, callbacks) -> None:
     watchers = keras.callbacks.CallbackList(callbacks, model=model, epochs=1, verbose=0)
     watchers.on_train_begin()
     watchers.on_epoch_begin(0)
-    sums = np.zeros(1 + len(LOSS_NAMES))
+    sums = dict.fromkeys(("loss", *model.LOSSES), 0.0)
     for number, batch in enumerate(batches):
         watchers.on_train_batch_begin(number)
         with _lost_told():
             step(_dealt(batch, team))
-            losses = model.last_losses.numpy().astype(float)
-        sums += [losses @ np.asarray(model.loss_weights), *losses]
+            losses = model.last_losses
+        for name, value in {"loss": model.weighted(losses), **losses}.items():
+            sums[name] += value
         # Keras' logs are means since the beginning.
-        logs = dict(zip(("loss", *LOSS_NAMES), (sums / (number + 1)).tolist(), strict=True))
+        logs = {name: value / (number + 1) for name, value in sums.items()}
         watchers.on_train_batch_end(number, logs)
         if team.any(model.stop_training):
             break
@@ -267,7 +265,7 @@ def _dealt(batch: dict, team: Team):
 
 
 def _step(model, team: Team):
-    """A training step: the function of a dealt batch that `MaskRCNN.train_step` is of a whole one.
+    """A training step: the function of a dealt batch that `Detector.train_step` is of a whole one.
 
     The optimizer works outside of the replicas, where its gradients are already sums: inside, Keras
     would clip what a replica has alone.
@@ -278,73 +276,45 @@ def _step(model, team: Team):
     def step(dealt):
         results = strategy.run(_of_replica, args=(model, dealt))
         # The same on every replica.
-        values, gradients, vitals, ids = (_first(strategy, x) for x in results)
+        losses, gradients, signs, ids = (_first(strategy, x) for x in results)
         model.optimizer.apply(gradients, model.trainable_variables)
-        model.steps_done.assign_add(1)
-        model.last_losses.assign(values)
-        model.last_vitals.assign(vitals)
-        model.last_image_ids.assign(ids)
+        model.keep_step(losses, signs, ids)
 
     return step
 
 
 def _first(strategy, value):
+    """Of values on every replica, those of the first one here."""
+    if isinstance(value, dict):
+        return {name: _first(strategy, x) for name, x in value.items()}
     if isinstance(value, list | tuple):
         return [_first(strategy, x) for x in value]
     return strategy.experimental_local_results(value)[0]
 
 
 def _of_replica(model, batch: dict):
-    """(losses [5], gradients, vital signs, image ids) of the whole batch, from a replica's rows."""
+    """(losses, gradients, vital signs, image ids) of the whole batch, from a replica's rows."""
     context = tf.distribute.get_replica_context()
     # A function's input is on no device yet; what goes from worker to worker must be on one.
     batch = {name: tf.identity(value) for name, value in batch.items()}
-    shares = functools.partial(_shares, config=model.config)
-    trace, values, gradients = model.gradients_of(batch, shares)
-    given = [g for g in gradients if g is not None]
-    values, *given = context.all_reduce(tf.distribute.ReduceOp.SUM, [values, *given])
-    given = iter(given)
-    gradients = [None if g is None else next(given) for g in gradients]
-    seen = {
-        "proposals": {"boxes": trace["proposals"]["boxes"]},
-        "class_logits": trace["class_logits"],
-        "rois": {name: trace["rois"][name] for name in ("positive", "classes")},
-        "rpn_targets": {"positive": trace["rpn_targets"]["positive"]},
-    }
-    truth = {name: batch[name] for name in ("boxes", "classes")}
-    seen, truth = tf.nest.map_structure(_whole, (seen, truth))
-    scale = model.optimizer.scale_loss(tf.ones([]))
-    vitals = vital_signs(seen, truth, gradients, scale)
-    return values, gradients, vitals, context.all_gather(batch["image_ids"], axis=0)
+    learnt, gradients = model.gradients_of(batch, _shares)
+    present = [g for g in gradients if g is not None]
+    sums = (learnt.losses, learnt.signs, present)
+    losses, signs, present = _sum_over_replicas(sums)
+    present = iter(present)
+    gradients = [None if g is None else next(present) for g in gradients]
+    signs = model.signs_of(learnt._replace(signs=signs), gradients)
+    return losses, gradients, signs, context.all_gather(batch["image_ids"], axis=0)
 
 
-def _whole(rows: tf.Tensor) -> tf.Tensor:
-    """What all replicas have, [B of the replica, ...] to [B, ...]."""
-    context = tf.distribute.get_replica_context()
-    # NVIDIA's library gathers neither flags nor, on a GPU, int32.
-    return tf.cast(context.all_gather(tf.cast(rows, tf.float32), axis=0), rows.dtype)
+def _shares(counts: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    """What a replica's losses are multiplied by, so that they add up to those of the batch."""
+    whole = _sum_over_replicas(counts)
+    return {name: tf.math.divide_no_nan(counts[name], whole[name]) for name in counts}
 
 
-def loss_counts(trace: dict, config) -> tf.Tensor:
-    """What each loss of a `MaskRCNN.trace_losses` is a sum divided by: float32 [5].
-
-    In the order of LOSS_NAMES: the anchors that were sampled, twice; the RoIs that were sampled,
-    weighed where the config weighs classes; the RoIs, not weighed; those that are positive.
-    """
-    rpn, rois = trace["rpn_targets"], trace["rois"]
-    anchors, samples, positives = (
-        tf.reduce_sum(tf.cast(flags, tf.float32))
-        for flags in (rpn["positive"] | rpn["negative"], rois["sampled"], rois["positive"])
-    )
-    weighed = samples
-    if config.class_weights:
-        weights = tf.gather(tf.constant(config.class_weights, tf.float32), rois["classes"])
-        weighed = tf.reduce_sum(tf.where(rois["sampled"], weights, 0.0))
-    return tf.stack([anchors, anchors, weighed, samples, positives])
-
-
-def _shares(trace: dict, config) -> tf.Tensor:
-    """By what a replica's losses are multiplied so that their sum over replicas is the batch's."""
-    own = loss_counts(trace, config)
-    whole = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, own)
-    return tf.math.divide_no_nan(own, whole)
+def _sum_over_replicas(values):
+    """The sums of tensors, in the structure that they are given in, over all replicas."""
+    context, flat = tf.distribute.get_replica_context(), tf.nest.flatten(values)
+    sums = context.all_reduce(tf.distribute.ReduceOp.SUM, flat) if flat else []
+    return tf.nest.pack_sequence_as(values, sums)

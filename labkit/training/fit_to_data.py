@@ -9,18 +9,17 @@ import math
 import numpy as np
 
 from labkit.data.dataset import Dataset
-from labkit.models.config import Config
+from labkit.models.detector_config import DetectorConfig
 from labkit.models.resize import resized_shape
 from labkit.training.settings import TrainSettings
 
 SMALL = 12.0  # pixels; below this a 28 x 28 mask has nothing to show
 CANVAS = 256  # side of the windows that large images are trained on
-MOST_SAMPLES = 64  # RoIs an image; the heads' time grows with them
 
 
 def fit_to_data(
-    config: Config, settings: TrainSettings, dataset: Dataset
-) -> tuple[Config, TrainSettings, list[str]]:
+    config: DetectorConfig, settings: TrainSettings, dataset: Dataset
+) -> tuple[DetectorConfig, TrainSettings, list[str]]:
     """Config and settings changed to suit a data set, and a sentence for each change.
 
     - Where resizing to the config's image size would leave a quarter of the objects smaller than
@@ -52,40 +51,15 @@ def fit_to_data(
     if config.backbone == "tiny":
         smallest = float(np.quantile(sizes * scale, 0.15))
         first = float(np.clip(round(smallest), 8, 32))
-        anchors = tuple(first * 2.0**i for i in range(5))
+        anchors = tuple(first * 2.0**i for i in range(len(config.strides)))
         if anchors != config.anchor_sizes:
             notes.append(
                 f"Anchors of {', '.join(f'{a:.0f}' for a in anchors)} px: 15 % of the "
                 f"objects are smaller than {smallest:.0f} px."
             )
             config = config.replace(anchor_sizes=anchors)
-        config = _for_crowds(config, len(heights) / len(dataset), notes)
-    most = dataset.max_instances
-    config = config.replace(max_instances=max(8, most))
-    if most > 0.7 * config.detections:
-        # Half as many again as the most crowded picture had: another one may be worse.
-        detections = int(math.ceil(most * 1.5 / 100) * 100)
-        notes.append(f"Up to {most} objects in an image: {detections} detections are kept.")
-        config = config.replace(
-            detections=detections,
-            proposals=max(config.proposals, 2 * detections),
-            proposals_before_nms=max(config.proposals_before_nms, 2 * detections),
-        )
-    return config, settings, notes
-
-
-def _for_crowds(config: Config, average: float, notes: list[str]) -> Config:
-    """The tiny preset samples two dozen RoIs of four objects; forty objects need more."""
-    samples = int(np.clip(8 * round(average * 2 / 8), config.roi_samples, MOST_SAMPLES))
-    if samples == config.roi_samples:
-        return config
-    notes.append(f"{average:.0f} objects in an average image: {samples} RoIs are sampled.")
-    return config.replace(
-        roi_samples=samples,
-        rpn_samples=2 * config.rpn_samples,
-        proposals_train=3 * samples,
-        proposals_before_nms_train=6 * samples,
-    )
+    config, more = config.fitted(len(heights) / len(dataset), dataset.max_instances)
+    return config, settings, notes + more
 
 
 def _typical_shape(dataset: Dataset) -> tuple[int, int]:
@@ -97,7 +71,7 @@ def _typical_shape(dataset: Dataset) -> tuple[int, int]:
     return shapes[len(shapes) // 2]
 
 
-def _canvas(dataset: Dataset, config: Config) -> tuple[int, int]:
+def _canvas(dataset: Dataset, config: DetectorConfig) -> tuple[int, int]:
     """The smallest canvas that holds every image after resizing, in multiples of 32."""
     resized = [
         resized_shape(i["height"], i["width"], config)

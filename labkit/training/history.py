@@ -1,9 +1,9 @@
 """What a run wrote down of itself: a row a step, and a row a validation, as CSV files.
 
-    history.csv             a row a step: stage, learning rate, the weighted total, the five losses
-    vitals.csv              a row a step: its seconds and its vital signs (see labkit.models.vitals)
+    history.csv             a row a step: stage, learning rate, the weighted total, each loss
+    vitals.csv              a row a step: its seconds and the detector's vital signs
     validation.csv          a row a validation: box and mask AP
-    validation_losses.csv   a row a look at the validation images: the same five losses
+    validation_losses.csv   a row a look at the validation images: the same losses
 
 A step is one batch; with TrainSettings.accumulate above 1 the weights change once in several.
 """
@@ -12,9 +12,8 @@ import csv
 from pathlib import Path
 
 from labkit.io.whole_file import whole_file
-from labkit.ops.losses import LOSS_NAMES
 
-COLUMNS = ("step", "stage", "lr", "total", *LOSS_NAMES)
+COLUMNS = ("step", "stage", "lr", "total")  # then the losses, each by its name
 EARLIER = {"stage": 1}  # columns that a run of an older labkit lacks
 TABLES = {
     "rows": "history.csv",
@@ -53,8 +52,19 @@ class History:
         last = self.rows[-1]
         return f"History({len(self.rows)} steps, last loss {last['total']:.3f})"
 
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns of history.csv."""
+        return tuple(self.rows[0]) if self.rows else COLUMNS
+
+    @property
+    def losses(self) -> tuple[str, ...]:
+        """The names of the losses, in their order."""
+        return tuple(name for name in self.columns if name not in COLUMNS)
+
     def to_dict(self) -> dict[str, list[float]]:
-        return {name: self[name] for name in COLUMNS}
+        """A list of numbers for every column."""
+        return {name: self[name] for name in self.columns}
 
     def cut_after(self, step: int) -> "History":
         """The history as it was after `step` steps: what a resumed run starts from."""
@@ -66,7 +76,7 @@ class History:
         for name, file in TABLES.items():
             rows = getattr(self, name)
             if rows or name == "rows":
-                columns = COLUMNS if name == "rows" else tuple(rows[0])
+                columns = self.columns if name == "rows" else tuple(rows[0])
                 _write_csv(run_dir / file, rows, columns)
             else:  # what was there is of steps that a resumed run has yet to take
                 (run_dir / file).unlink(missing_ok=True)

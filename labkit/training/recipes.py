@@ -14,7 +14,9 @@ from labkit.errors import LabkitError
 from labkit.training.settings import TrainSettings
 from labkit.training.stages import Stage
 
-RPN_ONLY, ROIS_ONLY = (1.0, 1.0, 0.0, 0.0, 0.0), (0.0, 0.0, 1.0, 1.0, 1.0)
+# These two are of Mask R-CNN; another detector refuses the names, in a sentence.
+RPN_ONLY = {"objectness": 1.0, "rpn_box": 1.0, "class": 0.0, "box": 0.0, "mask": 0.0}
+ROIS_ONLY = {name: 1.0 - weight for name, weight in RPN_ONLY.items()}
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,7 @@ class Turn:
     trains: str
     share: float
     rate: float = 1.0
-    loss_weights: tuple[float, ...] | None = None
+    loss_weights: dict[str, float] | None = None
 
 
 @dataclass(frozen=True)

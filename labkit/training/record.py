@@ -8,10 +8,12 @@ import tensorflow as tf
 
 from labkit.data.dataset import Dataset
 from labkit.errors import LabkitError
-from labkit.models.mask_rcnn import MaskRCNN
-from labkit.training.checkpoints import WEIGHTS, latest_checkpoint, read_run, save_run
+from labkit.models.detector import Detector
+from labkit.models.registry import DEFAULT, detector_of_run, name_of
+from labkit.training.checkpoints import save_run
 from labkit.training.history import History
 from labkit.training.settings import TrainSettings
+from labkit.weights.runs import WEIGHTS, latest_checkpoint, read_run
 
 # What may change from one part of a run to the next: how often it saves and looks at itself.
 FREE = {
@@ -26,10 +28,11 @@ FREE = {
 
 
 def run_record(
-    model: MaskRCNN, dataset: Dataset, settings: TrainSettings, validation: Dataset | None
+    model: Detector, dataset: Dataset, settings: TrainSettings, validation: Dataset | None
 ) -> dict:
     """What run.json holds."""
     return {
+        "detector": name_of(model.config),
         "config": model.config.to_dict(),
         "class_names": list(model.class_names),
         "category_ids": [int(i) for i in dataset.category_ids],
@@ -70,8 +73,10 @@ def _check_same(stored: dict, record: dict, run_dir: Path) -> None:
     plain = _as_json(record)
     # A run of an older labkit lacks the fields that have come since: they have their defaults.
     settings = TrainSettings.from_dict(stored.get("settings", {})).to_dict()
-    stored = stored | {"settings": _as_json(settings)}
-    for part in ("config", "class_names", "settings", "images"):
+    config, _ = detector_of_run(stored)
+    stored = stored | {"settings": _as_json(settings), "config": _as_json(config.to_dict())}
+    stored.setdefault("detector", DEFAULT)
+    for part in ("detector", "config", "class_names", "settings", "images"):
         old, new = stored.get(part), plain[part]
         if isinstance(old, dict):
             for name in old:

@@ -15,8 +15,9 @@ from labkit.data.dataset import Dataset
 from labkit.errors import LabkitError
 from labkit.evaluation import evaluate
 from labkit.io.data_files import read_json, write_json
-from labkit.models.config import Config
-from labkit.models.mask_rcnn import MaskRCNN
+from labkit.models.detector import Detector
+from labkit.models.detector_config import DetectorConfig
+from labkit.models.registry import build_detector
 from labkit.training.settings import TrainSettings
 from labkit.training.train import train
 
@@ -65,7 +66,7 @@ def search(
     dataset: Dataset,
     validation: Dataset,
     folder,
-    config: Config,
+    config: DetectorConfig,
     settings: TrainSettings | None = None,
     *,
     space: dict | None = None,
@@ -144,12 +145,12 @@ class _Fresh:
     """An untrained model for every trial. It is the same one, set back: what it has traced to
     detect with is kept, which in a short trial takes as long as the training."""
 
-    def __init__(self, config: Config, dataset: Dataset):
+    def __init__(self, config: DetectorConfig, dataset: Dataset):
         self.config, self.dataset, self.model = config, dataset, None
 
-    def __call__(self) -> MaskRCNN:
+    def __call__(self) -> Detector:
         if self.model is None:
-            self.model = MaskRCNN(self.config, self.dataset.class_names)
+            self.model = build_detector(self.config, self.dataset.class_names)
             self.weights = self.model.get_weights()
         self.model.set_weights(self.weights)
         return self.model

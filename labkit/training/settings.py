@@ -1,22 +1,21 @@
 """How to train, in one frozen place, as `Config` is for what is trained."""
 
-import dataclasses
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from labkit.data.augment import Augment
 from labkit.errors import LabkitError
-from labkit.frozen import check_types, make_tuples
-from labkit.ops.losses import LOSS_NAMES
+from labkit.frozen import Frozen
+from labkit.models.registry import loss_names
 from labkit.training.stages import OPTIMIZERS, SCHEDULES, Stage, planned_stages
 
 AP_METRICS = ("segm_AP", "segm_AP50", "bbox_AP", "bbox_AP50")
-BEST_BY = (*AP_METRICS, "total", *LOSS_NAMES)  # the losses: on the validation pictures
 PRECISIONS = ("float32", "mixed_float16", "mixed_bfloat16")
 
 
 @dataclass(frozen=True)
-class TrainSettings:
+class TrainSettings(Frozen):
     """The numbers of a training run. A step is one batch.
 
     accumulate: the weights change once in so many steps, by the mean of their gradients: what fits
@@ -58,60 +57,49 @@ class TrainSettings:
     checkpoints_kept: int = 2
     deterministic: bool = False  # the same numbers twice, bit for bit; slower
 
-    def __post_init__(self):
+    def _prepare(self) -> None:
         if isinstance(self.augment, dict):  # from JSON
-            object.__setattr__(self, "augment", Augment(**self.augment))
-        make_tuples(self)
-        good = isinstance(self.stages, tuple)
-        if good:
+            self._set("augment", Augment(**self.augment))
+        if isinstance(self.stages, tuple):
             stages = (Stage(**s) if isinstance(s, dict) else s for s in self.stages)
-            object.__setattr__(self, "stages", tuple(stages))
-            good = all(isinstance(stage, Stage) for stage in self.stages)
-        self._check("stages", good, "must hold Stages (on the command line: --stage)")
-        check_types(self)
-        self._check("augment", isinstance(self.augment, Augment), "must be an Augment")
-        self._check(
-            "canvas",
-            len(self.canvas) == 2 and all(s > 0 == s % 32 for s in self.canvas),
-            "must be two sides (H, W), multiples of 32",
-        )
-        for name in (
-            "steps",
-            "batch_size",
-            "accumulate",
-            "learning_rate",
-            "patience",
-            "checkpoint_every",
-            "checkpoints_kept",
-        ):
-            self._check(name, getattr(self, name) > 0, "must be above 0")
-        for name in (
-            "weight_decay",
-            "warmup_steps",
-            "clip_norm",
-            "validate_every",
-            "validate_losses_every",
-            "stop_after",
-            "film",
-            "rate_for_batch",
-        ):
-            self._check(name, getattr(self, name) >= 0, "must not be negative")
-        for name in ("ema", "momentum"):
-            self._check(name, 0 <= getattr(self, name) < 1, "must be at least 0 and below 1")
-        shares = self.milestones
-        self._check(
-            "milestones",
-            all(0 < s < 1 for s in shares) and sorted(shares) == [*shares],
-            "must be shares of the run, ascending between 0 and 1",
-        )
-        self._check("best_by", self.best_by in BEST_BY, f"must be one of {BEST_BY}")
-        self._check("precision", self.precision in PRECISIONS, f"must be one of {PRECISIONS}")
-        self._check("optimizer", self.optimizer in OPTIMIZERS, f"must be one of {OPTIMIZERS}")
-        self._check("schedule", self.schedule in SCHEDULES, f"must be one of {SCHEDULES}")
+            self._set("stages", tuple(stages))
 
-    def _check(self, name: str, good: bool, rule: str) -> None:
-        if not good:
-            raise LabkitError(f"TrainSettings: '{name}' {rule}, got {getattr(self, name)!r}.")
+    def _problems(self) -> Iterator[str]:
+        for name, good, rule in self._rules():
+            if not good:
+                yield f"'{name}' {rule}, got {getattr(self, name)!r}"
+
+    def _rules(self) -> Iterator[tuple[str, bool, str]]:
+        """(field, whether its value is good, what it must be)."""
+        are_stages = isinstance(self.stages, tuple) and all(
+            isinstance(stage, Stage) for stage in self.stages
+        )
+        yield "stages", are_stages, "must hold Stages (on the command line: --stage)"
+        yield "augment", isinstance(self.augment, Augment), "must be an Augment"
+        good = len(self.canvas) == 2 and all(s > 0 == s % 32 for s in self.canvas)
+        yield "canvas", good, "must be two sides (H, W), multiples of 32"
+        for name in (
+            "steps batch_size accumulate learning_rate patience checkpoint_every checkpoints_kept"
+        ).split():
+            yield name, getattr(self, name) > 0, "must be above 0"
+        for name in (
+            "weight_decay warmup_steps clip_norm validate_every validate_losses_every stop_after "
+            "film rate_for_batch"
+        ).split():
+            yield name, getattr(self, name) >= 0, "must not be negative"
+        for name in ("ema", "momentum"):
+            yield name, 0 <= getattr(self, name) < 1, "must be at least 0 and below 1"
+        good = all(0 < s < 1 for s in self.milestones)
+        good = good and sorted(self.milestones) == [*self.milestones]
+        yield "milestones", good, "must be shares of the run, ascending between 0 and 1"
+        choices = {
+            "best_by": (*AP_METRICS, "total", *loss_names()),
+            "precision": PRECISIONS,
+            "optimizer": OPTIMIZERS,
+            "schedule": SCHEDULES,
+        }
+        for name, known in choices.items():
+            yield name, getattr(self, name) in known, f"must be one of {known}"
 
     @property
     def peak_rate(self) -> float:
@@ -126,15 +114,6 @@ class TrainSettings:
             return self.learning_rate
         factor = self.batch_size * self.accumulate / self.rate_for_batch
         return self.learning_rate * (factor if self.optimizer == "sgd" else math.sqrt(factor))
-
-    def replace(self, **changes) -> "TrainSettings":
-        """A copy with some fields changed. Raises LabkitError for a name that does not exist."""
-        known = {f.name for f in dataclasses.fields(self)}
-        for name in changes:
-            if name not in known:
-                names = ", ".join(sorted(known))
-                raise LabkitError(f"TrainSettings: there is no field '{name}'; there are: {names}.")
-        return dataclasses.replace(self, **changes)
 
     def planned(self, images: int) -> "TrainSettings":
         """These settings with the length of every stage, and of all together, in steps.
@@ -152,19 +131,9 @@ class TrainSettings:
         return self.replace(stages=stages, steps=sum(lengths))
 
     @classmethod
-    def preset(cls, name: str, **changes) -> "TrainSettings":
-        """Settings that suit the `Config` preset of that name."""
-        if name not in PRESETS:
-            known = ", ".join(PRESETS)
-            raise LabkitError(f"TrainSettings: no preset '{name}'; there are: {known}.")
-        return PRESETS[name].replace(**changes)
-
-    def to_dict(self) -> dict:
-        return dataclasses.asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: dict) -> "TrainSettings":
-        return cls().replace(**values)
+    def presets(cls) -> dict[str, "TrainSettings"]:
+        """Settings that suit the presets of the detectors, by the same names."""
+        return PRESETS
 
 
 PRESETS = {

@@ -10,8 +10,10 @@ New heads start from noise, and their first gradients would wreck a backbone tha
 to see. So it is kept still until they have settled, as Matterport's code and its descendants do.
 (Detectron2 and torchvision keep only the lowest layers still, and train the others from the start.)
 
-A stage names the weights by a word of `PARTS` or by a regular expression that is searched for in
-their paths: PART/LAYER/WEIGHT, and in the backbone the map that a layer leads to first.
+A stage names the weights by a word of `PARTS`, by the name of a part of the detector (rpn, say), by
+a word that the detector adds (`Detector.STAGES`: Mask R-CNN's roi_heads), or by a regular
+expression that is searched for in their paths: PART/LAYER/WEIGHT, and in the backbone the map that
+a layer leads to first.
 
     backbone/C2/stem/kernel   backbone/C5/layer4_0_bn1/gamma   fpn/inner5/bias
     rpn/objectness/kernel     box_head/fc0/kernel              mask_head/deconv/bias
@@ -27,19 +29,19 @@ from dataclasses import dataclass
 import keras
 
 from labkit.errors import LabkitError
+from labkit.frozen import FrozenDict
+from labkit.models.config import Config
 
 OPTIMIZERS = ("adamw", "adam", "sgd", "adadelta")
+_MASK_RCNN_LOSSES = Config.LOSSES
 SCHEDULES = ("cosine", "step", "plateau", "constant")
 
-_HEADS = "fpn|rpn|box_head|mask_head"
 PARTS = {
-    "heads": f"^({_HEADS})/",  # all that a published backbone does not bring
-    "5+": f"^(backbone/C5|{_HEADS})/",
-    "4+": f"^(backbone/C[45]|{_HEADS})/",
-    "3+": f"^(backbone/C[345]|{_HEADS})/",
+    "heads": "^(?!backbone/)",  # all that a published backbone does not bring
+    "5+": "^(backbone/C5/|(?!backbone/))",
+    "4+": "^(backbone/C[45]/|(?!backbone/))",
+    "3+": "^(backbone/C[345]/|(?!backbone/))",
     "all": "",
-    "rpn": "^rpn/",
-    "roi_heads": "^(box_head|mask_head)/",
 }
 
 
@@ -51,8 +53,8 @@ class Stage:
     steps, or epochs: how long; one of them. An epoch is as many steps as show every image once.
     learning_rate, schedule, warmup_steps, optimizer: of this stage, which begins with a fresh
         optimizer: moments gathered for other weights or by another rule mean nothing to it.
-    loss_weights: of the five losses (in the order of LOSS_NAMES) instead of the config's. A loss
-        of weight 0 is still computed and written down, but costs no gradient.
+    loss_weights: by the names of losses, instead of the config's; those not named keep theirs. A
+        loss of weight 0 is still computed and written down, but costs no gradient.
     """
 
     trains: str = "all"
@@ -62,19 +64,18 @@ class Stage:
     schedule: str | None = None
     warmup_steps: int | None = None
     optimizer: str | None = None
-    loss_weights: tuple[float, ...] | None = None
+    loss_weights: dict[str, float] | None = None
 
     def __post_init__(self):
-        if self.loss_weights is not None:
-            object.__setattr__(self, "loss_weights", tuple(self.loss_weights))
+        weights = self.loss_weights
+        if isinstance(weights, list | tuple) and len(weights) == len(_MASK_RCNN_LOSSES):
+            # runs that were written before weights had names are all of Mask R-CNN
+            weights = dict(zip(_MASK_RCNN_LOSSES, weights, strict=True))
+        if isinstance(weights, dict):
+            object.__setattr__(self, "loss_weights", FrozenDict(weights))
         for name, good, rule in _rules(self):
             if not good:
                 raise LabkitError(f"Stage: '{name}' {rule}, got {getattr(self, name)!r}.")
-
-    @property
-    def pattern(self) -> str:
-        """The regular expression that the paths of its weights match."""
-        return PARTS.get(self.trains, self.trains)
 
     def steps_of(self, images: int, batch_size: int) -> int:
         """Its length in batches, on so many training images."""
@@ -86,15 +87,21 @@ def _rules(stage: Stage) -> Iterator[tuple[str, bool, str]]:
     one = (stage.steps > 0) != (stage.epochs > 0) and min(stage.steps, stage.epochs) >= 0
     yield "steps", one, f"or 'epochs' ({stage.epochs!r}) must be above 0, one of the two"
     yield "trains", bool(stage.trains), "must name weights; 'all' trains every one"
-    yield "trains", _compiles(stage.pattern), "is neither a known part nor a regular expression"
+    good = stage.trains in PARTS or _compiles(stage.trains)
+    yield "trains", good, "is neither a known part nor a regular expression"
     rate = stage.learning_rate
     yield "learning_rate", rate is None or rate > 0, "must be above 0"
     yield "warmup_steps", (stage.warmup_steps or 0) >= 0, "must not be negative"
     yield "schedule", stage.schedule in (None, *SCHEDULES), f"must be one of {SCHEDULES}"
     yield "optimizer", stage.optimizer in (None, *OPTIMIZERS), f"must be one of {OPTIMIZERS}"
     weights = stage.loss_weights
-    good = weights is None or (len(weights) == 5 and min(weights) >= 0 < max(weights))
-    yield "loss_weights", good, "must be five numbers of at least 0, and not all of them 0"
+    good = weights is None or (isinstance(weights, dict) and _are_weights(weights.values()))
+    yield "loss_weights", good, "must be a dict of numbers of at least 0 by the names of losses"
+
+
+def _are_weights(values) -> bool:
+    numbers = [v for v in values if isinstance(v, int | float) and not isinstance(v, bool)]
+    return len(numbers) == len(values) and all(v >= 0 for v in numbers)
 
 
 def _compiles(pattern: str) -> bool:
@@ -128,18 +135,23 @@ def parse_stage(text: str) -> Stage:
 
 @dataclass(frozen=True)
 class Leg:
-    """A stage as it is run: its number from 1, what trains, and the steps first < step <= last.
+    """A stage as it is run.
 
-    settings: those of the run with the stage's own in their place; settings.steps is its length.
+    Attributes:
+        number: of the stage, from 1.
+        trains: what trains, as the stage says it.
+        first, last: its steps are those after `first`, up to `last`.
+        settings: those of the run with the stage's own in their place; settings.steps is its
+            length.
+        loss_weights: by name, those that the stage changes.
     """
 
     number: int
     trains: str
-    pattern: str
     first: int
     last: int
     settings: object
-    loss_weights: tuple[float, ...] | None
+    loss_weights: dict[str, float]
 
 
 def legs(settings) -> list[Leg]:
@@ -151,7 +163,7 @@ def legs(settings) -> list[Leg]:
         names = ("learning_rate", "schedule", "warmup_steps", "optimizer")
         own = {n: getattr(stage, n) for n in names if getattr(stage, n) is not None}
         own = settings.replace(stages=(), steps=stage.steps, **own)
-        found.append(Leg(number, stage.trains, stage.pattern, first, last, own, stage.loss_weights))
+        found.append(Leg(number, stage.trains, first, last, own, stage.loss_weights or {}))
         first = last
     return found
 
@@ -163,28 +175,37 @@ def planned_stages(stages: tuple[Stage, ...], images: int, batch_size: int) -> t
     )
 
 
-# The parts that learn from nothing but losses of their own: their places in LOSS_NAMES.
-_OWN_LOSSES = {"rpn": (0, 1), "box_head": (2, 3), "mask_head": (4,)}
-
-
-def check_stages(model, settings) -> None:
+def check_stages(model, stages: list[Leg]) -> None:
     """Raise LabkitError for a stage in which nothing can train, or nothing gets a gradient."""
-    for leg in legs(settings):
-        _chosen(model, leg.pattern)
-        weights = leg.loss_weights or model.config.loss_weights
-        parts = parts_of(model, leg.pattern)
-        taught = any(weights[i] for part in parts for i in _OWN_LOSSES.get(part, range(5)))
-        if not taught:
+    for leg in stages:
+        _chosen(model, leg.trains)
+        unknown = [name for name in leg.loss_weights if name not in model.LOSSES]
+        if unknown:
+            raise LabkitError(
+                f"Stage {leg.number}: there is no loss '{unknown[0]}'; there are: "
+                f"{', '.join(model.LOSSES)}."
+            )
+        weights = {**model.config.loss_weights, **leg.loss_weights}
+        parts = parts_of(model, leg.trains)
+        losses = (n for part in parts for n in model.LOSSES_OF_PART.get(part, model.LOSSES))
+        if not any(weights[name] for name in losses):
             raise LabkitError(
                 f"Stage {leg.number} trains '{leg.trains}', whose losses all have weight 0: give "
                 "one of them a weight, or train something else."
             )
 
 
-def parts_of(model, pattern: str) -> list[str]:
-    """The parts of a model that have weights whose paths match: "backbone", "rpn" and so on."""
+def parts_of(model, trains: str) -> list[str]:
+    """The parts of a model of which a stage trains something: "backbone", "rpn" and so on."""
+    pattern = pattern_of(model, trains)
     paths = (path for path, _, _ in weight_paths(model) if re.search(pattern, path))
     return list(dict.fromkeys(path.split("/")[0] for path in paths))
+
+
+def pattern_of(model, trains: str) -> str:
+    """The regular expression over paths that a stage means by `trains`."""
+    words = {part: f"^{part}/" for part in model.parts()} | PARTS | model.STAGES
+    return words.get(trains, trains)
 
 
 # --- freezing ---------------------------------------------------------------------------
@@ -199,12 +220,12 @@ def weight_paths(model) -> Iterator[tuple[str, keras.layers.Layer, keras.Variabl
 
 def layer_paths(model) -> Iterator[tuple[str, keras.layers.Layer]]:
     """(path, layer) of every layer of a model, backbone first."""
-    level_of = _levels(model.backbone)
-    for part in (model.backbone, model.fpn, model.rpn_head, model.box_head, model.mask_head):
+    for name, part in model.parts().items():
+        level_of = _levels(part) if name == "backbone" else {}
         for top in part.layers:
-            level = f"{level_of[top.name]}/" if part is model.backbone else ""
+            level = f"{level_of[top.name]}/" if level_of else ""
             for layer in _leaves(top):
-                yield f"{part.name}/{level}{layer.name}", layer
+                yield f"{name}/{level}{layer.name}", layer
 
 
 def _leaves(layer) -> Iterator[keras.layers.Layer]:
@@ -231,8 +252,8 @@ _LEVELS = weakref.WeakKeyDictionary()  # of every backbone seen: a ResNet's take
 
 
 @contextlib.contextmanager
-def training_only(model, pattern: str):
-    """Within the block, only weights whose path matches train; the rest is as if it were data.
+def training_only(model, trains: str):
+    """Within the block, only the weights that `trains` names train (see `Stage`).
 
     A layer without a weight that trains is frozen as a whole: its batch norm uses the stored
     statistics and leaves them alone. What was frozen before (the batch norms of a published
@@ -242,7 +263,7 @@ def training_only(model, pattern: str):
     weights = list(weight_paths(model))
     before = {id(layer): (layer, layer.trainable) for _, layer, _ in weights}
     flags = [(variable, variable.trainable) for _, _, variable in weights]
-    chosen = _chosen(model, pattern)
+    chosen = _chosen(model, trains)
     try:
         for layer, trainable in before.values():
             layer.trainable = trainable and any(id(v) in chosen for v in layer.weights)
@@ -256,8 +277,9 @@ def training_only(model, pattern: str):
             variable.trainable = trainable
 
 
-def _chosen(model, pattern: str) -> set[int]:
+def _chosen(model, trains: str) -> set[int]:
     """The ids of the weights that match and can train. Raises LabkitError if there are none."""
+    pattern = pattern_of(model, trains)
     weights = list(weight_paths(model))
     chosen = {id(v) for path, _, v in weights if re.search(pattern, path) and v.trainable}
     if not chosen:

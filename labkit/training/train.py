@@ -12,7 +12,7 @@ from labkit.data.dataset import Dataset
 from labkit.data.pipeline import BatchPlan
 from labkit.errors import LabkitError
 from labkit.evaluation import evaluate
-from labkit.models.mask_rcnn import MaskRCNN
+from labkit.models.detector import Detector
 from labkit.training.callbacks import (
     BROKEN,
     Checkpointer,
@@ -22,7 +22,7 @@ from labkit.training.callbacks import (
     Recorder,
     said,
 )
-from labkit.training.checkpoints import WEIGHTS, restore_optimizer, save_weights, step_of
+from labkit.training.checkpoints import restore_optimizer, save_weights, step_of
 from labkit.training.distribution import Team, fit
 from labkit.training.film import Camera, cut_film
 from labkit.training.history import TABLES, History
@@ -40,10 +40,11 @@ from labkit.training.validation import (
     has_stalled,
 )
 from labkit.training.watched_batches import WatchedBatches
+from labkit.weights.runs import WEIGHTS
 
 
 def train(
-    model: MaskRCNN,
+    model: Detector,
     dataset: Dataset,
     run_dir: str | Path,
     settings: TrainSettings | None = None,
@@ -80,7 +81,8 @@ def train(
     team = Team(model)
     team.check(settings)
     record = run_record(model, dataset, settings, validation) | team.record()
-    record["peak_rates"] = [leg.settings.peak_rate for leg in legs(settings)]
+    stages = legs(settings)
+    record["peak_rates"] = [leg.settings.peak_rate for leg in stages]
     team.agree(record)
     opened = team.by_chief(lambda: _open(run_dir, record, resume))
     _seed(model.config.seed, settings.deterministic)
@@ -114,7 +116,7 @@ def train(
             ThreadpoolController().limit(limits=1, user_api="blas"),
             computing_in(model, settings.precision),
         ):
-            for leg in legs(settings):
+            for leg in stages:
                 if leg.last > start and not team.by_chief(lambda: has_stalled(history, settings)):
                     run.take(leg, checkpoint, [*watchers, *callbacks], settings.steps, verbose)
     finally:
@@ -132,7 +134,7 @@ class _Run:
     """What all stages of a run share."""
 
     def __init__(
-        self, model: MaskRCNN, team: Team, batches: WatchedBatches, run_dir: Path, history: History
+        self, model: Detector, team: Team, batches: WatchedBatches, run_dir: Path, history: History
     ):
         self.model, self.team, self.batches = model, team, batches
         self.run_dir, self.history = run_dir, history
@@ -142,7 +144,7 @@ class _Run:
         model, team, history = self.model, self.team, self.history
         start = max(leg.first, history.rows[-1]["step"] if history.rows else 0)
         if verbose and (leg.settings.steps < last or leg.trains not in PARTS):
-            parts = ", ".join(parts_of(model, leg.pattern))
+            parts = ", ".join(parts_of(model, leg.trains))
             print(
                 f"Stage {leg.number}: {leg.trains} (of {parts}), to step {leg.last} of {last}.",
                 flush=True,
@@ -159,7 +161,7 @@ class _Run:
         if team.chief:
             watchers.append(Checkpointer(self.run_dir, history, leg, self.batches))
         left = leg.last - start
-        with training_only(model, leg.pattern), _weighing(model, leg.loss_weights):
+        with training_only(model, leg.trains), _weighing(model, leg.loss_weights):
             model.steps_done.assign(start)
             with team.scope():
                 model.compile(optimizer=make_optimizer(leg.settings))
@@ -202,10 +204,9 @@ def _validators(run: _Run, settings: TrainSettings, validation: Dataset | None) 
 
 
 @contextlib.contextmanager
-def _weighing(model: MaskRCNN, loss_weights: tuple[float, ...] | None):
-    """Within the block the five losses have a stage's weights."""
-    if loss_weights is not None:
-        model.loss_weights = loss_weights
+def _weighing(model: Detector, loss_weights: dict[str, float]):
+    """Within the block the losses have a stage's weights."""
+    model.loss_weights = loss_weights
     try:
         yield
     finally:
@@ -219,7 +220,7 @@ def _check(model, dataset, validation, settings: TrainSettings) -> None:
             f"The model knows the classes {list(model.class_names)}, the data set has "
             f"{list(dataset.class_names)}: make the model with the data set's class names."
         )
-    check_stages(model, settings)
+    check_stages(model, legs(settings))
     if validation is not None:
         unknown = [name for name in validation.class_names if name not in model.class_names]
         if unknown and settings.validate_every:
@@ -232,6 +233,11 @@ def _check(model, dataset, validation, settings: TrainSettings) -> None:
                 f"validate_losses_every: the validation data have {list(validation.class_names)}, "
                 f"the model {list(model.class_names)}; losses want the same classes in order."
             )
+    if settings.best_by not in (*AP_METRICS, "total", *model.LOSSES):
+        raise LabkitError(
+            f"best_by: the model has no loss '{settings.best_by}'; there are: "
+            f"{', '.join(model.LOSSES)}."
+        )
     every = "validate_every" if settings.best_by in AP_METRICS else "validate_losses_every"
     if settings.stop_after and (validation is None or not getattr(settings, every)):
         raise LabkitError(

@@ -15,12 +15,12 @@ from labkit.data.batch_order import BatchPlan
 from labkit.data.dataset import Dataset
 from labkit.data.pipeline import Batches
 from labkit.io.data_files import read_json, write_json
-from labkit.ops.losses import LOSS_NAMES
 from labkit.training.averages import averaged
-from labkit.training.checkpoints import BEST, BEST_WEIGHTS, save_weights
+from labkit.training.checkpoints import save_weights
 from labkit.training.film import Camera
 from labkit.training.history import History
 from labkit.training.settings import AP_METRICS
+from labkit.weights.runs import BEST, BEST_WEIGHTS
 
 
 class Validation(keras.callbacks.Callback):
@@ -51,7 +51,7 @@ class Validation(keras.callbacks.Callback):
 
 
 class ValidationLosses(keras.callbacks.Callback):
-    """The five losses on the validation set every so many steps, as training computes them.
+    """The losses on the validation set every so many steps, as training computes them.
 
     The same batches, canvas and random samples every time, not augmented, the statistics of batch
     norm as detection uses them. A mean over batches; the last one is filled up from the beginning.
@@ -81,11 +81,10 @@ class ValidationLosses(keras.callbacks.Callback):
         if step % self.every:
             return
         with averaged(self.model):
-            each = [self._losses(b).numpy() for b in self.batches.tf_dataset(self.count)]
-        means = np.mean(each, axis=0, dtype=float)
-        total = float(means @ np.asarray(self.model.loss_weights))
-        row = dict(zip(LOSS_NAMES, means.tolist(), strict=True))
-        self.history.validation_losses.append({"step": step, "total": total} | row)
+            each = [self._losses(b) for b in self.batches.tf_dataset(self.count)]
+        means = {n: float(np.mean([float(x[n]) for x in each])) for n in self.model.LOSSES}
+        total = self.model.weighted(means)
+        self.history.validation_losses.append({"step": step, "total": total} | means)
 
 
 class KeepBest(keras.callbacks.Callback):

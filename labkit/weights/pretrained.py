@@ -8,9 +8,11 @@ import numpy as np
 from labkit.errors import LabkitError
 from labkit.models.config import Config
 from labkit.models.detections import UNUSED
+from labkit.models.registry import build_detector, detector_of_run
 from labkit.weights import matterport
 from labkit.weights.files import read_tensors
 from labkit.weights.registry import PRETRAINED, Pretrained, find, obtain
+from labkit.weights.runs import load_model, read_run, run_of, weights_of
 from labkit.weights.torchvision import present_name
 from labkit.weights.transfer import LoadReport, load_tensors
 
@@ -67,14 +69,12 @@ def _from_entry(entry: Pretrained, class_names, config: Config | None):
 
 
 def _from_run(folder: Path, class_names, config: Config | None):
-    from labkit.training.checkpoints import load_model, read_run, run_of, weights_of
-
     if class_names is None and config is None:
         model = load_model(folder)
         model.load_report = LoadReport(str(folder), loaded=[v.path for v in model.weights])
         return model
     record, path = read_run(run_of(folder)), weights_of(folder)
-    config = config or Config.from_dict(record["config"])
+    config = config or detector_of_run(record)[0]
     names = class_names or record["class_names"]
     return _loaded(config, names, read_tensors(path), str(path))
 
@@ -110,8 +110,6 @@ def _names_for(tensors: dict[str, np.ndarray], path: Path) -> list[str]:
 
 
 def _loaded(config: Config, class_names, tensors, source: str):
-    from labkit.models.mask_rcnn import MaskRCNN
-
-    model = MaskRCNN(config, class_names)
+    model = build_detector(config, class_names)
     model.load_report = load_tensors(model, tensors, source)
     return model

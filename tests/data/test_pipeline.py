@@ -7,7 +7,8 @@ from labkit.data import shapes
 from labkit.data.augment import NONE, Augment
 from labkit.data.pipeline import Batches, BatchPlan
 from labkit.errors import LabkitError
-from labkit.models.config import CHOICES, Config
+from labkit.models.config import Config
+from labkit.models.detector_config import CHOICES
 from labkit.models.inference import batch_of
 
 CONFIG = Config.preset("tiny", max_instances=8, resize="none")

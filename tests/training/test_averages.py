@@ -7,11 +7,11 @@ import pytest
 
 from labkit.data import shapes
 from labkit.models.mask_rcnn import MaskRCNN
-from labkit.training import TrainSettings, load_model, train
+from labkit.training import TrainSettings, train
 from labkit.training.averages import averaged, keeps_average
 from labkit.training.callbacks import Checkpointer
-from labkit.training.checkpoints import AVERAGE, WEIGHTS
 from labkit.training.stages import Stage
+from labkit.weights.runs import AVERAGE, WEIGHTS, load_model
 
 SETTINGS = TrainSettings(
     steps=4,

@@ -12,9 +12,10 @@ from labkit.data.merging import merge
 from labkit.data.pipeline import Batches
 from labkit.models.config import Config
 from labkit.models.mask_rcnn import MaskRCNN
-from labkit.training import TrainSettings, load_model, train
+from labkit.training import TrainSettings, train
 from labkit.training.callbacks import LeftOut
 from labkit.training.history import History
+from labkit.weights.runs import load_model
 
 
 class Run:

@@ -16,16 +16,17 @@ import time
 import numpy as np
 import pytest
 import tensorflow as tf
+from labkit.models.vitals import VITALS
 
 from labkit.cli import main
 from labkit.data import shapes
 from labkit.errors import LabkitError
 from labkit.models.mask_rcnn import MaskRCNN
-from labkit.models.vitals import VITALS
+from labkit.models.mask_rcnn_health import loss_counts
 from labkit.ops import losses
 from labkit.training import History, TrainSettings, train
-from labkit.training.checkpoints import latest_checkpoint, load_model, read_run
-from labkit.training.distribution import Team, loss_counts, make_strategy
+from labkit.training.distribution import Team, make_strategy
+from labkit.weights.runs import latest_checkpoint, load_model, read_run
 
 # SGD, whose steps are as precise as its gradients. Adam divides by their size: the sign of what
 # ought to be zero, which is the order of a sum's terms, moves a weight as far as anything does.
@@ -476,7 +477,8 @@ def test_counts_are_what_the_losses_are_divided_by(class_weights, empty, micro_c
             ),
             losses.mask_loss(x["masks"], zeros(x["masks"]), own["positive"]),
         ]
-        return np.array(values, float), loss_counts(trace, config).numpy().astype(float)
+        counts = loss_counts(trace, config)
+        return np.array(values, float), np.array([counts[n] for n in LOSSES[1:]], float)
 
     whole, total = values_and_counts(slice(None))
     halves = [values_and_counts(rows) for rows in (slice(0, 2), slice(2, 4))]

@@ -59,8 +59,9 @@ def test_the_order_is_the_reports():
     food = words("food")
     assert food[0] == "heads" and food[-1] == "all" and all(word in PARTS for word in food)
     (stage,) = recipe("cityscapes", TrainSettings(steps=100)).stages
-    assert stage.loss_weights == (0, 0, 1, 1, 1)
-    assert "rpn" not in stage.pattern and "fpn" not in stage.pattern
+    weights = {"objectness": 0, "rpn_box": 0, "class": 1, "box": 1, "mask": 1}
+    assert stage.loss_weights == weights
+    assert "rpn" not in stage.trains and "fpn" not in stage.trains
 
 
 def test_steps_must_suit_accumulation():

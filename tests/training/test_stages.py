@@ -13,8 +13,8 @@ from labkit.data import shapes
 from labkit.data.pipeline import Batches, BatchPlan
 from labkit.errors import LabkitError
 from labkit.models.mask_rcnn import MaskRCNN
-from labkit.ops.losses import LOSS_NAMES
 from labkit.training import History, Stage, TrainSettings, train
+from labkit.training.recipes import ROIS_ONLY, RPN_ONLY
 from labkit.training.schedules import make_optimizer
 from labkit.training.stages import PARTS, legs, parse_stage, training_only, weight_paths
 
@@ -42,7 +42,7 @@ def values(model) -> dict[str, np.ndarray]:
 
 def parts_of(model, word: str) -> set[str]:
     """The parts, and in the backbone the maps, that a word of PARTS trains."""
-    with training_only(model, PARTS[word]):
+    with training_only(model, word):
         trained = [path for path, _, v in weight_paths(model) if v.trainable]
     return {re.match(r"backbone/C\d|\w+", path).group() for path in trained}
 
@@ -119,7 +119,7 @@ def test_frozen_parts_cost_no_gradient(data, micro_config):
     whole, heads = gradients_in_graph(PARTS["all"]), gradients_in_graph(PARTS["heads"])
     convolutions = sum(isinstance(layer, keras.layers.Conv2D) for layer in model.backbone.layers)
     assert whole - heads == convolutions > 5
-    model.loss_weights = (0, 0, 1, 1, 1)  # and a loss of no weight none of its own
+    model.loss_weights = {"objectness": 0, "rpn_box": 0}  # and a loss of no weight none of its own
     assert gradients_in_graph("^(box_head|mask_head)/") < heads
 
 
@@ -133,7 +133,7 @@ def test_only_what_a_stage_names_changes(data, micro_config, tmp_path):
     )
     model = MaskRCNN(config, data.class_names)
     before = values(model)
-    stages = [Stage("^(backbone|box_head|mask_head)/", steps=2, loss_weights=(0, 0, 1, 1, 1))]
+    stages = [Stage("^(backbone|box_head|mask_head)/", steps=2, loss_weights=ROIS_ONLY)]
     history = train(model, data, tmp_path / "run", SETTINGS, stages=stages, verbose=False)
     after = values(model)
     for path, old in before.items():
@@ -151,14 +151,14 @@ def test_only_what_a_stage_names_changes(data, micro_config, tmp_path):
 def alternating():
     """What the seminar did: RPN and heads take turns."""
     return [
-        Stage("rpn", steps=2, loss_weights=(1, 1, 0, 0, 0)),
+        Stage("rpn", steps=2, loss_weights=RPN_ONLY),
         Stage(
             "roi_heads",
             steps=4,
             learning_rate=3e-3,
             optimizer="sgd",
             schedule="constant",
-            loss_weights=(0, 0, 1, 1, 1),
+            loss_weights=ROIS_ONLY,
         ),
         Stage("all", epochs=1, warmup_steps=2),
     ]
@@ -214,10 +214,32 @@ def test_other_stages_are_another_run(staged_run, data, micro_config):
 
 def test_a_stage_in_which_nothing_is_taught_is_refused(data, micro_config, tmp_path):
     model = MaskRCNN(micro_config, data.class_names)
-    stage = Stage("rpn", steps=2, loss_weights=(0, 0, 1, 1, 1))
+    stage = Stage("rpn", steps=2, loss_weights=ROIS_ONLY)
     with pytest.raises(LabkitError, match="Stage 1 trains 'rpn', whose losses all have weight 0"):
         train(model, data, tmp_path / "run", SETTINGS, stages=[stage])
     assert not (tmp_path / "run").exists()
+
+
+def test_a_stage_without_any_loss_is_refused(data, micro_config, tmp_path):
+    model = MaskRCNN(micro_config, data.class_names)
+    stage = Stage("all", steps=2, loss_weights=dict.fromkeys(model.LOSSES, 0))
+    with pytest.raises(LabkitError, match="Stage 1 trains 'all', whose losses all have weight 0"):
+        train(model, data, tmp_path / "run", SETTINGS, stages=[stage])
+
+
+def test_a_loss_that_does_not_exist_is_refused(data, micro_config, tmp_path):
+    model = MaskRCNN(micro_config, data.class_names)
+    stage = Stage("all", steps=2, loss_weights={"msak": 0})
+    with pytest.raises(LabkitError, match="Stage 1: there is no loss 'msak'; there are: objectn"):
+        train(model, data, tmp_path / "run", SETTINGS, stages=[stage])
+    assert not (tmp_path / "run").exists()
+
+
+def test_loss_weights_of_runs_that_had_no_names_are_read():
+    """A run of an earlier labkit holds five numbers, in the order of Mask R-CNN's losses."""
+    stage = Stage("all", steps=2, loss_weights=[1, 1, 0, 0, 0.5])
+    names = ("objectness", "rpn_box", "class", "box", "mask")
+    assert stage.loss_weights == dict(zip(names, (1, 1, 0, 0, 0.5), strict=True))
 
 
 def test_a_stage_of_nothing_is_refused_before_the_others_have_trained(data, micro_config, tmp_path):
@@ -270,7 +292,8 @@ def test_what_is_no_stage_is_refused(text):
         ({"steps": 3, "schedule": "up"}, "schedule"),
         ({"steps": 3, "learning_rate": 0.0}, "learning_rate"),
         ({"steps": 3, "loss_weights": (1, 1)}, "loss_weights"),
-        ({"steps": 3, "loss_weights": (0,) * len(LOSS_NAMES)}, "loss_weights"),
+        ({"steps": 3, "loss_weights": {"mask": -1}}, "loss_weights"),
+        ({"steps": 3, "loss_weights": {"mask": "1"}}, "loss_weights"),
     ],
 )
 def test_a_stage_refuses_nonsense(wrong, field):

@@ -18,14 +18,10 @@ from labkit.data import shapes
 from labkit.data.augment import Augment
 from labkit.errors import LabkitError
 from labkit.models.mask_rcnn import MaskRCNN
-from labkit.training import History, TrainSettings, callbacks, load_model, train
+from labkit.training import History, TrainSettings, callbacks, train
 from labkit.training.callbacks import NonFiniteLoss
-from labkit.training.checkpoints import (
-    latest_checkpoint,
-    save_checkpoint,
-    step_of,
-    weights_of,
-)
+from labkit.training.checkpoints import save_checkpoint, step_of
+from labkit.weights.runs import latest_checkpoint, load_model, weights_of
 
 SETTINGS = TrainSettings(
     steps=6,

@@ -11,10 +11,10 @@ from labkit.data import shapes
 from labkit.errors import LabkitError, MissingFileError
 from labkit.models.mask_rcnn import MaskRCNN
 from labkit.ops.losses import LOSS_NAMES
-from labkit.training import History, TrainSettings, load_model, read_film, train
-from labkit.training.checkpoints import BEST_WEIGHTS
+from labkit.training import History, TrainSettings, read_film, train
 from labkit.training.film import MOST, Camera, cut_film
 from labkit.training.validation import KeepBest, best_of, forget_best, has_stalled, scores
+from labkit.weights.runs import BEST_WEIGHTS, load_model
 
 SETTINGS = TrainSettings(
     steps=3,
@@ -67,7 +67,7 @@ def test_they_are_the_losses_of_the_model_at_that_step(run, data):
         model.losses_of({k: tf.constant(v) for k, v in batches.batch(i).items()}, 0, False)
         for i in (0, 1)
     ]
-    want = dict(zip(LOSS_NAMES, np.mean(each, axis=0), strict=True))
+    want = {name: np.mean([losses[name] for losses in each]) for name in LOSS_NAMES}
     for name in LOSS_NAMES:  # a graph and one operation at a time round differently
         assert history.validation_losses[1][name] == pytest.approx(want[name], rel=1e-4)
 

@@ -3,10 +3,10 @@
 import numpy as np
 import tensorflow as tf
 
-from labkit.models.vitals import VITALS, vital_signs
+from labkit.models.mask_rcnn_health import SIGNS, vital_signs
 
 
-def signs(batch_boxes, classes, proposals, positive, logits, labels, gradients, scale=1.0):
+def signs(batch_boxes, classes, proposals, positive, logits, labels):
     trace = {
         "proposals": {"boxes": tf.constant(proposals, tf.float32)},
         "rpn_targets": {"positive": tf.constant([[True, True, False], [True, False, False]])},
@@ -14,8 +14,9 @@ def signs(batch_boxes, classes, proposals, positive, logits, labels, gradients, 
         "class_logits": tf.constant(logits, tf.float32),
     }
     batch = {"boxes": tf.constant(batch_boxes, tf.float32), "classes": tf.constant(classes)}
-    values = vital_signs(trace, batch, gradients, scale)
-    return dict(zip(VITALS, values.numpy().tolist(), strict=True))
+    found = vital_signs(trace, batch)
+    assert tuple(found) == SIGNS
+    return {name: float(total / count) for name, (total, count) in found.items()}
 
 
 BOXES = [[[0, 0, 10, 10], [20, 20, 30, 30]], [[0, 0, 10, 10], [0, 0, 0, 0]]]
@@ -26,23 +27,15 @@ POSITIVE, LABELS = [[True, True], [True, False]], [[2, 1], [1, 0]]
 
 
 def test_by_hand():
-    gradients = [tf.constant([3.0, 0.0]), None, tf.constant([[4.0]])]
-    found = signs(BOXES, [[1, 2], [1, 0]], PROPOSALS, POSITIVE, LOGITS, LABELS, gradients)
+    found = signs(BOXES, [[1, 2], [1, 0]], PROPOSALS, POSITIVE, LOGITS, LABELS)
     assert found["anchors"] == 1.5 and found["rois"] == 1.5
     # IoU 0.8 finds one of three objects; 0.4 is too little; padding is no object
     np.testing.assert_allclose(found["recall"], 1 / 3, rtol=1e-6)
     np.testing.assert_allclose([found["background"], found["right"]], [1 / 3, 1 / 3], rtol=1e-6)
-    assert found["gradient"] == 5.0
-
-
-def test_a_scaled_loss_has_the_same_gradient():
-    gradients = [tf.constant([3000.0, 4000.0])]
-    found = signs(BOXES, [[1, 2], [1, 0]], PROPOSALS, POSITIVE, LOGITS, LABELS, gradients, 1000.0)
-    np.testing.assert_allclose(found["gradient"], 5.0, rtol=1e-6)
 
 
 def test_without_objects_there_is_nothing_to_share():
     none = [[False, False], [False, False]]
-    found = signs(BOXES, [[0, 0], [0, 0]], PROPOSALS, none, LOGITS, LABELS, [tf.zeros([1])])
+    found = signs(BOXES, [[0, 0], [0, 0]], PROPOSALS, none, LOGITS, LABELS)
     assert np.isnan([found["recall"], found["background"], found["right"]]).all()
-    assert found["rois"] == 0.0 and found["gradient"] == 0.0
+    assert found["rois"] == 0.0

@@ -1,0 +1,180 @@
+"""The settings that every detector has: what it sees, its backbone, its pyramid, what it returns.
+
+A detector's own settings extend these: `labkit.models.config.Config` is Mask R-CNN's.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+from labkit.frozen import Frozen, FrozenDict
+
+
+@dataclass(frozen=True)
+class DetectorConfig(Frozen):
+    """The shape and the rules of a detector. Lengths are pixels of the resized image."""
+
+    LOSSES: ClassVar[tuple[str, ...]] = ()  # names of the losses, in the order they are reported
+
+    # --- image: what the network sees ----------------------------------------------------
+    image_min_side: int = 800  # the shorter side is resized to this ...
+    image_max_side: int = 1333  # ... unless the longer one would pass this
+    resize: str = "shortest_edge"  # or "none", or "square": see labkit/resize.py
+    resize_filter: str = "antialias"  # or "bilinear", "black_border": see labkit/resize.py
+    pad_multiple: int = 32  # the coarsest feature map's stride: images are padded to it
+    image_mean: tuple[float, ...] = (123.68, 116.779, 103.939)  # RGB, 0..255
+    image_std: tuple[float, ...] = (1.0, 1.0, 1.0)
+
+    # --- backbone and pyramid ------------------------------------------------------------
+    backbone: str = "resnet50"  # or "tiny"; with blocks (3, 4, 23, 3) it is ResNet-101
+    backbone_channels: tuple[int, ...] = (256, 512, 1024, 2048)  # of C2..C5
+    backbone_blocks: tuple[int, ...] = (3, 4, 6, 3)
+    stem_channels: int = 64
+    stem_pool_padding: str = "both_sides"  # of the 3x3 max-pool; "far_side": TensorFlow's 'same'
+    stride_in_1x1: bool = True  # where a bottleneck halves the map: its 1x1 (Keras) or its 3x3
+    freeze_batch_norm: bool = True  # batches of two are too small for statistics
+    batch_norm_momentum: float = 0.99
+    batch_norm_epsilon: float = 1.001e-5
+    fpn_channels: int = 256
+    fpn_batch_norm: bool = False
+    strides: tuple[int, ...] = (4, 8, 16, 32, 64)  # pixels of the image a cell of P2..P6 covers
+
+    # --- anchors -------------------------------------------------------------------------
+    anchor_sizes: tuple[float, ...] = (32, 64, 128, 256, 512)  # sqrt(area), one a level P2..P6
+    anchor_ratios: tuple[float, ...] = (0.5, 1.0, 2.0)  # height / width
+    anchor_rounding: bool = True  # whole-pixel anchors, as torchvision's
+    anchor_offset: float = 0.0  # of a cell: 0 its corner, 0.5 its centre
+
+    # --- losses --------------------------------------------------------------------------
+    loss_weights: dict[str, float] | None = None  # by name; a loss that is not named has weight 1
+    class_weights: tuple[float, ...] = ()  # of background and each class in the class loss
+
+    # --- detection -----------------------------------------------------------------------
+    score_threshold: float = 0.05
+    nms_iou: float = 0.5
+    detections: int = 100
+    inclusive_boxes: bool = False  # True: boxes end *at* their last pixel, see models/inclusive.py
+    whole_pixel_boxes: bool = False  # True rounds boxes and drops those with nothing left
+    mask_paste: str = "exact"  # or "integer", "in_box": see `labkit.models.detections.Detections`
+
+    # --- training batches ----------------------------------------------------------------
+    mini_mask: int = 56  # side of the stored training masks; 0 keeps masks of the image's size
+    max_instances: int = 100  # an image; what exceeds it is counted and reported
+    seed: int = 0  # of weights, samples and batches
+
+    @property
+    def anchors_per_cell(self) -> int:
+        """How many anchors stand at each cell of a feature map."""
+        return len(self.anchor_ratios)
+
+    def fitted(self, average: float, most: int) -> tuple["DetectorConfig", list[str]]:
+        """This config with room for the objects of a data set, and a sentence for each change.
+
+        Args:
+            average: objects in an average image.
+            most: objects in the most crowded image.
+        """
+        config, notes = self.replace(max_instances=max(8, most)), []
+        if most > 0.7 * self.detections:
+            # Half as many again as the most crowded image had: another one may be worse.
+            detections = -(-most * 15 // 1000) * 100
+            notes.append(f"Up to {most} objects in an image: {detections} detections are kept.")
+            config = config.replace(detections=detections)
+        return config, notes
+
+    def _prepare(self) -> None:
+        given = self.loss_weights or {}
+        if isinstance(given, tuple) and len(given) == len(self.LOSSES):
+            # runs that were written before weights had names hold them in the losses' order
+            given = dict(zip(self.LOSSES, given, strict=True))
+        if isinstance(given, dict):
+            given = FrozenDict({name: 1.0 for name in self.LOSSES} | given)
+        self._set("loss_weights", given)
+
+    def _problems(self) -> Iterator[str]:
+        positive = "image_min_side image_max_side pad_multiple stem_channels fpn_channels"
+        positive += " detections max_instances"
+        yield from self._not_above_zero(positive.split())
+        yield from self._not_a_share("score_threshold nms_iou anchor_offset".split())
+        yield from self._not_a_share(["batch_norm_momentum"])
+        yield from self._not_among(CHOICES)
+        lengths = {"image_mean": 3, "image_std": 3, "backbone_channels": 4, "backbone_blocks": 4}
+        yield from self._of_wrong_length(lengths | {"anchor_sizes": len(self.strides)})
+        names = "image_std strides anchor_sizes anchor_ratios backbone_channels backbone_blocks"
+        yield from self._with_values_not_above_zero(names.split())
+        yield from self._unusable_loss_weights()
+        if not self.anchor_ratios:
+            yield "'anchor_ratios' must have at least one value"
+        if self.class_weights and (min(self.class_weights) < 0 or max(self.class_weights) == 0):
+            given = self.class_weights
+            yield f"'class_weights' must not be negative, nor all of them 0, got {given}"
+        if self.image_max_side < self.image_min_side:
+            yield "'image_max_side' must not be below 'image_min_side'"
+        if self.resize == "square" and self.image_max_side % self.pad_multiple:
+            yield (
+                "'image_max_side' must be a multiple of 'pad_multiple' where 'resize' is square, "
+                f"got {self.image_max_side} and {self.pad_multiple}"
+            )
+        if self.pad_multiple % 32:
+            given = self.pad_multiple
+            yield f"'pad_multiple' must be a multiple of 32, the stride of C5, got {given}"
+        for name in ("mini_mask", "seed", "batch_norm_epsilon"):
+            if getattr(self, name) < 0:  # a norm's 0: torchvision's COCO weights want that
+                yield f"'{name}' must not be negative, got {getattr(self, name)}"
+        if self.seed >= 2**32:
+            yield f"'seed' must be below 2**32, got {self.seed}: NumPy takes no larger one"
+
+    def _unusable_loss_weights(self) -> Iterator[str]:
+        weights = self.loss_weights
+        if not isinstance(weights, dict):
+            yield (
+                f"'loss_weights' must be a dict of weights by name ({', '.join(self.LOSSES)}), got "
+                f"{weights!r}"
+            )
+            return
+        for name, weight in weights.items():
+            if name not in self.LOSSES:
+                yield (
+                    f"'loss_weights' names the loss '{name}', which does not exist; there are: "
+                    f"{', '.join(self.LOSSES)}"
+                )
+            elif isinstance(weight, bool) or not isinstance(weight, int | float) or weight < 0:
+                yield (
+                    f"'loss_weights' must be numbers and not negative, got {weight!r} for '{name}'"
+                )
+
+    # What is often wrong, each a sentence for the first few fields that are.
+
+    def _not_above_zero(self, names) -> Iterator[str]:
+        for name in names:
+            if getattr(self, name) <= 0:
+                yield f"'{name}' must be above 0, got {getattr(self, name)}"
+
+    def _not_a_share(self, names) -> Iterator[str]:
+        for name in names:
+            if not 0 <= getattr(self, name) <= 1:
+                yield f"'{name}' must lie between 0 and 1, got {getattr(self, name)}"
+
+    def _not_among(self, choices: dict[str, tuple[str, ...]]) -> Iterator[str]:
+        for name, known in choices.items():
+            if getattr(self, name) not in known:
+                yield f"'{name}' must be one of {', '.join(known)}, got '{getattr(self, name)}'"
+
+    def _of_wrong_length(self, lengths: dict[str, int]) -> Iterator[str]:
+        for name, length in lengths.items():
+            if len(getattr(self, name)) != length:
+                yield f"'{name}' must have {length} values, got {len(getattr(self, name))}"
+
+    def _with_values_not_above_zero(self, names) -> Iterator[str]:
+        for name in names:
+            if any(v <= 0 for v in getattr(self, name)):
+                yield f"every value of '{name}' must be above 0, got {getattr(self, name)}"
+
+
+CHOICES = {
+    "resize": ("shortest_edge", "square", "none"),
+    "resize_filter": ("antialias", "bilinear", "black_border"),
+    "backbone": ("resnet50", "tiny"),
+    "stem_pool_padding": ("both_sides", "far_side"),
+    "mask_paste": ("exact", "integer", "in_box"),
+}

@@ -1,0 +1,101 @@
+"""A run's folder as its readers see it: what it is of, and which weights it has.
+
+    runs/mine/run.json                        detector, config, class names, settings, versions
+    runs/mine/checkpoints/step-00000400/      model.weights.h5, optimizer.npz, state.json, and
+                                              average.weights.h5 where an average is kept
+    runs/mine/model.weights.h5                when the run is complete
+    runs/mine/best.weights.h5, best.json      the best so far, where validation measured it
+
+`labkit.training.checkpoints` writes it.
+"""
+
+import json
+from pathlib import Path
+
+from labkit.errors import LabkitError
+from labkit.models.detector import Detector
+from labkit.models.registry import detector_of_run
+
+WEIGHTS = "model.weights.h5"
+AVERAGE = "average.weights.h5"
+BEST_WEIGHTS, BEST = "best.weights.h5", "best.json"
+
+
+def load_model(path: str | Path, which: str = "last") -> Detector:
+    """The model of a run, ready to detect.
+
+    Args:
+        path: a run's folder, or one of its checkpoint folders.
+        which: of a run, its "last" weights (the final ones, or its newest checkpoint while there
+            are none) or its "best", by the metric that TrainSettings.best_by names.
+
+    Raises:
+        LabkitError: there is nothing to load, or it does not fit.
+    """
+    folder = run_of(path)
+    record, weights = read_run(folder), weights_of(path, which)
+    config, detector = detector_of_run(record)
+    model = detector(config, record["class_names"])
+    model.category_ids = tuple(record.get("category_ids") or range(1, len(model.class_names) + 1))
+    try:
+        model.load_weights(weights)
+    except (OSError, ValueError, KeyError) as error:
+        raise LabkitError(f"{weights} does not fit {folder / 'run.json'}: {error}") from error
+    return model
+
+
+def read_run(run_dir: Path) -> dict:
+    """run.json as a dict. Raises LabkitError where it is missing or broken."""
+    path = Path(run_dir) / "run.json"
+    if Path(run_dir).is_file():
+        raise LabkitError(f"{run_dir} is a file; give the folder that a training run wrote.")
+    if not path.exists():
+        raise LabkitError(f"{path} does not exist: give the folder that a training run wrote.")
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        return record | {"config": record["config"], "class_names": record["class_names"]}
+    except (json.JSONDecodeError, KeyError, TypeError) as error:
+        raise LabkitError(f"{path} is not a run's description ({error!r}): train again.") from error
+
+
+def run_of(path: str | Path) -> Path:
+    """The run's folder of a run, or of one of its checkpoints."""
+    path = Path(path)
+    return path.parent.parent if (path / "state.json").exists() else path
+
+
+def weights_of(path: str | Path, which: str = "last") -> Path:
+    """The file of weights of a run or a checkpoint, averaged ones first.
+
+    Args:
+        path: as in `load_model`.
+        which: as in `load_model`.
+
+    Raises:
+        LabkitError: there are none yet.
+    """
+    if which not in ("last", "best"):
+        raise LabkitError(f"load_model: which must be 'last' or 'best', got {which!r}.")
+    if which == "best":
+        if (Path(path) / BEST_WEIGHTS).exists():
+            return Path(path) / BEST_WEIGHTS
+        raise LabkitError(
+            f"{path} holds no {BEST_WEIGHTS}: a run keeps it where it has validation pictures and "
+            "validate_every (or validate_losses_every) says when to look at them."
+        )
+    for folder in (Path(path), latest_checkpoint(Path(path))):
+        for name in (AVERAGE, WEIGHTS):
+            if folder is not None and (folder / name).exists():
+                return folder / name
+    raise LabkitError(f"{path} holds no weights and no checkpoint yet: let the run go on.")
+
+
+def latest_checkpoint(run_dir: Path) -> Path | None:
+    """The newest whole checkpoint of a run, or None."""
+    found = checkpoints_of(run_dir)
+    return found[-1] if found else None
+
+
+def checkpoints_of(run_dir: Path) -> list[Path]:
+    """All whole checkpoints of a run, the newest last."""
+    return sorted((Path(run_dir) / "checkpoints").glob("step-*"))

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from labkit.errors import LabkitError
 from labkit.frozen import check_types, make_tuples
+from labkit.models.backbones import BACKBONES
 
 
 @dataclass(frozen=True)
@@ -31,9 +32,9 @@ class Config:
     image_std: tuple[float, ...] = (1.0, 1.0, 1.0)
 
     # --- backbone and pyramid ------------------------------------------------------------
-    backbone: str = "resnet50"  # or "tiny"; with blocks (3, 4, 23, 3) it is ResNet-101
-    backbone_channels: tuple[int, ...] = (256, 512, 1024, 2048)  # of C2..C5
-    backbone_blocks: tuple[int, ...] = (3, 4, 6, 3)
+    backbone: str = "resnet50"  # or another name in `labkit.models.backbones.BACKBONES`
+    backbone_channels: tuple[int, ...] = ()  # of C2..C5; (): what the backbone has by default
+    backbone_blocks: tuple[int, ...] = ()  # of C2..C5; (): what the backbone has by default
     stem_channels: int = 64
     stem_pool_padding: str = "both_sides"  # of the 3x3 max-pool; "far_side": TensorFlow's 'same'
     stride_in_1x1: bool = True  # where a bottleneck halves the map: its 1x1 (Keras) or its 3x3
@@ -112,6 +113,9 @@ class Config:
     def __post_init__(self):
         make_tuples(self)
         check_types(self)
+        for name, value in _backbone_defaults(self.backbone).items():
+            if getattr(self, name) == ():
+                object.__setattr__(self, name, value)
         for problem in _problems(self):
             raise LabkitError(f"Config: {problem}.")
 
@@ -125,13 +129,20 @@ class Config:
         return len(self.anchor_ratios)
 
     def replace(self, **changes) -> "Config":
-        """A copy with some fields changed. Raises LabkitError for a name that does not exist."""
+        """A copy with some fields changed. Raises LabkitError for a name that does not exist.
+
+        Another backbone brings its own channels and blocks, unless these were chosen by hand.
+        """
         known = {f.name for f in dataclasses.fields(self)}
         for name in changes:
             if name not in known:
                 near = difflib.get_close_matches(name, known, n=1)
                 hint = f"; did you mean '{near[0]}'?" if near else ""
                 raise LabkitError(f"Config: there is no field '{name}'{hint}")
+        if changes.get("backbone", self.backbone) != self.backbone:
+            for name, value in _backbone_defaults(self.backbone).items():
+                if getattr(self, name) == value:
+                    changes.setdefault(name, ())
         return dataclasses.replace(self, **changes)
 
     @classmethod
@@ -151,6 +162,14 @@ class Config:
 
     def to_json(self) -> str:
         return json.dumps(self.to_dict(), indent=2)
+
+
+def _backbone_defaults(backbone: str) -> dict[str, tuple[int, ...]]:
+    """The fields that have a default for each backbone; none for an unknown backbone."""
+    if backbone not in BACKBONES:
+        return {}
+    known = BACKBONES[backbone]
+    return {"backbone_channels": known.channels, "backbone_blocks": known.blocks}
 
 
 def _problems(c: Config):
@@ -176,13 +195,12 @@ def _problems(c: Config):
     lengths = dict(
         image_mean=3,
         image_std=3,
-        backbone_channels=4,
-        backbone_blocks=4,
         anchor_sizes=5,
         rpn_box_std=4,
         roi_box_std=4,
         loss_weights=5,
     )
+    lengths |= {name: len(value) for name, value in _backbone_defaults(c.backbone).items()}
     for name, length in lengths.items():
         if len(getattr(c, name)) != length:
             yield f"'{name}' must have {length} values, got {len(getattr(c, name))}"
@@ -235,7 +253,7 @@ def _problems(c: Config):
 CHOICES = {
     "resize": ("shortest_edge", "square", "none"),
     "resize_filter": ("antialias", "bilinear", "black_border"),
-    "backbone": ("resnet50", "tiny"),
+    "backbone": BACKBONES,
     "stem_pool_padding": ("both_sides", "far_side"),
     "roi_op": ("align", "pool", "crop_and_resize"),
     "roi_level_rounding": ("down", "nearest"),
@@ -266,7 +284,7 @@ _MATTERPORT = _R50_FPN.replace(
     resize_filter="black_border",
     pad_multiple=64,
     image_mean=(123.7, 116.8, 103.9),
-    backbone_blocks=(3, 4, 23, 3),
+    backbone_blocks=(3, 4, 23, 3),  # "resnet101" in the spelling of runs that exist
     stem_pool_padding="far_side",
     batch_norm_epsilon=1e-3,
     anchor_ratios=(2.0, 1.0, 0.5),  # it counts width / height
@@ -311,8 +329,6 @@ PRESETS = {
         image_mean=(127.5, 127.5, 127.5),
         image_std=(64.0, 64.0, 64.0),
         backbone="tiny",
-        backbone_channels=(48, 80, 128, 192),
-        backbone_blocks=(2, 2, 2, 1),
         stem_channels=24,
         freeze_batch_norm=False,
         fpn_channels=64,

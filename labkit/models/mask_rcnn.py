@@ -56,8 +56,8 @@ class MaskRCNN(keras.Model):
         # back, so that the same config gives the same weights and nobody else's numbers change.
         state = random.getstate()
         random.seed(config.seed)
-        self.backbone = BACKBONES[config.backbone](config)
-        self.fpn = feature_pyramid(config)
+        self.backbone = BACKBONES[config.backbone].build(config)
+        self.fpn = feature_pyramid(config, [c.shape[-1] for c in self.backbone.outputs])
         self.rpn_head = rpn.rpn_head(config)
         self.box_head = heads.box_head(config, len(self.class_names))
         self.mask_head = heads.mask_head(config, len(self.class_names))

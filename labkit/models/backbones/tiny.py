@@ -10,7 +10,7 @@ from keras import layers
 from labkit.models.layers import conv, downsample, group_norm
 
 
-def tiny(config) -> keras.Model:
+def build(config) -> keras.Model:
     """Images [B, H, W, 3] to C2..C5, of `config.backbone_channels` channels."""
     x = images = keras.Input((None, None, 3))
     x = downsample(x, config.stem_channels, 3, bias=False, name="stem")

@@ -1,7 +1,8 @@
 """A small residual network for two CPU cores: about a million parameters to C5.
 
-Basic blocks of two 3x3 convolutions (He et al. 2015), narrow where maps are large. The stem is two
-strided 3x3 convolutions instead of a 7x7 and a pooling: cheaper, and at 128 px every pixel counts.
+Basic blocks of two 3x3 convolutions (He et al. 2015), with few channels where maps are large. The
+stem is two strided 3x3 convolutions instead of a 7x7 and a pooling: this is cheaper and keeps more
+detail, which matters at 128 px.
 """
 
 import keras

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from labkit.models.backbones import resnet50
+from labkit.models.backbones import resnet
 from labkit.models.config import Config
 from labkit.models.detections import Detections
 from labkit.models.heads import mask_targets, roi_targets
@@ -117,7 +117,7 @@ SMALL = dict(backbone_blocks=(1, 1, 1, 1), backbone_channels=(8, 8, 8, 8), stem_
 
 def test_row_where_a_bottleneck_halves():
     for config, strides in ((DEFAULT, [(2, 2), (1, 1)]), (TORCHVISION, [(1, 1), (2, 2)])):
-        layer = resnet50(config.replace(**SMALL)).get_layer
+        layer = resnet.build(config.replace(**SMALL)).get_layer
         assert [layer(f"layer2_0_conv{i}").strides for i in (1, 2)] == strides
 
 
@@ -126,7 +126,7 @@ def test_row_padding_of_the_stems_pool():
     image = np.zeros((1, 16, 16, 3), np.float32)
     image[0, 2, 2] = 1.0  # the stem's convolution below takes every second pixel as it is
     for padding, seen in (("both_sides", 2), ("far_side", 1)):
-        model = resnet50(DEFAULT.replace(**SMALL, stem_pool_padding=padding))
+        model = resnet.build(DEFAULT.replace(**SMALL, stem_pool_padding=padding))
         kernel = np.zeros((7, 7, 3, 1), np.float32)
         kernel[3, 3, 0] = 1.0
         model.get_layer("conv1").set_weights([kernel])

@@ -52,8 +52,8 @@ def add_model(parser) -> None:
     model.add_argument(
         "--backbone-weights",
         choices=("imagenet", "none"),
-        help="what the backbone starts from (default: imagenet for r50_fpn, downloaded once by "
-        "Keras; none for tiny)",
+        help="what the backbone starts from (default: imagenet, downloaded once by Keras, where "
+        "the backbone has such weights: r50_fpn does, tiny does not)",
     )
     model.add_argument(
         "--set",

@@ -11,7 +11,8 @@ from labkit.commands.run_data import remember, remembered
 from labkit.commands.sources import chosen_data, is_drawn, pair, validation_data
 from labkit.data.catalogue import GENERATED_SIZE
 from labkit.errors import LabkitError
-from labkit.models.config import Config
+from labkit.models.backbones import BACKBONES
+from labkit.models.config import PRESETS, Config
 from labkit.quiet import import_tensorflow
 
 DEFAULT_PRESET = "tiny"
@@ -78,14 +79,17 @@ def run(args) -> int:
 
 
 def start_backbone(model, weights: str | None) -> None:
-    """ImageNet weights into a ResNet-50, unless "none" is asked for; the tiny one has none."""
-    from labkit.models.backbones import load_imagenet
-
-    if model.config.backbone == "resnet50":
+    """ImageNet weights into a backbone that has them, unless `weights` is "none"."""
+    backbone = BACKBONES[model.config.backbone]
+    if backbone.imagenet:
         if weights != "none":
-            load_imagenet(model.backbone)
+            backbone.load_imagenet(model.backbone)
     elif weights == "imagenet":
-        raise LabkitError("--backbone-weights imagenet: only the preset r50_fpn has such weights.")
+        presets = [name for name, c in PRESETS.items() if BACKBONES[c.backbone].imagenet]
+        raise LabkitError(
+            f"--backbone-weights imagenet: the backbone {model.config.backbone} has no such "
+            f"weights; these presets have: {', '.join(presets)}."
+        )
 
 
 def start_options(args, config: Config, stored: Path | None) -> dict:
@@ -96,7 +100,7 @@ def start_options(args, config: Config, stored: Path | None) -> dict:
     Raises LabkitError where an option contradicts the run.
     """
     if stored is None:
-        default = "imagenet" if config.backbone == "resnet50" else "none"
+        default = "imagenet" if BACKBONES[config.backbone].imagenet else "none"
         return {
             "preset": args.preset or DEFAULT_PRESET,
             "backbone_weights": args.backbone_weights or default,
@@ -130,7 +134,7 @@ def forgotten_weights(args, config: Config, stored: Path) -> dict:
                 "its checkpoint; leave it out."
             )
         return {}
-    if not args.backbone_weights and config.backbone == "resnet50":
+    if not args.backbone_weights and BACKBONES[config.backbone].imagenet:
         raise LabkitError(
             f"{stored} has no checkpoint yet and does not say what its backbone started from; add "
             "--backbone-weights imagenet, or --backbone-weights none."

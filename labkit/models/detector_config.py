@@ -5,9 +5,10 @@ A detector's own settings extend these: `labkit.models.config.Config` is Mask R-
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from labkit.frozen import Frozen, FrozenDict
+from labkit.models.backbones import BACKBONES
 
 
 @dataclass(frozen=True)
@@ -26,9 +27,9 @@ class DetectorConfig(Frozen):
     image_std: tuple[float, ...] = (1.0, 1.0, 1.0)
 
     # --- backbone and pyramid ------------------------------------------------------------
-    backbone: str = "resnet50"  # or "tiny"; with blocks (3, 4, 23, 3) it is ResNet-101
-    backbone_channels: tuple[int, ...] = (256, 512, 1024, 2048)  # of C2..C5
-    backbone_blocks: tuple[int, ...] = (3, 4, 6, 3)
+    backbone: str = "resnet50"  # or another name in `labkit.models.backbones.BACKBONES`
+    backbone_channels: tuple[int, ...] = ()  # of C2..C5; (): what the backbone has by default
+    backbone_blocks: tuple[int, ...] = ()  # of C2..C5; (): what the backbone has by default
     stem_channels: int = 64
     stem_pool_padding: str = "both_sides"  # of the 3x3 max-pool; "far_side": TensorFlow's 'same'
     stride_in_1x1: bool = True  # where a bottleneck halves the map: its 1x1 (Keras) or its 3x3
@@ -82,7 +83,21 @@ class DetectorConfig(Frozen):
             config = config.replace(detections=detections)
         return config, notes
 
+    def replace(self, **changes) -> Self:
+        """A copy with some fields changed. Raises LabkitError for a name that does not exist.
+
+        Another backbone brings its own channels and blocks, unless these were chosen by hand.
+        """
+        if changes.get("backbone", self.backbone) != self.backbone:
+            for name, value in _backbone_defaults(self.backbone).items():
+                if getattr(self, name) == value:
+                    changes.setdefault(name, ())
+        return super().replace(**changes)
+
     def _prepare(self) -> None:
+        for name, value in _backbone_defaults(self.backbone).items():
+            if getattr(self, name) == ():
+                self._set(name, value)
         given = self.loss_weights or {}
         if isinstance(given, tuple) and len(given) == len(self.LOSSES):
             # runs that were written before weights had names hold them in the losses' order
@@ -98,8 +113,9 @@ class DetectorConfig(Frozen):
         yield from self._not_a_share("score_threshold nms_iou anchor_offset".split())
         yield from self._not_a_share(["batch_norm_momentum"])
         yield from self._not_among(CHOICES)
-        lengths = {"image_mean": 3, "image_std": 3, "backbone_channels": 4, "backbone_blocks": 4}
-        yield from self._of_wrong_length(lengths | {"anchor_sizes": len(self.strides)})
+        lengths = {"image_mean": 3, "image_std": 3, "anchor_sizes": len(self.strides)}
+        own = _backbone_defaults(self.backbone)
+        yield from self._of_wrong_length(lengths | {name: len(v) for name, v in own.items()})
         names = "image_std strides anchor_sizes anchor_ratios backbone_channels backbone_blocks"
         yield from self._with_values_not_above_zero(names.split())
         yield from self._unusable_loss_weights()
@@ -171,10 +187,18 @@ class DetectorConfig(Frozen):
                 yield f"every value of '{name}' must be above 0, got {getattr(self, name)}"
 
 
+def _backbone_defaults(backbone: str) -> dict[str, tuple[int, ...]]:
+    """The fields that have a default for each backbone; none for an unknown backbone."""
+    if backbone not in BACKBONES:
+        return {}
+    known = BACKBONES[backbone]
+    return {"backbone_channels": known.channels, "backbone_blocks": known.blocks}
+
+
 CHOICES = {
     "resize": ("shortest_edge", "square", "none"),
     "resize_filter": ("antialias", "bilinear", "black_border"),
-    "backbone": ("resnet50", "tiny"),
+    "backbone": BACKBONES,
     "stem_pool_padding": ("both_sides", "far_side"),
     "mask_paste": ("exact", "integer", "in_box"),
 }

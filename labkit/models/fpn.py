@@ -1,4 +1,4 @@
-"""The feature pyramid: every level gets the meaning of the deep maps and the detail of its own.
+"""The feature pyramid: each level combines the meaning of the deep maps with its own detail.
 
 Source: Feature Pyramid Networks (Lin et al. 2017).
 """
@@ -9,9 +9,14 @@ from keras import layers
 from labkit.models.layers import batch_norm, conv
 
 
-def feature_pyramid(config) -> keras.Model:
-    """C2..C5 to P2..P6, all of `config.fpn_channels` channels, at strides 4, 8, 16, 32 and 64."""
-    maps = [keras.Input((None, None, c)) for c in config.backbone_channels]
+def feature_pyramid(config, channels) -> keras.Model:
+    """C2..C5 to P2..P6, all with `config.fpn_channels` channels, at strides 4, 8, 16, 32 and 64.
+
+    Args:
+        config: A `Config`.
+        channels: Of C2..C5, as the backbone returns them.
+    """
+    maps = [keras.Input((None, None, c)) for c in channels]
     x, outputs = None, []
     for level in (5, 4, 3, 2):  # top-down
         lateral = _conv(maps[level - 2], 1, config, f"inner{level}")

@@ -1,6 +1,6 @@
-"""The building blocks of every part of the network: a convolution and two kinds of norm.
+"""The building blocks of every part of the network: convolutions and two kinds of norm.
 
-Keras' layers, with the conventions of the papers' code pinned down in one place.
+They are Keras' layers, with the conventions of the papers' code set in one place.
 """
 
 import keras
@@ -13,8 +13,9 @@ def conv(
 ):
     """A 2-D convolution whose output has ceil(input / stride) cells.
 
-    With stride 2, Keras' 'same' pads an even map at its far side only, which moves features by half
-    a cell; torch pads both sides. `downsample` pads first, so those are 'valid' here.
+    With stride 2, Keras' 'same' pads an even map at its far side only, which shifts features by
+    half a cell; torch pads both sides. `downsample` does so before it calls this function, so a
+    strided convolution is 'valid' here.
     """
     padding = "same" if stride == 1 else "valid"
     return layers.Conv2D(
@@ -23,14 +24,14 @@ def conv(
 
 
 def downsample(x, filters: int, kernel: int, *, bias: bool, name: str):
-    """Halve a map by a strided convolution, padded alike on both sides as torch and Caffe do."""
+    """Halve a map with a strided convolution, padded equally on both sides (as torch does)."""
     if kernel > 1:
         x = layers.ZeroPadding2D(kernel // 2, name=f"{name}_pad")(x)
     return conv(filters, kernel, 2, bias=bias, name=name)(x)
 
 
 def batch_norm(config, name: str, *, frozen: bool = False):
-    """Batch norm; a frozen one uses its stored statistics and is not trained."""
+    """Batch norm; if frozen, it uses its stored statistics and is not trained."""
     norm = layers.BatchNormalization(
         momentum=config.batch_norm_momentum, epsilon=config.batch_norm_epsilon, name=name
     )
@@ -39,19 +40,19 @@ def batch_norm(config, name: str, *, frozen: bool = False):
 
 
 def group_norm(name: str):
-    """Group norm (Wu & He 2018), groups of channels of one image: no batch, no stored statistics.
+    """Group norm (Wu & He 2018): statistics of groups of channels in one image, none stored.
 
-    From scratch with four images a step, batch statistics are noise: group norm learns the same in
-    fewer steps.
+    With four images a step, batch statistics are noisy: from scratch, group norm learns the same
+    in fewer steps.
     """
     return GroupNormalization(groups=8, epsilon=1e-3, name=name)
 
 
 class GroupNormalization(layers.GroupNormalization):
-    """Keras' own over maps [B, H, W, C], in half its time and with its name, so that weights fit.
+    """Keras' layer for maps [B, H, W, C] in half the time; the same name, so saved weights fit.
 
-    Keras splits the channels and computes on [B, H, W, G, C / G]; here channels are summed first,
-    and only the [B, C] sums are split.
+    Keras splits the channels and computes on [B, H, W, G, C / G]. Here each channel is averaged
+    first, and only the [B, C] means are split into groups.
     """
 
     def call(self, inputs):
@@ -64,12 +65,12 @@ class GroupNormalization(layers.GroupNormalization):
         return tf.cast(x * scale[:, None, None] + shift[:, None, None], self.compute_dtype)
 
     def _of_groups(self, means: tf.Tensor) -> tf.Tensor:
-        """[B, C] to [B, C]: for each channel the mean of its group."""
+        """Means of channels [B, C] to the mean of each channel's group [B, C]."""
         members = means.shape[-1] // self.groups
         split = tf.reshape(means, (-1, self.groups, members))
         return tf.repeat(tf.reduce_mean(split, axis=2), members, axis=1)
 
 
 def small_normal(std: float = 0.01):
-    """Start near nothing: the initialiser of every output layer."""
+    """Small random weights: the initialiser of every output layer."""
     return keras.initializers.RandomNormal(stddev=std)

@@ -49,8 +49,8 @@ class MaskRCNN(Detector):
     def make_parts(self) -> None:
         """The five networks: backbone, pyramid, RPN, box head and mask head."""
         config, classes = self.config, len(self.class_names)
-        self.backbone = BACKBONES[config.backbone](config)
-        self.fpn = feature_pyramid(config)
+        self.backbone = BACKBONES[config.backbone].build(config)
+        self.fpn = feature_pyramid(config, [c.shape[-1] for c in self.backbone.outputs])
         self.rpn_head = rpn.rpn_head(config)
         self.box_head = heads.box_head(config, classes)
         self.mask_head = heads.mask_head(config, classes)

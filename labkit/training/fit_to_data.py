@@ -9,6 +9,7 @@ import math
 import numpy as np
 
 from labkit.data.dataset import Dataset
+from labkit.models.backbones import BACKBONES
 from labkit.models.detector_config import DetectorConfig
 from labkit.models.resize import resized_shape
 from labkit.training.settings import TrainSettings
@@ -24,8 +25,9 @@ def fit_to_data(
 
     - Where resizing to the config's image size would leave a quarter of the objects smaller than
       12 px, images keep their own pixels and training sees windows of 256 px.
-    - The tiny preset's five anchor sizes double from the size of the small objects on.
-    - Crowded images get more proposals and more samples a RoI head.
+    - Anchor sizes double from the size of the small objects on, if the backbone has no published
+      weights (tiny).
+    - Crowded images get more proposals and more samples a RoI head, where these are few.
     - max_instances, and the number of detections, hold the most crowded image.
     """
     heights, widths = dataset.instance_sizes()
@@ -48,7 +50,7 @@ def fit_to_data(
         )
     elif config.resize != "none":
         settings = settings.replace(canvas=_canvas(dataset, config))
-    if config.backbone == "tiny":
+    if not BACKBONES[config.backbone].imagenet:  # else the paper's numbers stay
         smallest = float(np.quantile(sizes * scale, 0.15))
         first = float(np.clip(round(smallest), 8, 32))
         anchors = tuple(first * 2.0**i for i in range(len(config.strides)))

@@ -19,6 +19,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from labkit.errors import LabkitError
+from labkit.models.backbones import BACKBONES
 from labkit.weights.pair import PLAIN, Layout, Pair
 
 CLASSES = "mrcnn_class_logits/bias"
@@ -127,7 +128,8 @@ def pairs(model) -> Iterator[Pair]:
     """
     c = model.config
     plain = not (c.class_agnostic or c.fpn_batch_norm or c.heads_batch_norm or c.box_convs)
-    if c.backbone != "resnet50" or not plain or len(c.box_dense) != 2 or c.rpn_convs != 1:
+    plain = plain and BACKBONES[c.backbone].torchvision_names
+    if not plain or len(c.box_dense) != 2 or c.rpn_convs != 1:
         raise LabkitError(
             "Matterport's Mask R-CNN has other layers than this model: make one with "
             'Config.preset("matterport").'

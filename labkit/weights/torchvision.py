@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from labkit.errors import LabkitError
+from labkit.models.backbones import BACKBONES
 from labkit.weights.pair import PLAIN, Layout, Pair
 
 COUNTER = "num_batches_tracked"  # torch counts the batches a norm has seen; nothing reads it here
@@ -63,7 +64,8 @@ def pairs(model) -> Iterator[Pair]:
 
     Raises LabkitError for a model that torchvision has no counterpart of.
     """
-    if model.config.backbone != "resnet50" or model.config.class_agnostic:
+    c = model.config
+    if not BACKBONES[c.backbone].torchvision_names or c.class_agnostic:
         raise LabkitError(
             "torchvision has no such model: only the ResNet presets (torchvision_v1, "
             "torchvision_v2, r50_fpn) have a place for every weight."
@@ -81,7 +83,7 @@ def pairs(model) -> Iterator[Pair]:
 
 
 def backbone_pairs(backbone) -> Iterator[Pair]:
-    """The backbone's variables with the names they have in torchvision's `resnet50`."""
+    """The backbone's variables with the names they have in torchvision's `resnet50`, or 101."""
     for layer in backbone.layers:
         yield from _layer(layer.name.replace("_", "."), layer)
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from labkit.errors import LabkitError, listed
+from labkit.models.backbones import BACKBONES
 from labkit.weights import labkit_layout, matterport, torchvision
 from labkit.weights.pair import Pair
 
@@ -84,7 +85,8 @@ def _wanted(model, tensors, source: str) -> list[Pair]:
         return list(torchvision.pairs(model))
     if matterport.CLASSES in tensors:
         return list(matterport.pairs(model))
-    if "layer1.0.conv1.weight" in tensors and model.config.backbone == "resnet50":
+    backbone = BACKBONES[model.config.backbone]
+    if "layer1.0.conv1.weight" in tensors and backbone.torchvision_names:
         return list(torchvision.backbone_pairs(model.backbone))
     if any(name.startswith("backbone/layers/") for name in tensors):
         return list(labkit_layout.pairs(model))

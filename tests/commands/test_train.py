@@ -6,7 +6,7 @@ import pytest
 
 from labkit import cli, training
 from labkit.commands.run_data import remembered
-from labkit.models import backbones
+from labkit.models.backbones import resnet
 from labkit.training.record import prepare_run, run_record
 
 
@@ -31,7 +31,7 @@ def asked(monkeypatch, tmp_path):
 def loaded(monkeypatch):
     """The backbones that got ImageNet's weights."""
     found = []
-    monkeypatch.setattr(backbones, "load_imagenet", found.append)
+    monkeypatch.setattr(resnet, "load_imagenet", found.append)
     return found
 
 

@@ -103,6 +103,8 @@ LENGTHS = dict(
     roi_box_std=4,
 )
 
+OF_BACKBONE = ("backbone_channels", "backbone_blocks")  # empty: the backbone's default
+
 IMPOSSIBLE = [
     *[(name, 0) for name in ABOVE_ZERO],
     *[(name, -3) for name in ABOVE_ZERO],
@@ -110,7 +112,7 @@ IMPOSSIBLE = [
     *[(name, -1) for name in NOT_NEGATIVE],
     *[(name, (0,) * LENGTHS.get(name, 1)) for name in ITEMS_ABOVE_ZERO],
     *[(name, (1,) * (length + 1)) for name, length in LENGTHS.items()],
-    *[(name, ()) for name in LENGTHS],
+    *[(name, ()) for name in LENGTHS if name not in OF_BACKBONE],
     *[(name, "none of these") for name in (*SHARED_CHOICES, *CHOICES)],
     ("anchor_ratios", ()),
     ("loss_weights", (1, 1, -1, 1, 1)),
@@ -140,6 +142,36 @@ def test_values_that_contradict_each_other_are_refused():
         Config().replace(image_min_side=800, image_max_side=600)
     with pytest.raises(LabkitError, match="multiple of 'pad_multiple' where 'resize' is square"):
         Config.preset("matterport", image_max_side=1000)
+
+
+def test_a_backbone_brings_its_channels_and_blocks():
+    for config in (
+        Config(backbone="resnet101"),
+        Config.preset("r50_fpn", backbone="resnet101"),
+        Config.preset("tiny").replace(backbone="resnet101"),
+        Config.from_dict({"backbone": "resnet101"}),
+        Config(backbone_blocks=(3, 4, 23, 3)).replace(backbone="resnet101", backbone_blocks=()),
+    ):
+        assert config.backbone_blocks == (3, 4, 23, 3)
+        assert config.backbone_channels == (256, 512, 1024, 2048)
+    assert Config(backbone="resnet101").replace(backbone="resnet50") == Config()
+    assert Config.preset("tiny").backbone_channels == (48, 80, 128, 192)
+
+
+def test_channels_and_blocks_chosen_by_hand_stay_with_another_backbone():
+    own = dict(backbone_channels=(16, 16, 24, 32), backbone_blocks=(1, 1, 1, 1))
+    config = Config.preset("tiny", **own).replace(backbone="resnet50")
+    assert {name: getattr(config, name) for name in own} == own
+    config = Config(backbone_blocks=(1, 2, 2, 1)).replace(backbone="tiny")
+    assert config.backbone_blocks == (1, 2, 2, 1) and config.backbone_channels[0] == 48
+
+
+def test_runs_that_spell_resnet_101_by_its_blocks_keep_their_config():
+    stored = {"backbone": "resnet50", "backbone_blocks": [3, 4, 23, 3]}
+    config = Config.from_dict(stored)
+    assert config.backbone == "resnet50" and config.backbone_blocks == (3, 4, 23, 3)
+    preset = Config.preset("matterport")
+    assert (preset.backbone, preset.backbone_blocks) == ("resnet50", (3, 4, 23, 3))
 
 
 def test_whole_numbers_serve_as_floats():

@@ -1,9 +1,12 @@
-"""ResNet (He et al. 2015), of 50 layers or more, to C2..C5, in all variants that have weights.
+"""ResNet (He et al. 2015) with bottleneck blocks: 50, 101 or another number of layers.
 
-`stride_in_1x1=True` halves a map in a bottleneck's first 1x1 convolution, as the paper, Caffe and
-`keras.applications` do; False in its 3x3, as torchvision does. Names follow torchvision's
-(`layer1_0_conv1` is its `layer1.0.conv1`), so that its weights can be mapped by name.
+Published ResNets differ in where a block halves the map: `stride_in_1x1=True` is the first 1x1
+convolution, as in the paper, Caffe and `keras.applications`; False is the 3x3, as in torchvision.
+Layers are named after torchvision's (`layer1_0_conv1` is its `layer1.0.conv1`), so that its weights
+can be loaded by name.
 """
+
+import re
 
 import keras
 import numpy as np
@@ -13,10 +16,11 @@ from labkit.errors import LabkitError
 from labkit.models.layers import batch_norm, conv, downsample
 
 
-def resnet50(config) -> keras.Model:
-    """Images [B, H, W, 3] to C2..C5, of 256, 512, 1024 and 2048 channels.
+def build(config) -> keras.Model:
+    """Images [B, H, W, 3] to C2..C5, of `config.backbone_channels` channels.
 
-    config.backbone_blocks (3, 4, 6, 3) is ResNet-50, (3, 4, 23, 3) ResNet-101.
+    config.backbone_blocks counts the bottlenecks of each stage: (3, 4, 6, 3) is ResNet-50,
+    (3, 4, 23, 3) is ResNet-101.
     """
     frozen = config.freeze_batch_norm
     x = images = keras.Input((None, None, 3))
@@ -60,24 +64,33 @@ def _conv_halving(x, filters: int, kernel: int, halve: bool, name: str):
     return conv(filters, kernel, bias=False, name=name)(x)
 
 
-def load_imagenet(backbone: keras.Model, source: keras.Model | None = None) -> int:
-    """Copy ImageNet weights of `keras.applications.ResNet50` into `resnet50`; returns the count.
+# --- ImageNet weights of keras.applications ---------------------------------------------
 
-    source: that model, for a network that has none; by default it is downloaded by Keras.
-    Its convolutions have a bias, ours do not need one before a batch norm: a bias b shifts what the
-    norm subtracts, so it moves into the stored mean as mean - b. Its first convolution reads BGR.
-    Raises LabkitError, with the remedy, where the weights cannot be had.
+# Blocks of each stage -> the network of keras.applications. All have the channels below.
+KERAS_NETWORKS = {(3, 4, 6, 3): "ResNet50", (3, 4, 23, 3): "ResNet101"}
+_STEM, _CHANNELS = 64, (256, 512, 1024, 2048)
+
+
+def load_imagenet(backbone: keras.Model, source: keras.Model | None = None) -> int:
+    """Copy the ImageNet weights of the ResNet of `keras.applications` that has the same layers.
+
+    Its convolutions have a bias; ours have none, because a batch norm follows. A bias b only shifts
+    the mean that the norm subtracts, so the stored mean becomes mean - b. The first convolution of
+    `keras.applications` reads BGR, ours reads RGB.
+
+    Args:
+        backbone: A model that `build` made.
+        source: The model of `keras.applications`; by default Keras downloads it.
+
+    Returns:
+        The number of convolutions (each with its batch norm) that were copied.
+
+    Raises:
+        LabkitError: `keras.applications` has no such network, or its weights cannot be downloaded.
     """
+    name = _keras_network(backbone)
     if source is None:
-        try:
-            source = keras.applications.ResNet50(weights="imagenet", include_top=False)
-        except Exception as error:
-            raise LabkitError(
-                "ImageNet weights for ResNet50 could not be downloaded by keras.applications "
-                f"({type(error).__name__}); run once with a network, or put the file "
-                "resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5 into ~/.keras/models, or "
-                "train without them: --backbone-weights none."
-            ) from error
+        source = _downloaded(name)
     pairs = list(_keras_names(backbone))
     for ours_conv, ours_norm, theirs in pairs:
         kernel, bias = source.get_layer(f"{theirs}_conv").get_weights()
@@ -89,8 +102,38 @@ def load_imagenet(backbone: keras.Model, source: keras.Model | None = None) -> i
     return len(pairs)
 
 
+def _keras_network(backbone: keras.Model) -> str:
+    """The name in `keras.applications` of the network with the backbone's blocks and channels."""
+    first_convs = [re.fullmatch(r"layer(\d)_\d+_conv1", layer.name) for layer in backbone.layers]
+    stages = [int(found[1]) for found in first_convs if found]
+    blocks = tuple(stages.count(stage) for stage in (1, 2, 3, 4))
+    channels = tuple(output.shape[-1] for output in backbone.outputs)
+    stem = backbone.get_layer("conv1").filters
+    if blocks not in KERAS_NETWORKS or (stem, channels) != (_STEM, _CHANNELS):
+        known = " and ".join(f"{b} ({name})" for b, name in KERAS_NETWORKS.items())
+        raise LabkitError(
+            f"There are no ImageNet weights for a ResNet with blocks {blocks}, channels {channels} "
+            f"and {stem} channels in the stem. There are for blocks {known} with channels "
+            f"{_CHANNELS} and {_STEM} in the stem: change backbone_blocks, backbone_channels or "
+            "stem_channels, or train without these weights: --backbone-weights none."
+        )
+    return KERAS_NETWORKS[blocks]
+
+
+def _downloaded(name: str) -> keras.Model:
+    try:
+        return getattr(keras.applications, name)(weights="imagenet", include_top=False)
+    except Exception as error:
+        file = f"{name.lower()}_weights_tf_dim_ordering_tf_kernels_notop.h5"
+        raise LabkitError(
+            f"ImageNet weights for {name} could not be downloaded by keras.applications "
+            f"({type(error).__name__}); run once with a network, or put the file {file} into "
+            "~/.keras/models, or train without them: --backbone-weights none."
+        ) from error
+
+
 def _keras_names(backbone):
-    """(our convolution, our batch norm, stem of Keras' names) of every pair in the backbone."""
+    """(our convolution, our batch norm, beginning of Keras' names) for each convolution."""
     yield "conv1", "bn1", "conv1"
     for layer in backbone.layers:
         part = layer.name.split("_")

@@ -1,7 +1,8 @@
 """A small residual network for two CPU cores: about a million parameters to C5.
 
-Basic blocks of two 3x3 convolutions (He et al. 2015), narrow where maps are large. The stem is two
-strided 3x3 convolutions instead of a 7x7 and a pooling: cheaper, and at 128 px every pixel counts.
+Basic blocks of two 3x3 convolutions (He et al. 2015), with few channels where maps are large. The
+stem is two strided 3x3 convolutions instead of a 7x7 and a pooling: this is cheaper and keeps more
+detail, which matters at 128 px.
 """
 
 import keras
@@ -10,7 +11,7 @@ from keras import layers
 from labkit.models.layers import conv, downsample, group_norm
 
 
-def tiny(config) -> keras.Model:
+def build(config) -> keras.Model:
     """Images [B, H, W, 3] to C2..C5, of `config.backbone_channels` channels."""
     x = images = keras.Input((None, None, 3))
     x = downsample(x, config.stem_channels, 3, bias=False, name="stem")

@@ -1,4 +1,4 @@
-"""ResNet-50: torchvision's size, Keras' features, and a clear word where there is no network."""
+"""ResNets: torchvision's sizes, Keras' features, and a clear error if there is no network."""
 
 import keras
 import numpy as np
@@ -6,15 +6,32 @@ import pytest
 import tensorflow as tf
 
 from labkit.errors import LabkitError
-from labkit.models.backbones import load_imagenet, resnet50
+from labkit.models.backbones import BACKBONES
+from labkit.models.backbones.resnet import load_imagenet
 from labkit.models.config import Config
 
 CHANNELS = (256, 512, 1024, 2048)
 
 
+def build(**changes) -> keras.Model:
+    config = Config(**changes)
+    return BACKBONES[config.backbone].build(config)
+
+
 @pytest.fixture(scope="module")
 def backbone():
-    return resnet50(Config())
+    return build()
+
+
+@pytest.fixture(scope="module")
+def resnet101():
+    return build(backbone="resnet101")
+
+
+@pytest.fixture(scope="module")
+def of_101_blocks():
+    """ResNet-101 as the matterport preset and older runs write it."""
+    return build(backbone="resnet50", backbone_blocks=(3, 4, 23, 3))
 
 
 @pytest.mark.parametrize("shape", [(64, 96), (32, 32)])
@@ -28,12 +45,26 @@ def test_strides_and_channels(backbone, shape):
 
 def test_it_has_torchvision_s_layers():
     """Its parameters, and the map halved in a bottleneck's 3x3 convolution."""
-    model = resnet50(Config(freeze_batch_norm=False, stride_in_1x1=False))
+    model = build(freeze_batch_norm=False, stride_in_1x1=False)
     trainable = sum(int(np.prod(w.shape)) for w in model.trainable_weights)
     assert trainable == 25_557_032 - 2_049_000 == 23_508_032  # ResNet-50 less its classifier
     stored = sum(int(np.prod(w.shape)) for w in model.non_trainable_weights)
     assert stored == 2 * 26_560  # a mean and a variance for each channel with a batch norm
     check_where_it_halves(model, "conv2", "conv1")
+
+
+def test_resnet101_has_torchvision_s_layers(resnet101):
+    stored = 2 * 52_672  # a mean and a variance for each channel with a batch norm
+    assert resnet101.count_params() == 44_549_160 - 2_049_000 + stored
+    names = {layer.name for layer in resnet101.layers}
+    assert "layer3_22_conv3" in names and "layer3_23_conv1" not in names
+
+
+def test_resnet101_is_the_same_network_in_both_spellings(resnet101, of_101_blocks):
+    def described(model):
+        return [(v.path, v.shape) for v in model.weights]
+
+    assert described(resnet101) == described(of_101_blocks)
 
 
 def test_frozen_batch_norms_do_not_train(backbone):
@@ -72,10 +103,18 @@ def shuffled(source: keras.Model) -> keras.Model:
     return source
 
 
-def test_load_imagenet_gives_keras_features(backbone):
-    source = shuffled(keras.applications.ResNet50(weights=None, include_top=False))
-    assert load_imagenet(backbone, source) == 53
-    names = ["conv2_block3_out", "conv3_block4_out", "conv4_block6_out", "conv5_block3_out"]
+@pytest.mark.parametrize(
+    "fixture, network, count, names",
+    [
+        ("backbone", "ResNet50", 53, ["2_block3", "3_block4", "4_block6", "5_block3"]),
+        ("resnet101", "ResNet101", 104, ["2_block3", "3_block4", "4_block23", "5_block3"]),
+    ],
+)
+def test_load_imagenet_gives_keras_features(fixture, network, count, names, request):
+    source = shuffled(getattr(keras.applications, network)(weights=None, include_top=False))
+    backbone = request.getfixturevalue(fixture)
+    assert load_imagenet(backbone, source) == count
+    names = [f"conv{name}_out" for name in names]
     theirs = keras.Model(source.input, [source.get_layer(n).output for n in names])
     image = np.random.default_rng(5).integers(0, 256, (1, 64, 96, 3)).astype(np.float32)
     want = theirs(keras.applications.resnet50.preprocess_input(image.copy()))  # to BGR, less mean
@@ -87,15 +126,45 @@ def test_load_imagenet_gives_keras_features(backbone):
         assert scale > 0.1  # something to compare
 
 
-def test_without_a_network_one_sentence_says_what_to_do(backbone, monkeypatch):
-    def fail(**_):
+@pytest.mark.parametrize(
+    "fixture, network",
+    [("backbone", "ResNet50"), ("resnet101", "ResNet101"), ("of_101_blocks", "ResNet101")],
+)
+def test_without_a_network_one_sentence_says_what_to_do(fixture, network, request, monkeypatch):
+    def fail(**options):
+        assert options == {"weights": "imagenet", "include_top": False}
         raise OSError("URL fetch failure on https://storage.example/resnet50.h5: no route to host")
 
-    monkeypatch.setattr(keras.applications, "ResNet50", fail)
+    monkeypatch.setattr(keras.applications, network, fail)
+    backbone = request.getfixturevalue(fixture)
     before = backbone.get_layer("conv1").get_weights()[0].copy()
     with pytest.raises(LabkitError) as caught:
-        load_imagenet(backbone)
+        BACKBONES[network.lower()].load_imagenet(backbone)
     message = str(caught.value)
     assert "could not be downloaded" in message and "~/.keras/models" in message
     assert "\n" not in message and "OSError" in message
+    assert f" {network.lower()}_weights_tf_dim_ordering_tf_kernels_notop.h5 " in message
     np.testing.assert_array_equal(before, backbone.get_layer("conv1").get_weights()[0])
+
+
+@pytest.mark.parametrize(
+    "changes, words",
+    [
+        ({"stem_channels": 24}, "and 24 channels in the stem"),
+        ({"backbone_channels": (4, 4, 4, 4)}, r"channels \(4, 4, 4, 4\)"),
+        (
+            {"backbone_blocks": (3, 4, 5, 3), "backbone_channels": (4, 4, 4, 4)},
+            r"with blocks \(3, 4, 5, 3\)",
+        ),
+    ],
+)
+def test_imagenet_has_no_weights_for_other_shapes(changes, words, monkeypatch):
+    model = build(**changes)
+    before = [w.numpy() for w in model.weights]
+    for network in ("ResNet50", "ResNet101"):
+        monkeypatch.delattr(keras.applications, network)  # nothing is downloaded
+    with pytest.raises(LabkitError, match=f"^There are no ImageNet weights .*{words}") as caught:
+        load_imagenet(model)
+    assert "(3, 4, 23, 3) (ResNet101)" in str(caught.value) and "\n" not in str(caught.value)
+    for old, new in zip(before, model.weights, strict=True):
+        np.testing.assert_array_equal(old, new)

@@ -10,7 +10,7 @@ from labkit.models.layers import batch_norm, conv
 
 
 def feature_pyramid(config, channels) -> keras.Model:
-    """C2..C5 to P2..P6, all with `config.fpn_channels` channels, at strides 4, 8, 16, 32 and 64.
+    """C2..C5 to P2..P6 (at `config.strides`), all with `config.fpn_channels` channels.
 
     Args:
         config: A `Config`.
@@ -24,8 +24,9 @@ def feature_pyramid(config, channels) -> keras.Model:
             lateral = layers.Add()([lateral, layers.UpSampling2D(2, name=f"up{level}")(x)])
         x = lateral
         outputs.insert(0, _conv(x, 3, config, f"layer{level}"))
-    # P6 exists for the largest anchors only: every second cell of P5.
-    outputs.append(layers.MaxPooling2D(1, 2, name="pool6")(outputs[-1]))
+    # P6 and beyond exist for the largest anchors only: every second cell of the level below.
+    for level in range(6, 2 + len(config.strides)):
+        outputs.append(layers.MaxPooling2D(1, 2, name=f"pool{level}")(outputs[-1]))
     return keras.Model(maps, outputs, name="fpn")
 
 

@@ -4,10 +4,12 @@ import dataclasses
 import json
 
 import pytest
+import tensorflow as tf
 
 from labkit.errors import LabkitError
 from labkit.models.config import CHOICES, PRESETS, Config
 from labkit.models.detector_config import CHOICES as SHARED_CHOICES
+from labkit.models.mask_rcnn import MaskRCNN
 from labkit.ops.losses import LOSS_NAMES
 
 
@@ -194,6 +196,18 @@ def test_losses_are_weighted_by_name():
         config.loss_weights["mask"] = 1.0
     # a run of an earlier labkit holds five numbers, in the order of the losses
     assert Config.from_dict({"loss_weights": [1, 1, 1, 1, 0.5]}) == config
+
+
+@pytest.mark.parametrize("levels", [4, 6])
+def test_the_number_of_pyramid_levels_follows_the_strides(levels, micro_config):
+    config = micro_config.replace(
+        strides=(4, 8, 16, 32, 64, 128)[:levels], anchor_sizes=(8, 12, 16, 24, 32, 48)[:levels]
+    )
+    found = MaskRCNN(config, ["a"]).detect_in_batch(
+        tf.zeros([1, 128, 128, 3]), tf.constant([[128.0, 128.0]])
+    )
+    assert [m.shape[1] for m in found["maps"]] == [128 // s for s in config.strides]
+    assert len(found["anchors"]) == len(found["objectness"]) == levels
 
 
 def test_another_level_is_another_stride_and_another_anchor():

@@ -1,9 +1,8 @@
 """The running average of the weights, which is often better than the weights themselves.
 
-A step overshoots, the next one comes back: the average of them (Polyak & Juditsky 1992) stands
-still in between. Keras' optimizers keep it (`use_ema`); here it is put into the model where one
-wants to see it: for validation, for the best checkpoint, and at the end of every stage, where
-Keras' `fit` leaves it in the model.
+A step overshoots and the next one comes back; their average (Polyak & Juditsky 1992) stays in
+between. Keras' optimizers keep it (`use_ema`). Here it is put into the model for validation and for
+the best checkpoint; at the end of every stage Keras' `fit` leaves it there.
 """
 
 import contextlib
@@ -19,7 +18,7 @@ def keeps_average(model) -> bool:
 
 @contextlib.contextmanager
 def averaged(model) -> Iterator[None]:
-    """Within the block the model has the averaged weights; without an average, its own."""
+    """Within the block, the model has the averaged weights, or its own if no average is kept."""
     if not keeps_average(model):
         yield
         return

@@ -1,4 +1,4 @@
-"""What happens around the steps of a run: writing down, telling, saving, stopping if it breaks."""
+"""What happens around the steps of a run: recording, reporting, saving, stopping if it breaks."""
 
 import math
 import sys
@@ -26,8 +26,13 @@ class NonFiniteLoss(LabkitError):
 class Recorder(keras.callbacks.Callback):
     """Writes every step into the history, and stops the run at once if a loss is not finite.
 
-    leg: the stage that is run, from step `start` on. batches: know when each batch was made.
-    run_dir: None for a worker that must not write there.
+    Args:
+        history: gets a row for every step.
+        leg: the stage that is run.
+        start: the step after which it begins.
+        batches: the `WatchedBatches`, which know when each batch was ready.
+        name_of: a function from an image id to the image's name for a message.
+        run_dir: None for a worker that must not write there.
     """
 
     def __init__(self, history: History, leg, start: int, batches, name_of, run_dir: Path | None):
@@ -135,23 +140,24 @@ class Plateau(keras.callbacks.Callback):
 
 
 class LeftOut(keras.callbacks.Callback):
-    """After an epoch, the instances that its batches could not hold, by reason.
+    """Prints, after an epoch, how many instances its batches could not hold, by reason.
 
-    Only what is not zero is printed; epochs of less than half a minute are told together.
+    Nothing is printed for a count of zero; short epochs are reported together, at most one line
+    every `pause` seconds.
     """
 
     def __init__(self, batches, history: History, start: int, pause: float = 30.0):
         super().__init__()
         self.batches, self.history, self.pause = batches, history, pause
-        self.told = batches.order.epochs_done(start)
+        self.reported = batches.order.epochs_done(start)
         self.shown = -math.inf
 
     def on_train_batch_end(self, batch, logs=None):
         now, done = time.monotonic(), self.batches.order.epochs_done(self.history.rows[-1]["step"])
-        if done == self.told or now - self.shown < self.pause:
+        if done == self.reported or now - self.shown < self.pause:
             return
         # Batches are made ahead of the model: only whole epochs are counted whole.
-        epochs, self.told = range(self.told, done), done
+        epochs, self.reported = range(self.reported, done), done
         counts = sum((self.batches.left_out_in(epoch) for epoch in epochs), Counter())
         if not counts:
             return
@@ -159,11 +165,11 @@ class LeftOut(keras.callbacks.Callback):
         name = f"Epoch {done}" if len(epochs) == 1 else f"Epochs {epochs[0] + 1} to {done}"
         if sys.stderr.isatty():
             sys.stderr.write("\r\x1b[K")  # the line of Progress
-        print(f"{name}: left out {said(counts)}.", flush=True)
+        print(f"{name}: left out {left_out_by_reason(counts)}.", flush=True)
 
 
-def said(counts: Counter) -> str:
-    """ "12 instances (crowd), 3 (vanished in the crop)"."""
+def left_out_by_reason(counts: Counter) -> str:
+    """The counts as text: 12 instances (crowd), 3 (vanished in the crop)."""
     (reason, count), *others = sorted(counts.items())
     return ", ".join([f"{count} instances ({reason})", *(f"{n} ({r})" for r, n in others)])
 

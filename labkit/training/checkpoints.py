@@ -20,7 +20,7 @@ from labkit.weights.runs import AVERAGE, WEIGHTS, checkpoints_of
 
 
 def save_checkpoint(model: Detector, run_dir: Path, step: int, keep: int, stage: int = 1) -> Path:
-    """Write everything needed to go on from `step`; older checkpoints beyond `keep` are removed."""
+    """Write everything needed to continue after `step`; only the newest `keep` checkpoints stay."""
     folder = run_dir / "checkpoints" / f"step-{step:08d}"
     draft = folder.with_name(f".{folder.name}.part")
     shutil.rmtree(draft, ignore_errors=True)
@@ -49,7 +49,7 @@ def save_checkpoint(model: Detector, run_dir: Path, step: int, keep: int, stage:
 
 
 def _remove(folder: Path) -> None:
-    """Away at once, under another name: to delete file by file takes time to be killed in."""
+    """Remove a folder by renaming it first, so that a killed process leaves no half checkpoint."""
     gone = folder.with_name(f".{folder.name}.gone")
     shutil.rmtree(gone, ignore_errors=True)
     if folder.exists():
@@ -64,7 +64,7 @@ def save_weights(model: Detector, path: Path) -> None:
 
 
 def step_of(checkpoint: Path) -> int:
-    """How many steps a checkpoint has behind it."""
+    """The step after which a checkpoint was written."""
     return json.loads((checkpoint / "state.json").read_text(encoding="utf-8"))["step"]
 
 

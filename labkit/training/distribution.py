@@ -5,8 +5,8 @@
         model = MaskRCNN(config, data.class_names)
     train(model, data, "runs/mine", settings)
 
-The scope that a model is made in is the one switch: `train` sees it and goes on as it must. On
-several machines the same program runs on each, and the variable TF_CONFIG says who they are:
+The scope that a model is made in is the only switch: `train` reads it from the model. On several
+machines the same program runs on each, and the environment variable TF_CONFIG lists them:
 
     {"cluster": {"worker": ["host0:2222", "host1:2222"]}, "task": {"type": "worker", "index": 0}}
 
@@ -45,12 +45,16 @@ KINDS = {
 
 
 def make_strategy(kind: str) -> tf.distribute.Strategy:
-    """ "mirrored": every GPU of this machine (or every logical device that was configured).
-    "workers": every device of the machines in TF_CONFIG; to be called before anything else of
-    TensorFlow computes, and it returns when all of them have come.
+    """The strategy in whose scope a model is made to train on several devices.
 
-    Raises LabkitError where TF_CONFIG is missing or does not say who this worker is, or where
-    TensorFlow has begun to compute.
+    Args:
+        kind: "mirrored" for every GPU of this machine (or every logical device that was
+            configured), "workers" for every device of the machines in TF_CONFIG. The latter must
+            be called before TensorFlow computes anything, and returns when all workers are there.
+
+    Raises:
+        LabkitError: TF_CONFIG is missing or does not say which worker this is, or TensorFlow has
+            already computed something.
     """
     if kind == "mirrored":
         kinds = ("GPU", "CPU")
@@ -89,9 +93,12 @@ def _check_cluster(text: str | None) -> None:
 class Team:
     """The workers that train a model together; an ordinary process is a team of one.
 
-    number, workers: of this worker (0 is the chief, who alone writes) and of all; replicas: those
-    of all workers; here: those of this one; alone: the model was made in no scope, and Keras' `fit`
-    trains it.
+    Attributes:
+        number: of this worker; 0 is the chief, the only one that writes.
+        workers: how many there are.
+        replicas: copies of the model on all workers together.
+        here: copies of the model on this worker.
+        alone: the model was made in no scope, and Keras' `fit` trains it.
     """
 
     def __init__(self, model):
@@ -133,10 +140,10 @@ class Team:
                 f"make it a multiple of {self.replicas}, so that each gets the same share."
             )
 
-    # --- what the workers say to one another ----------------------------------------------
+    # --- messages between workers ---------------------------------------------------------
 
-    def told(self, value, by: int = 0):
-        """What worker `by` gives, on every worker: anything that JSON can carry."""
+    def broadcast(self, value, by: int = 0):
+        """The value of worker `by`, on every worker: anything that JSON can hold."""
         if self.workers == 1:
             return value
         own = json.dumps(value if self.number == by else None).encode()
@@ -146,9 +153,9 @@ class Team:
         text = self._from(by, np.resize(own, length).astype(np.float32))
         return json.loads(zlib.decompress(text.astype(np.uint8).tobytes()))
 
-    def told_by_all(self, value) -> list:
-        """What every worker gives, in their order."""
-        return [self.told(value, by) for by in range(self.workers)]
+    def gather(self, value) -> list:
+        """Every worker's value, in the order of the workers."""
+        return [self.broadcast(value, by) for by in range(self.workers)]
 
     def by_chief(self, work):
         """What `work()` returns on the chief, on every worker; where it raises, so do all."""
@@ -160,7 +167,7 @@ class Team:
                 outcome = {"value": work()}
             except LabkitError as error:
                 outcome = {"error": str(error)}
-        outcome = self.told(outcome)
+        outcome = self.broadcast(outcome)
         if "error" in outcome:
             raise LabkitError(outcome["error"])
         return outcome["value"]
@@ -177,8 +184,8 @@ class Team:
 
     def agree(self, record: dict) -> None:
         """Raise LabkitError, on every worker, unless all were started with the same run.json."""
-        told = {"class_names": record["class_names"], "images": record["images"]}
-        chief, *others = self.told_by_all({**record["config"], **record["settings"], **told})
+        data = {"class_names": record["class_names"], "images": record["images"]}
+        chief, *others = self.gather({**record["config"], **record["settings"], **data})
         for number, other in enumerate(others, 1):
             for name, value in other.items():
                 if value != chief[name]:
@@ -199,12 +206,12 @@ class Team:
             return tf.constant(value if first else np.zeros_like(value))
 
         values = self.strategy.experimental_distribute_values_from_function(of_replica)
-        with _lost_told():
+        with _losing_a_worker_is_an_error():
             return self.strategy.reduce(tf.distribute.ReduceOp.SUM, values, axis=None).numpy()
 
 
 @contextlib.contextmanager
-def _lost_told():
+def _losing_a_worker_is_an_error():
     """Within the block, what TensorFlow raises when another worker is gone is one sentence."""
     try:
         yield
@@ -219,15 +226,21 @@ def _lost_told():
 
 
 def fit(model, team: Team, batches, callbacks) -> None:
-    """What `model.fit` does with a dataset of batches, on every replica of the team.
+    """Train as `model.fit` does, on every replica of the team.
 
-    batches: this worker's share of each batch, as `Batches.tf_dataset` makes it. model: compiled
-    in the team's scope. Raises LabkitError where another worker is lost.
+    Args:
+        model: compiled in the team's scope.
+        team: the workers.
+        batches: this worker's part of each batch, as `Batches.tf_dataset` makes it.
+        callbacks: Keras callbacks.
+
+    Raises:
+        LabkitError: another worker is lost.
     """
     if not model.optimizer.built:
         with team.scope():
             model.optimizer.build(model.trainable_variables)
-    team.share(model.optimizer.variables)  # a resumed one's, which the chief alone has read
+    team.share(model.optimizer.variables)  # when resuming, only the chief has read them
     for _, layer in layer_paths(model):
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.synchronized = True  # statistics of the whole batch, as one process has them
@@ -238,8 +251,8 @@ def fit(model, team: Team, batches, callbacks) -> None:
     sums = dict.fromkeys(("loss", *model.LOSSES), 0.0)
     for number, batch in enumerate(batches):
         watchers.on_train_batch_begin(number)
-        with _lost_told():
-            step(_dealt(batch, team))
+        with _losing_a_worker_is_an_error():
+            step(_split_among_replicas(batch, team))
             losses = model.last_losses
         for name, value in {"loss": model.weighted(losses), **losses}.items():
             sums[name] += value
@@ -253,8 +266,8 @@ def fit(model, team: Team, batches, callbacks) -> None:
     watchers.on_train_end(logs)
 
 
-def _dealt(batch: dict, team: Team):
-    """A worker's share of a batch, dealt out to its replicas: rows in the order of the replicas."""
+def _split_among_replicas(batch: dict, team: Team):
+    """A worker's part of a batch, divided among its replicas in their order."""
 
     def of_replica(context):
         place = context.replica_id_in_sync_group % team.here
@@ -265,7 +278,7 @@ def _dealt(batch: dict, team: Team):
 
 
 def _step(model, team: Team):
-    """A training step: the function of a dealt batch that `Detector.train_step` is of a whole one.
+    """A training step for a batch divided among replicas, as `Detector.train_step` is for a whole.
 
     The optimizer works outside of the replicas, where its gradients are already sums: inside, Keras
     would clip what a replica has alone.
@@ -273,8 +286,8 @@ def _step(model, team: Team):
     strategy = team.strategy
 
     @tf.function(autograph=False)
-    def step(dealt):
-        results = strategy.run(_of_replica, args=(model, dealt))
+    def step(shares):
+        results = strategy.run(_of_replica, args=(model, shares))
         # The same on every replica.
         losses, gradients, signs, ids = (_first(strategy, x) for x in results)
         model.optimizer.apply(gradients, model.trainable_variables)

@@ -1,4 +1,4 @@
-"""A film of a run: what the model found in the same few validation pictures, again and again.
+"""A film of a run: what the model found in the same few validation images as it learned.
 
 runs/mine/film/film.json              the pictures, their objects, the class names
 runs/mine/film/picture-0.png          a picture, pixel for pixel
@@ -25,7 +25,7 @@ MOST = 30  # objects of a picture in a frame, the surest ones
 
 @dataclass(frozen=True)
 class Frame:
-    """What was found after `step` steps: Detections of each picture, in the order of the film."""
+    """What was found after `step` steps, in each image in the order of the film."""
 
     step: int
     detections: tuple[Detections, ...]
@@ -33,7 +33,12 @@ class Frame:
 
 @dataclass(frozen=True)
 class Film:
-    """frames by step; truth: what there is to find in each picture, with a score of 1."""
+    """The frames of a run, by step.
+
+    Attributes:
+        frames: the earliest first.
+        truth: the ground truth of each image, as Detections with a score of 1.
+    """
 
     frames: tuple[Frame, ...]
     truth: tuple[Detections, ...]
@@ -80,9 +85,11 @@ class Camera:
 
 
 def read_film(run_dir: str | Path) -> Film:
-    """The film of a run that had validation pictures and settings.film above 0.
+    """The film of a run that had validation images and settings.film above 0.
 
-    Raises MissingFileError where the run has none, LabkitError where a file of it is broken.
+    Raises:
+        MissingFileError: the run has no film.
+        LabkitError: a file of the film is broken.
     """
     folder = Path(run_dir) / FOLDER
     if not (folder / "film.json").exists():
@@ -103,7 +110,7 @@ def read_film(run_dir: str | Path) -> Film:
 
 
 def cut_film(run_dir: Path, step: int) -> None:
-    """Remove the frames after a step: what a resumed run starts from; all of them at 0."""
+    """Remove the frames after a step, from which a run is resumed; all of them at 0."""
     folder = Path(run_dir) / FOLDER
     if step == 0:
         shutil.rmtree(folder, ignore_errors=True)

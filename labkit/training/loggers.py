@@ -1,7 +1,7 @@
-"""What a run tells other programs: TensorBoard, Weights & Biases. (CSV it writes anyway.)
+"""What a run reports to other programs, TensorBoard and Weights & Biases.
 
-Each gets every row of the history when it is written, under the names losses/…, vitals/…,
-validation/… and validation_losses/….
+A run writes its CSV files in any case. These programs get every row of the history when it is
+written, under the names losses/…, vitals/…, validation/… and validation_losses/….
 """
 
 import importlib.util
@@ -18,7 +18,7 @@ LOGGERS = ("tensorboard", "wandb")
 
 
 def make_logger(names: Iterable[str], run_dir: Path, history: History, record: dict):
-    """The callback that tells all of `names`. Raises LabkitError where one cannot be had."""
+    """The callback that reports to all of `names`. Raises LabkitError if one is not available."""
     for name in names:
         if name not in LOGGERS:
             raise LabkitError(f"log: there is no '{name}'; there are: {', '.join(LOGGERS)}.")
@@ -34,17 +34,17 @@ class Logger(keras.callbacks.Callback):
     def __init__(self, history: History, writers: list):
         super().__init__()
         self.history, self.writers = history, writers
-        self.told = {name: len(getattr(history, name)) for name in TABLES}
+        self.reported = {name: len(getattr(history, name)) for name in TABLES}
 
     def on_train_batch_end(self, batch, logs=None):
         for name in TABLES:
             rows = getattr(self.history, name)
-            for row in rows[self.told[name] :]:
+            for row in rows[self.reported[name] :]:
                 group = "losses" if name == "rows" else name
                 values = {f"{group}/{k}": v for k, v in row.items() if k != "step"}
                 for writer in self.writers:
                     writer.write(row["step"], values)
-            self.told[name] = len(rows)
+            self.reported[name] = len(rows)
 
     def close(self) -> None:
         """To be called when the run is over, however it ended."""

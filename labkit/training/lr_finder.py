@@ -19,16 +19,19 @@ from labkit.training.settings import TrainSettings
 
 SMOOTHING = 0.9  # weight of the past in the running mean of the loss
 DIVERGED = 2.0  # times the lowest smoothed loss: from here on nothing more can be learnt
-FIRST_LOOK = 10  # steps before anything is asked: the first losses are noise
+FIRST_LOOK = 10  # steps that are ignored: the first losses are noise
 AS_GOOD = 1.05  # times the lowest smoothed loss: what is below it differs by chance
 
 
 @dataclass(frozen=True, eq=False)
 class RateTest:
-    """What the range test saw: arrays of one value a step, and what they suggest.
+    """What the range test measured, one value a step, and what it suggests.
 
-    rates, losses, smoothed: float64 [N], the learning rate, the weighted sum of the five losses,
-    and its running mean. diverged: whether the loss rose at the end, so that "too high" was seen.
+    Attributes:
+        rates: float64 [N], the learning rates.
+        losses: float64 [N], the weighted sums of the losses.
+        smoothed: float64 [N], their running mean.
+        diverged: whether the loss rose at the end, so that a rate was too high.
     """
 
     rates: np.ndarray
@@ -159,7 +162,7 @@ def find_learning_rate(
 
 
 class _Watcher(keras.callbacks.Callback):
-    """Writes down each step's loss, and ends the test when it has blown up."""
+    """Records each step's loss, and ends the test when it has diverged."""
 
     def __init__(self, weights: np.ndarray):
         super().__init__()

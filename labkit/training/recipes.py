@@ -21,7 +21,14 @@ ROIS_ONLY = {name: 1.0 - weight for name, weight in RPN_ONLY.items()}
 
 @dataclass(frozen=True)
 class Turn:
-    """A stage of a recipe: what trains, its share of the steps, and its share of the rate."""
+    """A stage of a recipe: what trains, its share of the steps, and its share of the rate.
+
+    Attributes:
+        trains: as `Stage.trains`.
+        share: of the steps of the run.
+        rate: the stage's learning rate as a share of the run's.
+        loss_weights: as `Stage.loss_weights`.
+    """
 
     trains: str
     share: float
@@ -31,7 +38,14 @@ class Turn:
 
 @dataclass(frozen=True)
 class Recipe:
-    """source: where it comes from. does: what it did there. own: what is labkit's choice."""
+    """A ready-made sequence of stages.
+
+    Attributes:
+        source: where it comes from.
+        does: what it did there.
+        own: what is labkit's choice.
+        turns: its stages.
+    """
 
     source: str
     does: str
@@ -86,8 +100,8 @@ RECIPES = {
     "alternating": Recipe(
         source="A seminar's reimplementation; the idea is Ren et al. 2015 (sec. 3.2).",
         does="RPN and heads take turns, each with the other's losses at zero weight.",
-        own="Two turns each. In the first, backbone and pyramid learn with whoever trains; in the "
-        "second they are kept, so that both work on the same features, as in the paper.",
+        own="Two turns each. In the first, backbone and pyramid train with either; in the "
+        "second they are frozen, so that both work on the same features, as in the paper.",
         turns=(
             Turn("^(backbone|fpn|rpn)/", 0.3, loss_weights=RPN_ONLY),
             Turn("^(backbone|fpn|box_head|mask_head)/", 0.4, loss_weights=ROIS_ONLY),
@@ -101,9 +115,15 @@ RECIPES = {
 def recipe(name: str, settings: TrainSettings, steps: int | None = None) -> TrainSettings:
     """`settings` with the stages of a recipe, which share its learning rate and `steps`.
 
-    steps: by default those of the settings. "paper" brings a length of its own, and optimizer, rate
-    and schedule too. Raises LabkitError for an unknown name, fewer steps than stages, or steps
-    that are no multiple of settings.accumulate.
+    Args:
+        name: a key of RECIPES. "paper" brings a length, an optimizer, a rate and a schedule of its
+            own.
+        settings: what the stages start from.
+        steps: of all stages together; by default those of the settings.
+
+    Raises:
+        LabkitError: the name is unknown, there are fewer steps than stages, or the steps are not a
+            multiple of settings.accumulate.
     """
     if name not in RECIPES:
         raise LabkitError(f"There is no recipe '{name}'; there are: {', '.join(RECIPES)}.")

@@ -1,4 +1,4 @@
-"""run.json: what a run is, written when it starts and compared when it goes on."""
+"""run.json: what a run is, written when it starts and compared when it is resumed."""
 
 from pathlib import Path
 
@@ -50,9 +50,13 @@ def run_record(
 
 
 def prepare_run(run_dir: Path, record: dict, resume: bool) -> tuple[Path | None, History]:
-    """(checkpoint to go on from, history so far); a new run gets its folder and run.json.
+    """Make a new run's folder and run.json, or check those of a run that is resumed.
 
-    Raises LabkitError if the folder holds a run and resume is False, or another run than this one.
+    Returns:
+        (the checkpoint to continue from or None, the history so far).
+
+    Raises:
+        LabkitError: the folder holds a run and resume is False, or it holds another run.
     """
     checkpoint = latest_checkpoint(run_dir)
     if (run_dir / "run.json").exists():
@@ -69,7 +73,7 @@ def prepare_run(run_dir: Path, record: dict, resume: bool) -> tuple[Path | None,
 
 
 def _check_same(stored: dict, record: dict, run_dir: Path) -> None:
-    """A run goes on with what it was started with; how often it saves may change."""
+    """A run is resumed with what it was started with; only how often it saves may change."""
     plain = _as_json(record)
     # A run of an older labkit lacks the fields that have come since: they have their defaults.
     settings = TrainSettings.from_dict(stored.get("settings", {})).to_dict()

@@ -10,7 +10,7 @@ LOWEST = 1e-3  # of the peak: below this a rate teaches nothing
 
 @keras.saving.register_keras_serializable("labkit")
 class WarmUp(keras.optimizers.schedules.LearningRateSchedule):
-    """Rises linearly from a tenth of `peak` over warmup_steps, then follows `kind` to the end.
+    """A rate that rises linearly from a tenth of `peak` over warmup_steps, then follows `kind`.
 
     "cosine" falls to zero along half a cosine (Loshchilov & Hutter 2017); "step" divides by ten at
     each of `milestones`, shares of the run (the paper's 60k and 80k of 90k); "plateau" divides by
@@ -62,7 +62,7 @@ class WarmUp(keras.optimizers.schedules.LearningRateSchedule):
 
 
 def plateau_factor(losses, patience: int) -> float:
-    """What a rate is multiplied by after these losses, one a step: a tenth for every plateau.
+    """The factor of a rate after these losses, one a step: a tenth for every plateau.
 
     The run is cut into windows of `patience` steps. A window whose median is not at least 1 % below
     the best one before it is a plateau. A function of the losses alone, so that a resumed run has
@@ -81,9 +81,9 @@ def plateau_factor(losses, patience: int) -> float:
 class _L2:
     """Decay that is part of the gradient, as in Caffe, torch and the paper.
 
-    Keras' own `weight_decay` shrinks the weights beside the momentum, which then does not pile it
-    up: with a momentum of 0.9 that is a tenth of the decay. no_decay: names of variables that keep
-    their size; for a scale or a shift zero is no simpler than any other number.
+    Keras' own `weight_decay` shrinks the weights outside the momentum, which then does not
+    accumulate it: with a momentum of 0.9 that is a tenth of the decay. Variables named in
+    `no_decay` keep their size: for a scale or a shift, zero is no simpler than any other number.
     """
 
     def __init__(self, learning_rate=0.01, l2=0.0, no_decay=("gamma", "beta", "bias"), **kwargs):
@@ -118,7 +118,9 @@ class AdadeltaWithL2(_L2, keras.optimizers.Adadelta):
 def make_optimizer(settings, rate=None) -> keras.optimizers.Optimizer:
     """The optimizer of `TrainSettings`: schedule, decay, clipping, accumulation, average, scale.
 
-    rate: a schedule in place of the settings' own.
+    Args:
+        settings: a `TrainSettings`.
+        rate: a schedule in place of the settings' own.
     """
     rate = rate or WarmUp(
         settings.peak_rate,

@@ -79,17 +79,29 @@ def search(
 ) -> SearchResult:
     """Search `space` by Hyperband; every trial is a training of its own, measured on `validation`.
 
-    folder: where the trials are kept; a search that was interrupted goes on there.
-    settings: what all trials share; `steps` is the search's. space: {field: (lowest, highest,
-    "log" or "linear")}, SPACE or, for SGD, SGD_SPACE by default.
-    shortest, longest: steps of a trial in the first round and in the last; from round to round
-    the best 1/factor go on, with factor times the steps. A trial that goes on starts anew, so that
-    its learning rate has the course of a training of that length.
-    metric: "segm_AP", "bbox_AP", "segm_AP50" or "bbox_AP50".
-    With the defaults 23 trainings of 2,175 steps in all: 9 minutes on two CPU cores with `tiny` on
-    pictures of 64 px in batches of 4.
-    Of several processes, the chief's result has all trials, a worker's those that had ended.
-    Raises LabkitError for a field that does not exist, or where keras-tuner is not installed.
+    With the defaults these are 23 trainings of 2,175 steps in all: 9 minutes on two CPU cores with
+    `tiny` on images of 64 px in batches of 4. If several processes search, the chief's result has
+    all trials, a worker's those that had ended.
+
+    Args:
+        dataset: what each trial trains on.
+        validation: what each trial is measured on.
+        folder: where the trials are kept; an interrupted search continues there.
+        config: of the model that each trial trains.
+        settings: what all trials share; `steps` is decided by the search.
+        space: {field: (lowest, highest, "log" or "linear")}; by default SPACE or, for SGD,
+            SGD_SPACE.
+        shortest: steps of a trial in the first round.
+        longest: steps of a trial in the last round.
+        factor: from round to round the best 1/factor of the trials continue, with factor times the
+            steps. Such a trial starts anew, so that its learning rate follows the schedule of a
+            training of that length.
+        metric: "segm_AP", "bbox_AP", "segm_AP50" or "bbox_AP50".
+        seed: decides which values are tried.
+        verbose: print a line for every trial.
+
+    Raises:
+        LabkitError: a field does not exist, or keras-tuner is not installed.
     """
     try:
         import keras_tuner
@@ -119,9 +131,9 @@ def search(
                 metric,
             )
             if verbose:
-                said = ", ".join(f"{n} {v:.2g}" for n, v in values.items())
+                tried = ", ".join(f"{n} {v:.2g}" for n, v in values.items())
                 print(
-                    f"trial {trial.trial_id}: {steps} steps, {said}: {metric} {score:.3f}",
+                    f"trial {trial.trial_id}: {steps} steps, {tried}: {metric} {score:.3f}",
                     flush=True,
                 )
             return {metric: score}
@@ -142,8 +154,11 @@ def search(
 
 
 class _Fresh:
-    """An untrained model for every trial. It is the same one, set back: what it has traced to
-    detect with is kept, which in a short trial takes as long as the training."""
+    """An untrained model for every trial.
+
+    It is the same model, reset: its traced detection is kept, and tracing takes as long as a short
+    trial trains.
+    """
 
     def __init__(self, config: DetectorConfig, dataset: Dataset):
         self.config, self.dataset, self.model = config, dataset, None
@@ -175,7 +190,7 @@ def _score(dataset, validation, run_dir: Path, fresh: _Fresh, settings, metric: 
 def _trials(folder: Path, space, shortest: int) -> list[Trial]:
     """All trials that have ended, the best first.
 
-    From their files: who asks the chief of several processes may find that it has gone home.
+    They are read from their files: of several processes, the chief may have ended already.
     """
     from keras_tuner.engine.trial import Trial as Stored
 

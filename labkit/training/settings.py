@@ -1,4 +1,4 @@
-"""How to train, in one frozen place, as `Config` is for what is trained."""
+"""How to train: the settings of a run, as `Config` has those of the model."""
 
 import math
 from collections.abc import Iterator
@@ -16,17 +16,19 @@ PRECISIONS = ("float32", "mixed_float16", "mixed_bfloat16")
 
 @dataclass(frozen=True)
 class TrainSettings(Frozen):
-    """The numbers of a training run. A step is one batch.
+    """The settings of a training run. A step is one batch.
 
-    accumulate: the weights change once in so many steps, by the mean of their gradients: what fits
-        into memory is batch_size, what is learnt from is batch_size * accumulate.
-    rate_for_batch: the batch (of all replicas, times accumulate) that the learning rates were
-        chosen for; with another one they are scaled to it, see `peak_rate`. 0 leaves them.
-    ema: how slowly a running average of the weights follows them, e.g. 0.999 (0 keeps none). It is
-        measured on the way and saved as the model; see `labkit.training.averages`.
-    precision: what convolutions and dense layers compute in; weights, losses, boxes, softmax and
-        NMS are always float32. See `labkit.training.precision`.
-    stages: see `labkit.training.stages`; with them, steps is the sum of theirs.
+    Attributes:
+        accumulate: the weights change once in so many steps, by the mean of their gradients. A
+            batch of batch_size must fit into memory; batch_size * accumulate images are learnt
+            from at once.
+        rate_for_batch: the batch size (of all replicas, times accumulate) that the learning rates
+            were chosen for. For another one they are scaled, see `peak_rate`. 0 does not scale.
+        ema: how slowly a running average of the weights follows them, e.g. 0.999; 0 keeps none.
+            The average is validated and saved as the model; see `labkit.training.averages`.
+        precision: what convolutions and dense layers compute in. Weights, losses, boxes, softmax
+            and NMS are always float32; see `labkit.training.precision`.
+        stages: see `labkit.training.stages`; with them, steps is their sum.
     """
 
     steps: int = 1000
@@ -118,8 +120,12 @@ class TrainSettings(Frozen):
     def planned(self, images: int) -> "TrainSettings":
         """These settings with the length of every stage, and of all together, in steps.
 
-        images: of the training data. Raises LabkitError where a length is no multiple of
-        accumulate: the last gradients would be computed and thrown away.
+        Args:
+            images: how many there are in the training data.
+
+        Raises:
+            LabkitError: a length is not a multiple of accumulate, so that the last gradients would
+                be computed and thrown away.
         """
         stages = planned_stages(self.stages, images, self.batch_size)
         lengths = [s.steps for s in stages] or [self.steps]

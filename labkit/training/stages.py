@@ -6,14 +6,14 @@
         Stage("all", steps=300, learning_rate=3e-4),
     )))
 
-New heads start from noise, and their first gradients would wreck a backbone that already knows how
-to see. So it is kept still until they have settled, as Matterport's code and its descendants do.
-(Detectron2 and torchvision keep only the lowest layers still, and train the others from the start.)
+New heads start from random weights, and their first gradients would damage a pretrained backbone.
+So it is frozen until they have settled, as Matterport's code and its descendants do.
+(Detectron2 and torchvision keep only the lowest layers frozen, and train the others from the start.)
 
-A stage names the weights by a word of `PARTS`, by the name of a part of the detector (rpn, say), by
-a word that the detector adds (`Detector.STAGES`: Mask R-CNN's roi_heads), or by a regular
-expression that is searched for in their paths: PART/LAYER/WEIGHT, and in the backbone the map that
-a layer leads to first.
+A stage names the weights by a word of `PARTS`, by a part of the detector (rpn, say), by a word that
+the detector adds (`Detector.STAGES`: Mask R-CNN's roi_heads), or by a regular expression that is
+searched for in their paths: PART/LAYER/WEIGHT, and in the backbone the map that a layer leads to
+first.
 
     backbone/C2/stem/kernel   backbone/C5/layer4_0_bn1/gamma   fpn/inner5/bias
     rpn/objectness/kernel     box_head/fc0/kernel              mask_head/deconv/bias
@@ -47,14 +47,15 @@ PARTS = {
 
 @dataclass(frozen=True)
 class Stage:
-    """A part of a run. What is None is as in the `TrainSettings` that the stage stands in.
+    """A part of a run. What is None is taken from the `TrainSettings` that hold the stage.
 
-    trains: a word of PARTS, or a regular expression over paths of weights (see above).
-    steps, or epochs: how long; one of them. An epoch is as many steps as show every image once.
-    learning_rate, schedule, warmup_steps, optimizer: of this stage, which begins with a fresh
-        optimizer: moments gathered for other weights or by another rule mean nothing to it.
-    loss_weights: by the names of losses, instead of the config's; those not named keep theirs. A
-        loss of weight 0 is still computed and written down, but costs no gradient.
+    Attributes:
+        trains: a word or a regular expression over paths of weights (see above).
+        steps: how long it is; or `epochs`, each as many steps as show every image once.
+        learning_rate, schedule, warmup_steps, optimizer: of this stage, which begins with a new
+            optimizer: moments of other weights or another rule mean nothing to it.
+        loss_weights: by name, instead of the config's; losses that are not named keep theirs. A
+            loss of weight 0 is still computed and recorded, but costs no gradient.
     """
 
     trains: str = "all"
@@ -118,7 +119,8 @@ _WRITTEN = re.compile(r"(.+):(\d+)(epochs?)?(?:@(\d+\.?\d*(?:e-?\d+)?))?")
 def parse_stage(text: str) -> Stage:
     """A stage as the command line writes it: PARTS:STEPS, PARTS:10epochs, PARTS:300@0.001.
 
-    Raises LabkitError where the text is none of these.
+    Raises:
+        LabkitError: the text is none of these.
     """
     found = _WRITTEN.fullmatch(text)
     if not found:

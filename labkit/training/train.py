@@ -20,7 +20,7 @@ from labkit.training.callbacks import (
     Plateau,
     Progress,
     Recorder,
-    said,
+    left_out_by_reason,
 )
 from labkit.training.checkpoints import restore_optimizer, save_weights, step_of
 from labkit.training.distribution import Team, fit
@@ -59,19 +59,31 @@ def train(
 ) -> History:
     """Train `model` on `dataset`; leave weights, checkpoints and history in `run_dir`.
 
-    model: on all the devices of the `tf.distribute` scope it was made in, if it was made in one;
-    see `labkit.training.distribution`.
-    stages: short for settings.replace(stages=...); see `labkit.training.stages`.
-    resume: go on from the newest checkpoint in run_dir (or start, where there is none). What the
-    run would have done without the interruption, it does: batches, samples and learning rates
-    depend on the seed and the step alone.
-    validation: measured every settings.validate_every steps (AP) and validate_losses_every steps.
-    callbacks: any Keras callbacks; they see every stage as a training of its own. log: names of
-    `labkit.training.loggers`, "tensorboard" or "wandb". Of several workers, each runs the
-    callbacks, and only the chief logs, validates and writes.
-    cache: a folder for decoded images, where they do not fit into memory; see `labkit.data.cache`.
-    Raises LabkitError if run_dir holds a run and resume is False, or another run than this one;
-    NonFiniteLoss if a loss breaks.
+    Args:
+        model: it trains on all the devices of the `tf.distribute` scope it was made in, if it was
+            made in one; see `labkit.training.distribution`.
+        dataset: the training images.
+        run_dir: a folder for everything the run leaves; made if it does not exist.
+        settings: how to train; by default `TrainSettings()`.
+        stages: short for settings.replace(stages=...); see `labkit.training.stages`.
+        validation: images that are measured every settings.validate_every steps (AP) and
+            validate_losses_every steps (losses).
+        resume: continue from the newest checkpoint in run_dir, or start if there is none. The run
+            does what it would have done without the interruption: batches, samples and learning
+            rates depend on the seed and the step alone.
+        callbacks: any Keras callbacks; they see every stage as a training of its own. If there are
+            several workers, each runs them.
+        log: names of `labkit.training.loggers`, "tensorboard" or "wandb". If there are several
+            workers, only the chief logs, validates and writes.
+        cache: a folder for decoded images that do not fit into memory; see `labkit.data.cache`.
+        verbose: print stages and progress.
+
+    Returns:
+        What was written down of every step and every validation.
+
+    Raises:
+        LabkitError: run_dir holds a run and resume is False, or it holds another run.
+        NonFiniteLoss: a loss became NaN or infinite.
     """
     settings, run_dir = settings or TrainSettings(), Path(run_dir)
     if stages is not None:
@@ -123,15 +135,15 @@ def train(
         logger.close()
     if team.chief:
         save_weights(model, run_dir / WEIGHTS)
-    left_out = sum(map(Counter, team.told_by_all(batches.left_out)), Counter())
+    left_out = sum(map(Counter, team.gather(batches.left_out)), Counter())
     if verbose and left_out:
-        print(f"Left out of {len(history) - start} batches: {said(left_out)}.")
+        print(f"Left out of {len(history) - start} batches: {left_out_by_reason(left_out)}.")
     history.left_out = dict(left_out)
     return history
 
 
 class _Run:
-    """What all stages of a run share."""
+    """What all stages of a run share: the model, its workers, its batches, its folder."""
 
     def __init__(
         self, model: Detector, team: Team, batches: WatchedBatches, run_dir: Path, history: History
@@ -154,7 +166,7 @@ class _Run:
         if leg.settings.schedule == "plateau":
             watchers.append(Plateau(history, leg))
         watchers += callbacks
-        if verbose and team.workers == 1:  # of the others' images the end tells
+        if verbose and team.workers == 1:  # with several, the sum is printed at the end
             watchers.append(LeftOut(self.batches, history, start))
         if verbose:
             watchers.append(Progress(history, start, last))
@@ -191,7 +203,7 @@ class _Run:
 
 
 def _validators(run: _Run, settings: TrainSettings, validation: Dataset | None) -> list:
-    """The callbacks that look at the validation pictures."""
+    """The callbacks that look at the validation images."""
     if validation is None:
         return []
     found, history = [], run.history
@@ -214,7 +226,7 @@ def _weighing(model: Detector, loss_weights: dict[str, float]):
 
 
 def _check(model, dataset, validation, settings: TrainSettings) -> None:
-    """What would break later, or after hours."""
+    """Refuse now what would break later, perhaps after hours."""
     if dataset.class_names != model.class_names:
         raise LabkitError(
             f"The model knows the classes {list(model.class_names)}, the data set has "
@@ -247,8 +259,12 @@ def _check(model, dataset, validation, settings: TrainSettings) -> None:
 
 
 def _open(run_dir: Path, record: dict, resume: bool) -> dict:
-    """The run's folder, made or found: the checkpoint to go on from ("" for none), the steps that
-    are behind it, and the tables of the history so far."""
+    """Make or find the run's folder.
+
+    Returns:
+        A dict: the checkpoint to continue from ("" for none), the steps that are behind it, and
+        the tables of the history so far.
+    """
     checkpoint, history = prepare_run(run_dir, record, resume)
     step = step_of(checkpoint) if checkpoint else 0
     history = history.cut_after(step)

@@ -12,7 +12,7 @@ class UpdateRatio:
 
     About 1e-3 is usual, whatever optimizer and rate it comes from (Karpathy, CS231n, "Babysitting
     the learning process"). Looked at once in EVERY updates, on the first kernel that trains in each
-    part of the model; the middle one of these is told.
+    part of the model; their median is reported.
     """
 
     def __init__(self, model, accumulate: int = 1):

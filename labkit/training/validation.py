@@ -1,4 +1,4 @@
-"""Looking at pictures that the run does not learn from: their losses, their AP, the best weights.
+"""Validation during a run: losses and AP on other images, the best weights, early stopping.
 
 Each callback writes rows into the history; what follows from them (which was the best, whether to
 stop) is a function of the history alone, so that a resumed run decides as it would have.
@@ -26,7 +26,12 @@ from labkit.weights.runs import BEST, BEST_WEIGHTS
 class Validation(keras.callbacks.Callback):
     """Box and mask AP on the validation set every so many steps, by pycocotools.
 
-    camera: keeps the detections of a few of its pictures.
+    Args:
+        dataset: the validation set.
+        history: gets a row for every validation.
+        every: how many steps lie between two of them.
+        evaluate: `labkit.evaluate`, or a function like it.
+        camera: keeps the detections of a few images, for the film.
     """
 
     def __init__(
@@ -112,7 +117,7 @@ class KeepBest(keras.callbacks.Callback):
             self.model.stop_training = True
 
     def _kept_score(self, found: dict[int, float]) -> float:
-        """How good the kept weights are, by the metric that counts now; worst where unknown."""
+        """The score of the kept weights by the current metric; -inf if it is not known."""
         kept = best_of(self.run_dir)
         if kept is None:
             return -np.inf
@@ -127,9 +132,9 @@ class KeepBest(keras.callbacks.Callback):
 
 
 def scores(history: History, metric: str) -> list[tuple[int, float]]:
-    """(step, score) of every look at a metric, higher is better: of a loss, its negative.
+    """(step, score) of every validation by a metric; higher is better: a loss counts negative.
 
-    A loss that is no number is worse than any.
+    A loss that is NaN is worse than any other.
     """
     if metric in AP_METRICS:
         return [(row["step"], row[metric]) for row in history.validation]
@@ -138,14 +143,14 @@ def scores(history: History, metric: str) -> list[tuple[int, float]]:
 
 
 def has_stalled(history: History, settings) -> bool:
-    """Whether the last `stop_after` looks at the metric were no better than those before."""
+    """Whether the last `stop_after` validations were no better than those before."""
     found = [score for _, score in scores(history, settings.best_by)]
     recent = settings.stop_after
     return 0 < recent < len(found) and max(found[-recent:]) <= max(found[:-recent])
 
 
 def best_of(run_dir: Path) -> dict | None:
-    """What is known of a run's best.weights.h5: step, metric, score; None where there is none."""
+    """Step, metric and score of a run's best.weights.h5; None if there is none."""
     path = Path(run_dir) / BEST
     return read_json(path) if path.exists() else None
 
@@ -153,8 +158,8 @@ def best_of(run_dir: Path) -> dict | None:
 def forget_best(run_dir: Path) -> None:
     """Remove the best weights of a run that begins anew.
 
-    One that is resumed keeps them, also of a step that it has yet to take again: they were
-    measured, and to go back to a worse best would lose them.
+    A run that is resumed keeps them, even from a step that it has yet to repeat: they were
+    measured, and a worse "best" would replace them.
     """
     (run_dir / BEST).unlink(missing_ok=True)
     (run_dir / BEST_WEIGHTS).unlink(missing_ok=True)

@@ -37,7 +37,7 @@ class WatchedBatches(Batches):
         return found
 
     def made_at(self, step: int) -> float:
-        """The time (of `time.monotonic`) at which batch `step` was ready; asked for once."""
+        """The time (of `time.monotonic`) at which batch `step` was ready. Can be asked once."""
         return self._made.pop(step)
 
     def save_seen(self, run_dir: Path, class_names) -> None:

@@ -389,7 +389,7 @@ def test_a_killed_worker_costs_the_steps_since_the_checkpoint(
 def test_one_process_is_a_team_of_one(micro_config):
     team = Team(MaskRCNN(micro_config, ["a"]))
     assert (team.alone, team.chief, team.workers, team.replicas) == (True, True, 1, 1)
-    assert team.told_by_all({"a": 1}) == [{"a": 1}]
+    assert team.gather({"a": 1}) == [{"a": 1}]
     assert team.any(True) and not team.any(False)
     assert team.record() == {}
     team.check(TrainSettings(batch_size=1))

@@ -8,7 +8,7 @@
 
 New heads start from random weights, and their first gradients would damage a pretrained backbone.
 So it is frozen until they have settled, as Matterport's code and its descendants do.
-(Detectron2 and torchvision keep only the lowest layers frozen, and train the others from the start.)
+Detectron2 and torchvision keep only the lowest layers frozen and train the others from the start.
 
 A stage names the weights by a word of `PARTS`, by a part of the detector (rpn, say), by a word that
 the detector adds (`Detector.STAGES`: Mask R-CNN's roi_heads), or by a regular expression that is

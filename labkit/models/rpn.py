@@ -60,8 +60,8 @@ def propose(
 
     Returns:
         boxes [B, P, 4], scores [B, P] (probabilities) and level int32 [B, P] (0 if joint), padded
-        after the first `count` int32 [B]. And `candidates`, the K boxes before NMS, for whoever
-        wants to show the steps: anchors, decoded (not yet clipped) and boxes, [B, K, 4] each,
+        after the first `count` int32 [B]. And `candidates`, the K boxes before NMS, kept so that
+        the steps can be shown: anchors, decoded (not yet clipped) and boxes, [B, K, 4] each,
         scores [B, K] (-1 for boxes that are too small) and level int32 [K].
     """
     if training:
@@ -107,12 +107,10 @@ def _best_anchors(logits, deltas, anchors, most: int) -> tuple[tf.Tensor, ...]:
     best = []
     for level, (logit, delta, anchor) in enumerate(zip(logits, deltas, anchors, strict=True)):
         top, index = tf.math.top_k(logit, tf.minimum(most, tf.shape(logit)[1]))
-        level_of = tf.fill([tf.shape(top)[1]], level)
-        best.append(
-            (top, tf.gather(delta, index, batch_dims=1), tf.gather(anchor, index), level_of)
-        )
-    logit, delta, anchor, level_of = zip(*best, strict=True)
-    return tf.concat(logit, 1), tf.concat(delta, 1), tf.concat(anchor, 1), tf.concat(level_of, 0)
+        delta, anchor = tf.gather(delta, index, batch_dims=1), tf.gather(anchor, index)
+        best.append((top, delta, anchor, tf.fill([tf.shape(top)[1]], level)))
+    logits, deltas, anchors, levels = zip(*best, strict=True)
+    return tf.concat(logits, 1), tf.concat(deltas, 1), tf.concat(anchors, 1), tf.concat(levels, 0)
 
 
 # --- training ---------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 """What the model found in one picture: boxes, scores, classes and masks, kept together.
 
-`Detections` is what `MaskRCNN.detect` returns. A mask leaves the network as a small grid of
+`Detections` is what `Detector.detect` returns. A mask leaves the network as a small grid of
 probabilities (28 x 28) inside its box. It is pasted onto the whole picture only when it is used,
 because 500 masks of a 12-megapixel photo need 6 GB and most callers want one at a time.
 
@@ -24,7 +24,7 @@ def unused_slots(class_names: Sequence[str]) -> list[int]:
     """Ids of classes that exist as outputs but were never trained: "N/A 12", "N/A 26", ...
 
     COCO's ids have ten gaps. A network with an output for every id has ten outputs without a
-    meaning, and `MaskRCNN.detect` drops their detections.
+    meaning, and `Detector.detect` drops their detections.
     """
     return [i for i, name in enumerate(class_names, 1) if re.fullmatch(rf"{UNUSED} \d+", name)]
 
@@ -46,7 +46,7 @@ class Detections:
         image: uint8 [height, width, 3], needed only for drawing.
         image_id: the data set's id of the picture, for `to_coco`.
         rpn_boxes: float32 [R, 4], the proposals in pixels of the picture. `MaskRCNN.trace` gives
-            them, `MaskRCNN.detect` does not.
+            them, `Detector.detect` does not.
         rpn_scores: float32 [R], their objectness.
 
     Raises:

@@ -1,9 +1,8 @@
 """From images of any kind and size to `Detections` in their own coordinates, for any detector.
 
-A detector needs `config`, `class_names` and `detect_in_batch(images, sizes, score_threshold,
-nms_iou, detections)`, which returns a dict that holds at least `FOUND`, in pixels of the batch.
-Of the config, the fields read here and in `resize` are those on size and padding, the three
-defaults of the thresholds, `inclusive_boxes`, `whole_pixel_boxes` and `mask_paste`.
+A detector here is anything with `config` (a `DetectorConfig`), `class_names` and
+`detect_in_batch(images, sizes, score_threshold, nms_iou, detections)`, whose result holds at least
+`FOUND`, in pixels of the batch.
 """
 
 import numpy as np
@@ -22,7 +21,7 @@ FOUND = ("boxes", "scores", "classes", "masks", "count")
 def detect_images(
     detector, images, score_threshold, nms_iou, max_detections, batch_size: int
 ) -> Detections | list[Detections]:
-    """Find the objects in an image, or in each of a list of images: see `MaskRCNN.detect`."""
+    """Find the objects in an image, or in each of a list of images: see `Detector.detect`."""
     several = isinstance(images, list | tuple)
     pictures = [read_image(i) for i in (images if several else [images])]
     found: list[Detections | None] = [None] * len(pictures)
@@ -127,7 +126,7 @@ def batch_of(pictures: list[np.ndarray], config) -> tuple[np.ndarray, np.ndarray
 
     Args:
         pictures: [h, w, 3] in 0..255, of any sizes.
-        config: the `Config`.
+        config: the detector's.
 
     Returns:
         float32 [B, H, W, 3], and the size of each resized picture, float32 [B, 2].

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from labkit.models.config import Config
+from labkit.models.detector_config import DetectorConfig
 
 # --- sizes and places -------------------------------------------------------------------
 
 
-def resized_shape(height: int, width: int, config: Config) -> tuple[int, int]:
+def resized_shape(height: int, width: int, config: DetectorConfig) -> tuple[int, int]:
     """(height, width) of an image after the config's rule.
 
     "shortest_edge": the shorter side becomes image_min_side, unless the longer side would then
@@ -37,13 +37,13 @@ def resized_shape(height: int, width: int, config: Config) -> tuple[int, int]:
     return max(1, math.floor(height * scale)), max(1, math.floor(width * scale))
 
 
-def origins(canvas, sizes, config: Config):
+def origins(canvas, sizes, config: DetectorConfig):
     """Where each image lies in its padded image: (top, left) in whole pixels.
 
     Args:
         canvas: (H, W) of the padded images.
         sizes: array or tensor [..., 2], the sizes of the images themselves.
-        config: the `Config`.
+        config: the detector's.
 
     Returns:
         [..., 2], of the kind of sizes.
@@ -69,14 +69,14 @@ class Placement:
     inclusive: bool = False
 
     @classmethod
-    def of(cls, shape, size, canvas, config: Config) -> "Placement":
+    def of(cls, shape, size, canvas, config: DetectorConfig) -> "Placement":
         """The placement that the config's rule gives.
 
         Args:
             shape: of the picture, (rows, columns, ...).
             size: (rows, columns) that it was resized to.
             canvas: (H, W) of the batch.
-            config: the `Config`.
+            config: the detector's.
         """
         top, left = origins(np.int32(canvas), np.int32(size), config).tolist()
         rows, columns = np.int32(size).tolist()

@@ -18,13 +18,11 @@ import tensorflow as tf
 from labkit.models.backbones import resnet
 from labkit.models.config import Config
 from labkit.models.detections import Detections
-from labkit.models.heads import mask_targets, roi_targets
+from labkit.models.heads import mask_targets, pool_rois, roi_targets, select
 from labkit.models.inference import batch_of
 from labkit.models.mask_rcnn import MaskRCNN
-from labkit.models.pooling import pool_rois
 from labkit.models.resize import resize_image, resized_shape
-from labkit.models.rpn import propose
-from labkit.models.selection import select
+from labkit.models.rpn import propose, rpn_targets
 from labkit.ops import boxes as box_ops
 from labkit.ops.anchors import cell_anchors, grid_anchors, pyramid_anchors
 from labkit.ops.losses import box_loss, smooth_l1
@@ -172,8 +170,13 @@ def test_row_end_of_a_box():
     anchor, double = [[20.0, 20, 30, 30]], [[0, 0, math.log(2), math.log(2)]]
     got = proposals(anchor, DEFAULT, double)
     np.testing.assert_allclose(got[0], [15, 15, 35, 35], atol=1e-5)
-    got = proposals(anchor, DEFAULT.replace(inclusive_boxes=True), double)
+    inclusive = DEFAULT.replace(inclusive_boxes=True)
+    got = proposals(anchor, inclusive, double)
     np.testing.assert_allclose(got[0], [15.5, 15.5, 34.5, 34.5], atol=1e-5)
+    for config in (DEFAULT, inclusive):  # the RPN is taught by half-open boxes, Matterport's too
+        objects, valid = tf.constant([[[15.0, 15, 35, 35]]]), tf.constant([[True]])
+        taught = rpn_targets(tf.constant(anchor), objects, valid, tf.zeros([1, 1]), config)
+        np.testing.assert_allclose(taught["deltas"][0], double, atol=1e-6)
 
 
 def test_row_largest_log_of_a_scale():

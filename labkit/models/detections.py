@@ -1,10 +1,10 @@
 """What the model found in one picture: boxes, scores, classes and masks, kept together.
 
-`Detections` is what `MaskRCNN.detect` returns. A mask leaves the network as a small grid of
-probabilities (28 x 28) inside its box; it is pasted onto the whole picture only when somebody asks,
-because 500 masks of a 12-megapixel photo would need 6 GB and most callers want one at a time.
+`Detections` is what `Detector.detect` returns. A mask leaves the network as a small grid of
+probabilities (28 x 28) inside its box. It is pasted onto the whole picture only when it is used,
+because 500 masks of a 12-megapixel photo need 6 GB and most callers want one at a time.
 
-Nothing here imports matplotlib: a server that only writes results does without it.
+This module does not import matplotlib, so that a server that only writes results can run without.
 """
 
 import re
@@ -15,16 +15,16 @@ import numpy as np
 from labkit.errors import LabkitError
 from labkit.ops.masks import encode_rle, paste_mask, paste_masks
 
-ROWS_PRINTED = 12  # the repr of a crowded picture stays on one screen
+ROWS_PRINTED = 12  # so that the repr of a crowded picture fits on one screen
 
-UNUSED = "N/A"  # what the name of a class begins with that no picture ever showed
+UNUSED = "N/A"  # the name of a class that was never trained begins with this
 
 
 def unused_slots(class_names: Sequence[str]) -> list[int]:
-    """Class ids of outputs that a network has and nothing was taught: "N/A 12", "N/A 26", ...
+    """Ids of classes that exist as outputs but were never trained: "N/A 12", "N/A 26", ...
 
-    COCO's ids have ten gaps, and networks with an output for every id have ten without a meaning.
-    `MaskRCNN.detect` leaves out what they say.
+    COCO's ids have ten gaps. A network with an output for every id has ten outputs without a
+    meaning, and `Detector.detect` drops their detections.
     """
     return [i for i, name in enumerate(class_names, 1) if re.fullmatch(rf"{UNUSED} \d+", name)]
 
@@ -34,21 +34,23 @@ class Detections:
 
     Args:
         boxes: float32 [N, 4], (y1, x1, y2, x2) in pixels of the picture, half-open.
-        scores: float32 [N], in any order; the objects are sorted by it, ties keep their order.
-        class_ids: int [N], 1..len(class_names); 0 would be background and is refused.
+        scores: float32 [N], in any order; the objects are sorted by score, ties keep their order.
+        class_ids: int [N], 1..len(class_names); 0, which is background, is refused.
         class_names: the foreground classes; class id i is class_names[i - 1].
         image_size: (height, width) of the picture in pixels.
-        masks: bool [N, height, width], if they are pasted already; or
+        masks: bool [N, height, width], already pasted; or
         mask_probs: float32 [N, m, m], the mask head's grid inside each box, pasted when needed.
-        paste: "exact" (samples at pixel centres) or "integer" (torchvision's way), see
+        paste: "exact" (samples at pixel centres) or "integer" (torchvision's method), see
             `labkit.ops.masks.paste_masks`; or "in_box" (Matterport's), for boxes of whole pixels.
-        mask_threshold: a pixel belongs to the object from this probability on.
-        image: uint8 [height, width, 3], only for the picture shown in a notebook.
+        mask_threshold: the lowest probability of a pixel that belongs to the object.
+        image: uint8 [height, width, 3], needed only for drawing.
         image_id: the data set's id of the picture, for `to_coco`.
-        rpn_boxes, rpn_scores: float32 [R, 4] and [R], the proposals, for those who study them.
+        rpn_boxes: float32 [R, 4], the proposals in pixels of the picture. `MaskRCNN.trace` gives
+            them, `Detector.detect` does not.
+        rpn_scores: float32 [R], their objectness.
 
     Raises:
-        LabkitError: the arrays disagree about N, or hold NaN, or a class id has no name.
+        LabkitError: the arrays differ in N, or contain NaN, or a class id has no name.
 
     Indexing with an int, a slice, a bool mask or an int array gives `Detections` again, and so
     does iteration: `for found in detections: print(found.names[0], found.boxes[0])`.
@@ -178,7 +180,11 @@ class Detections:
 
     @property
     def masks(self) -> np.ndarray:
-        """bool [N, height, width]: every mask on the whole picture (pasted once, then kept)."""
+        """The masks on the whole picture, bool [N, height, width]: pasted once, then kept.
+
+        Raises:
+            LabkitError: there are no masks.
+        """
         if self._masks is None:
             if self._probs is None:
                 raise LabkitError(
@@ -188,9 +194,10 @@ class Detections:
         return self._masks
 
     def each_mask(self) -> Iterator[np.ndarray]:
-        """The masks, bool [height, width], one at a time: memory for one, however many there are.
+        """The masks, bool [height, width], one at a time, so that only one is in memory.
 
-        Raises LabkitError if there are no masks.
+        Raises:
+            LabkitError: there are no masks.
         """
         if self._masks is None and self._probs is not None:
             for i in range(len(self)):
@@ -208,7 +215,7 @@ class Detections:
 
     @property
     def areas(self) -> np.ndarray:
-        """float32 [N]: pixels of each mask, or of the box where there are no masks."""
+        """float32 [N]: the pixels of each mask, or of each box if there are no masks."""
         if self.has_masks:
             return np.array([mask.sum() for mask in self.each_mask()], np.float32)
         height, width = self.boxes[:, 2] - self.boxes[:, 0], self.boxes[:, 3] - self.boxes[:, 1]
@@ -220,12 +227,12 @@ class Detections:
         classes: str | int | Iterable[str | int] | None = None,
         min_area: float | None = None,
     ) -> "Detections":
-        """Those that pass every given test.
+        """The detections that meet every given condition.
 
         Args:
-            min_score: keeps score >= min_score.
+            min_score: the lowest score to keep.
             classes: a class name or id, or several.
-            min_area: keeps masks (or boxes, where there are none) of at least so many pixels.
+            min_area: the smallest mask (or box, if there are no masks) to keep, in pixels.
 
         Raises:
             LabkitError: a class is not among class_names.
@@ -236,7 +243,7 @@ class Detections:
         if classes is not None:
             keep &= np.isin(self.class_ids, self._class_ids_of(classes))
         found = self[keep]
-        if min_area is None:  # areas come last: they need the masks of what is left only
+        if min_area is None:  # areas last, so that only the masks still left are pasted
             return found
         return found[found.areas >= min_area]
 
@@ -271,17 +278,17 @@ class Detections:
         """One COCO result dict per object: what `COCO.loadRes` and evaluation servers read.
 
         Args:
-            image_id: the picture's id; by default the one the detections carry.
-            category_ids: the data set's id of each class, in the order of class_names or by
-                name; by default 1..len(class_names). With names, classes that are not in the
+            image_id: the picture's id; by default that of the detections.
+            category_ids: the data set's id of each class, in the order of class_names or as a
+                mapping by name; by default 1..len(class_names). Classes that are not in the
                 mapping are left out.
 
         Returns:
-            dicts with image_id, category_id, bbox [x, y, width, height], score and, where there
-            are masks, segmentation (RLE whose counts are a string, so that json can write it).
+            dicts with image_id, category_id, bbox [x, y, width, height], score and, if there are
+            masks, segmentation (RLE whose counts are a string, so that json can write it).
 
         Raises:
-            LabkitError: no image id, or not one category id per class.
+            LabkitError: there is no image id, or not one category id per class.
         """
         image_id = self.image_id if image_id is None else image_id
         if image_id is None:
@@ -324,7 +331,8 @@ class Detections:
     def to_dict(self) -> dict:
         """The dict that Matterport's `detect` returns: rois, class_ids, scores, masks [H, W, N].
 
-        rpn_boxes and rpn_scores are added; they are None unless the model was asked for them.
+        rpn_boxes and rpn_scores, the proposals, are added: arrays in `MaskRCNN.trace(...)`'s
+        detections, None in those of `detect`.
         """
         empty = np.zeros((*self.image_size, 0), bool)
         return {
@@ -339,22 +347,27 @@ class Detections:
     # ---------------------------------------------------------------- pictures and words
 
     def plot(self, ax=None, **options):
-        """The objects drawn over the picture; `options` go to `labkit.viz.draw_instances`.
+        """Draw the objects over the picture, or on an empty canvas if there is no image.
 
-        Returns the matplotlib Figure. Without an image they are drawn on an empty canvas.
+        Args:
+            ax: matplotlib Axes to draw on; by default those of a new figure.
+            **options: passed on to `labkit.viz.draw_instances`.
+
+        Returns:
+            The matplotlib Figure.
         """
         from labkit.viz.instances import draw_detections  # matplotlib, so only when needed
 
         return draw_detections(self, ax=ax, **options)
 
     def save(self, path, **options) -> None:
-        """Writes the picture of `plot` to a file; the ending (.png, .pdf, .svg) says the format."""
+        """Write the picture of `plot` to a file; the suffix (.png, .pdf, .svg) sets the format."""
         from labkit.viz.show import save
 
         save(self.plot(**options), path)
 
     def describe(self) -> str:
-        """One sentence: how many objects, and the best of them. Also the picture's alt text."""
+        """One sentence with the number of objects and the best of them; also the alt text."""
         height, width = self.image_size
         where = "" if self.image_id is None else f" in image {self.image_id}"
         count = f"{len(self)} object{'' if len(self) == 1 else 's'}"
@@ -382,20 +395,20 @@ class Detections:
         return "\n".join(lines)
 
     def _repr_mimebundle_(self, include=None, exclude=None) -> dict:
-        """What Jupyter shows: the picture with alt text, and the table for a terminal."""
+        """For Jupyter: the picture with alt text, and the table for a terminal."""
         plain = {"text/plain": repr(self)}
         try:
             from labkit.viz.show import show
-        except ImportError:  # no matplotlib on this machine: the table is better than a traceback
+        except ImportError:  # no matplotlib: show the table instead of a traceback
             return plain
         return {**show(self.plot(), alt=self.describe()).mimebundle(), **plain}
 
 
 def _paste_in_boxes(probs, boxes, height: int, width: int, threshold: float) -> np.ndarray:
-    """Masks bool [N, height, width]; a mask all of whose cells are above the threshold is its box.
+    """Masks bool [N, height, width], each cut to its box, whose corners are whole pixels.
 
-    Source: skimage's resize, as Matterport calls it: zeros around the grid pull the pixels at the
-    border down, but no pixel below the least of the grid's cells.
+    Source: skimage's resize, as Matterport calls it. Zeros around the grid lower the pixels at the
+    border, but never below the grid's smallest cell: a grid above the threshold fills its box.
     """
     masks = np.zeros((len(probs), height, width), bool)
     for mask, prob, box in zip(masks, probs, boxes, strict=True):
@@ -411,6 +424,6 @@ def _optional(array, shape: tuple[int, ...]) -> np.ndarray | None:
 
 
 def _listing(names: Sequence[str], most: int = 12) -> str:
-    """'a, b, c' and, of a long list, how many more there are."""
+    """'a, b, c'; a long list is cut short and its length added."""
     more = f", … ({len(names)} in all)" if len(names) > most else ""
     return ", ".join(map(str, names[:most])) + more

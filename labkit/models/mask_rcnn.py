@@ -16,9 +16,7 @@ from labkit.models.detector import Detector, Learnt
 from labkit.models.fpn import feature_pyramid
 from labkit.models.inclusive import from_inclusive, limit, to_inclusive
 from labkit.models.mask_rcnn_health import CHECKS, SIGNS, loss_counts, vital_signs
-from labkit.models.pooling import pool_rois
 from labkit.models.resize import origins
-from labkit.models.selection import select
 from labkit.models.trace import Trace, trace_image
 from labkit.ops import boxes as box_ops
 from labkit.ops import losses
@@ -168,7 +166,7 @@ class MaskRCNN(Detector):
             refined = self.clip(refined, images, image_sizes)
         probabilities = tf.nn.softmax(logits)
         real = tf.sequence_mask(proposals["count"], tf.shape(probabilities)[1])
-        boxes, scores, classes, count = select(
+        boxes, scores, classes, count = heads.select(
             refined, probabilities, real, c, score_threshold, nms_iou, detections
         )
         # The mask head is the most expensive part: it sees the detections, not their padding.
@@ -309,7 +307,7 @@ class MaskRCNN(Detector):
         ]
 
     def pool(self, maps, rois, size: int) -> tf.Tensor:
-        return pool_rois(maps[:4], rois, size, self.config)
+        return heads.pool_rois(maps[:4], rois, size, self.config)
 
 
 def _height_width(x: tf.Tensor):

@@ -1,22 +1,29 @@
-"""How an image is brought to the size the network sees: the same code in training and detection."""
+"""How an image is brought to the size that the network sees, and coordinates there and back.
+
+The same code runs in training and in detection.
+"""
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
 
-from labkit.models.config import Config
+from labkit.models.detector_config import DetectorConfig
+
+# --- sizes and places -------------------------------------------------------------------
 
 
-def resized_shape(height: int, width: int, config: Config) -> tuple[int, int]:
-    """(height, width) after the config's rule; "none" leaves the image as it is.
+def resized_shape(height: int, width: int, config: DetectorConfig) -> tuple[int, int]:
+    """(height, width) of an image after the config's rule.
 
-    "shortest_edge": the shorter side becomes image_min_side, unless the longer one would then pass
-    image_max_side. The factor is a float32 and sizes are rounded down, as in torchvision: there,
-    too, 800 sometimes becomes 799.
-    "square": an image is enlarged until its shorter side is image_min_side, but never made smaller,
-    unless its longer side would pass image_max_side, which it then becomes. Detection puts it in
-    the middle of a black square of image_max_side (Matterport).
+    "shortest_edge": the shorter side becomes image_min_side, unless the longer side would then
+    exceed image_max_side. The factor is a float32 and sizes are rounded down, as in torchvision,
+    where 800 also becomes 799 sometimes.
+    "square": an image is enlarged until its shorter side is image_min_side, and never shrunk,
+    except that a longer side above image_max_side becomes image_max_side. Detection puts the result
+    in the middle of a black square of image_max_side. Source: Matterport.
+    "none": the image stays as it is.
     """
     if config.resize == "none":
         return height, width
@@ -30,12 +37,81 @@ def resized_shape(height: int, width: int, config: Config) -> tuple[int, int]:
     return max(1, math.floor(height * scale)), max(1, math.floor(width * scale))
 
 
-def origins(canvas, sizes, config: Config):
-    """Where on its canvas each image lies: (top, left) in whole pixels, an array like sizes.
+def origins(canvas, sizes, config: DetectorConfig):
+    """Where each image lies in its padded image: (top, left) in whole pixels.
 
-    canvas: (H, W) of the padded images. sizes: [..., 2], the images' own.
+    Args:
+        canvas: (H, W) of the padded images.
+        sizes: array or tensor [..., 2], the sizes of the images themselves.
+        config: the detector's.
+
+    Returns:
+        [..., 2], of the kind of sizes.
     """
     return (canvas - sizes) // 2 if config.resize == "square" else sizes * 0
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where a picture lies in the batch that the network sees, and coordinates there and back.
+
+    Attributes:
+        shape: (rows, columns) of the picture, in its own pixels.
+        size: (rows, columns) after resizing, in pixels of the batch.
+        origin: (top, left), in pixels of the batch.
+        inclusive: boxes end at their last pixel (see `labkit.models.inclusive`), so that the last
+            pixels of picture and batch correspond instead of their edges.
+    """
+
+    shape: tuple[int, int]
+    size: tuple[int, int]
+    origin: tuple[int, int]
+    inclusive: bool = False
+
+    @classmethod
+    def of(cls, shape, size, canvas, config: DetectorConfig) -> "Placement":
+        """The placement that the config's rule gives.
+
+        Args:
+            shape: of the picture, (rows, columns, ...).
+            size: (rows, columns) that it was resized to.
+            canvas: (H, W) of the batch.
+            config: the detector's.
+        """
+        top, left = origins(np.int32(canvas), np.int32(size), config).tolist()
+        rows, columns = np.int32(size).tolist()
+        return cls(tuple(shape[:2]), (rows, columns), (top, left), config.inclusive_boxes)
+
+    @property
+    def scale(self) -> tuple[float, float]:
+        """(y, x): pixels of the batch per pixel of the picture."""
+        return self.size[0] / self.shape[0], self.size[1] / self.shape[1]
+
+    @property
+    def box(self) -> list[float]:
+        """The picture's own box in the batch, (y1, x1, y2, x2)."""
+        (top, left), (rows, columns) = self.origin, self.size
+        return [float(top), float(left), float(top + rows), float(left + columns)]
+
+    def in_picture(self, boxes: np.ndarray) -> np.ndarray:
+        """Boxes [..., 4] of the batch in pixels of the picture, float32 [..., 4]."""
+        origin, last, shape, size = self._terms()
+        return (boxes - last - origin) * np.tile(shape / size, 2) + last
+
+    def in_batch(self, boxes: np.ndarray) -> np.ndarray:
+        """Boxes [..., 4] of the picture in pixels of the batch, float32 [..., 4]."""
+        origin, last, shape, size = self._terms()
+        return (boxes - last) * np.tile(size / np.maximum(shape, 1), 2) + origin + last
+
+    def _terms(self) -> tuple[np.ndarray, ...]:
+        """Origin, last pixel (taken off an inclusive box, put back afterwards), shape and size."""
+        one = np.float32(self.inclusive)
+        last = one * np.float32([0, 0, 1, 1])
+        shape, size = np.float32(self.shape) - one, np.maximum(np.float32(self.size) - one, one)
+        return np.tile(np.float32(self.origin), 2), last, shape, size
+
+
+# --- pixels -----------------------------------------------------------------------------
 
 
 def resize_image(
@@ -43,11 +119,11 @@ def resize_image(
 ) -> np.ndarray:
     """An image [H, W, 3] at [height, width, 3], interpolated bilinearly.
 
-    "antialias" averages where it shrinks, so that no pixel goes unseen: uint8 to uint8 (Pillow).
-    "bilinear" looks at four pixels whatever the factor, as torchvision does: uint8 or float to
+    "antialias" averages when it shrinks, so that every pixel counts: uint8 to uint8 (Pillow).
+    "bilinear" reads four pixels whatever the factor, as torchvision does: uint8 or float to
     float32.
-    "black_border" does too, sees black beyond the border, which darkens the outermost pixels of an
-    enlarged image, and cuts off what follows the point: uint8 to uint8. Source: skimage's resize
+    "black_border" reads four pixels too, but sees black beyond the border, which darkens the
+    outermost pixels of an enlarged image, and rounds down: uint8 to uint8. Source: skimage's resize
     with order=1 and mode="constant", as Matterport calls it.
     """
     if filter == "antialias":
@@ -57,14 +133,14 @@ def resize_image(
     if filter == "black_border":
         framed = np.pad(image, [(1, 1), (1, 1), (0, 0)])
         blended = _bilinear(framed, image.shape, height, width, frame=1)
-        # skimage never leaves the range of the image's own values. What is a whole number but for
-        # rounding stays one.
+        # skimage never leaves the range of the image's own values. 1e-3: a whole number stays the
+        # same number despite rounding errors.
         return np.floor(np.clip(blended, image.min(), image.max()) + 1e-3).astype(np.uint8)
     return _bilinear(image, image.shape, height, width)
 
 
 def _bilinear(image: np.ndarray, shape, height: int, width: int, frame: int = 0) -> np.ndarray:
-    """shape: of the image without its frame, whose pixels [height, width] are spread over."""
+    """An image at [height, width]; shape is its own, without the frame of `frame` pixels."""
     above, below, weight = _neighbours(shape[0], height, frame)
     rows = _blend(image[above], image[below], weight[:, None, None])
     left, right, weight = _neighbours(shape[1], width, frame)
@@ -72,9 +148,9 @@ def _bilinear(image: np.ndarray, shape, height: int, width: int, frame: int = 0)
 
 
 def _neighbours(length: int, target: int, frame: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """For each of `target` cells: the pixels before and after its centre, and the second's part.
+    """For each of `target` cells: the pixels before and after its centre, and the latter's weight.
 
-    frame: how many pixels stand before the first and after the last of `length`.
+    frame: the number of pixels before the first and after the last of `length`.
     """
     position = (np.arange(target) + 0.5) * (length / target) - 0.5 + frame
     end = length - 1 + 2 * frame
@@ -89,9 +165,9 @@ def _blend(a: np.ndarray, b: np.ndarray, weight: np.ndarray) -> np.ndarray:
 
 
 def resize_mask(mask: np.ndarray, height: int, width: int) -> np.ndarray:
-    """A mask [H, W] at [height, width], of the same dtype: each pixel takes the one it falls into.
+    """A mask [H, W] at [height, width], of the same dtype, by nearest neighbour.
 
-    Source: torch's "nearest", which looks at the near corner of a pixel and not at its centre.
+    Source: torch's "nearest", which looks up the near corner of a pixel and not its centre.
     """
     rows = np.arange(height) * mask.shape[0] // height
     columns = np.arange(width) * mask.shape[1] // width

@@ -1,6 +1,6 @@
 """The region proposal network: which anchors hold an object, and how they should move.
 
-Source: Faster R-CNN (Ren et al. 2015); the order of steps is torchvision's and Detectron2's.
+Source: Faster R-CNN (Ren et al. 2015); the order of the steps is torchvision's and Detectron2's.
 """
 
 import keras
@@ -16,7 +16,7 @@ from labkit.ops.nms import grouped_nms_padded
 
 
 def rpn_head(config) -> keras.Model:
-    """One small network for all levels: a map to objectness [H, W, A] and deltas [H, W, 4 A]."""
+    """The network that all levels share: a map to objectness [H, W, A] and deltas [H, W, 4 A]."""
     x = features = keras.Input((None, None, config.fpn_channels))
     for i in range(config.rpn_convs):
         channels = config.rpn_channels or config.fpn_channels
@@ -34,6 +34,9 @@ def flatten_level(objectness: tf.Tensor, deltas: tf.Tensor) -> tuple[tf.Tensor, 
     return tf.reshape(objectness, [batch, -1]), tf.reshape(deltas, [batch, -1, 4])
 
 
+# --- proposals --------------------------------------------------------------------------
+
+
 def propose(
     logits: list[tf.Tensor],
     deltas: list[tf.Tensor],
@@ -41,62 +44,93 @@ def propose(
     image_sizes: tf.Tensor,
     config,
     training: bool,
-) -> dict[str, tf.Tensor]:
-    """The boxes worth a second look: top-k a level, decode, clip, drop tiny, NMS a level, top-n.
+) -> dict[str, tf.Tensor | dict[str, tf.Tensor]]:
+    """The boxes worth a second look: top-k, decode, clip, drop tiny ones, NMS, top-n.
 
-    Where config.proposals_joint, all levels are as one: large and small objects then compete.
+    Top-k and NMS treat each level on its own. With config.proposals_joint, all levels are treated
+    as one, so that large and small objects compete.
 
-    logits, deltas: of each level, [B, A] and [B, A, 4]; anchors: of each level, [A, 4].
-    image_sizes: [B, 2], the part of the padded image that is image.
-    Returns boxes [B, P, 4], scores [B, P] (probabilities), level int32 [B, P] (0 where joint),
-    count int32 [B]; and for those who watch, of the K boxes that were near: `candidate_anchors`,
-    `decoded` and, clipped, `candidates` [B, K, 4], `candidate_scores` [B, K] (-1 for tiny ones),
-    `candidate_level` [K].
+    Args:
+        logits: of each level, objectness logits [B, A].
+        deltas: of each level, [B, A, 4].
+        anchors: of each level, [A, 4].
+        image_sizes: float32 [B, 2], the part of the padded image within which boxes may lie.
+        config: the `Config`.
+        training: whether the limits on the number of boxes are those of training.
+
+    Returns:
+        boxes [B, P, 4], scores [B, P] (probabilities) and level int32 [B, P] (0 if joint), padded
+        after the first `count` int32 [B]. And `candidates`, the K boxes before NMS, kept so that
+        the steps can be shown: anchors, decoded (not yet clipped) and boxes, [B, K, 4] each,
+        scores [B, K] (-1 for boxes that are too small) and level int32 [K].
     """
-    before = config.proposals_before_nms_train if training else config.proposals_before_nms
-    most = config.proposals_train if training else config.proposals
+    if training:
+        before_nms, most = config.proposals_before_nms_train, config.proposals_train
+    else:
+        before_nms, most = config.proposals_before_nms, config.proposals
     if config.proposals_joint:
         logits, deltas = [tf.concat(logits, 1)], [tf.concat(deltas, 1)]
         anchors = [tf.concat(anchors, 0)]
-    starts, boxes, scores, level_of = [], [], [], []
-    for level, (logit, delta, anchor) in enumerate(zip(logits, deltas, anchors, strict=True)):
-        top, index = tf.math.top_k(logit, tf.minimum(before, tf.shape(logit)[1]))
-        delta = tf.gather(delta, index, batch_dims=1)
-        starts.append(tf.gather(anchor, index))
-        start = to_inclusive(starts[-1], config)
-        boxes.append(box_ops.decode(delta, start, config.rpn_box_std))
-        scores.append(tf.sigmoid(top))
-        level_of.append(tf.fill([tf.shape(top)[1]], level))
-    decoded, scores, level_of = tf.concat(boxes, 1), tf.concat(scores, 1), tf.concat(level_of, 0)
+    logit, delta, anchor, level = _best_anchors(logits, deltas, anchors, before_nms)
+    decoded = box_ops.decode(delta, to_inclusive(anchor, config), config.rpn_box_std)
     boxes = box_ops.clip(decoded, *tf.split(limit(image_sizes, config), 2, axis=1))
-    scores = tf.where(box_ops.large_enough(boxes, config.rpn_min_size), scores, -1.0)
-    # A level is a group of its own: an anchor of P2 does not suppress one of P5.
-    own_level = tf.one_hot(level_of, len(logits), on_value=True, off_value=False)
-    grouped = tf.where(own_level[None], scores[:, :, None], -1.0)
-    kept, kept_scores, level, count = grouped_nms_padded(
-        boxes[:, :, None], grouped, config.rpn_nms_iou, most, score_threshold=-0.5
+    large = box_ops.large_enough(boxes, config.rpn_min_size)
+    scores = tf.where(large, tf.sigmoid(logit), -1.0)
+
+    # NMS within each level: an anchor of P2 does not suppress one of P5.
+    own_level = tf.one_hot(level, len(logits), on_value=True, off_value=False)
+    level_scores = tf.where(own_level[None], scores[:, :, None], -1.0)
+    kept, kept_scores, kept_level, count = grouped_nms_padded(
+        boxes[:, :, None], level_scores, config.rpn_nms_iou, most, score_threshold=-0.5
     )
     return {
         "boxes": from_inclusive(kept, config),
         "scores": kept_scores,
-        "level": level,
+        "level": kept_level,
         "count": count,
-        "candidate_anchors": tf.concat(starts, 1),
-        "decoded": from_inclusive(decoded, config),
-        "candidates": from_inclusive(boxes, config),
-        "candidate_scores": scores,
-        "candidate_level": level_of,
+        "candidates": {
+            "anchors": anchor,
+            "decoded": from_inclusive(decoded, config),
+            "boxes": from_inclusive(boxes, config),
+            "scores": scores,
+            "level": level,
+        },
     }
+
+
+def _best_anchors(logits, deltas, anchors, most: int) -> tuple[tf.Tensor, ...]:
+    """The `most` highest logits of each level, with their deltas and anchors.
+
+    Returns the levels one after another: logits [B, K], deltas and anchors [B, K, 4], and the level
+    of each, int32 [K].
+    """
+    best = []
+    for level, (logit, delta, anchor) in enumerate(zip(logits, deltas, anchors, strict=True)):
+        top, index = tf.math.top_k(logit, tf.minimum(most, tf.shape(logit)[1]))
+        delta, anchor = tf.gather(delta, index, batch_dims=1), tf.gather(anchor, index)
+        best.append((top, delta, anchor, tf.fill([tf.shape(top)[1]], level)))
+    logits, deltas, anchors, levels = zip(*best, strict=True)
+    return tf.concat(logits, 1), tf.concat(deltas, 1), tf.concat(anchors, 1), tf.concat(levels, 0)
+
+
+# --- training ---------------------------------------------------------------------------
 
 
 def rpn_targets(
     anchors: tf.Tensor, gt_boxes: tf.Tensor, gt_valid: tf.Tensor, priority: tf.Tensor, config
 ) -> dict[str, tf.Tensor]:
-    """What each anchor should have said.
+    """What the RPN should predict for each anchor, and the sample of anchors that is trained.
 
-    anchors [A, 4]; gt_boxes [B, G, 4]; gt_valid bool [B, G]; priority [B, A] as in `sample`.
-    Returns matches int32 [B, A], deltas [B, A, 4] (meaningful where positive), and the sampled
-    positive and negative, bool [B, A].
+    Args:
+        anchors: [A, 4], all levels one after another.
+        gt_boxes: [B, G, 4], the objects.
+        gt_valid: bool [B, G], False for padding.
+        priority: [B, A], random numbers, see `labkit.ops.matching.sample`.
+        config: the `Config`.
+
+    Returns:
+        matches int32 [B, A] (see `labkit.match`), deltas [B, A, 4] (meaningful for positive
+        anchors), and the sampled anchors, positive and negative, bool [B, A].
     """
     overlap = box_ops.iou(anchors, gt_boxes)
     matches = match(overlap, gt_valid, config.rpn_positive_iou, config.rpn_negative_iou, True)
@@ -115,7 +149,14 @@ def rpn_targets(
 def rpn_losses(
     logits: list[tf.Tensor], deltas: list[tf.Tensor], targets: dict[str, tf.Tensor], config
 ) -> dict[str, tf.Tensor]:
-    """The two scalar losses of the RPN: objectness and rpn_box."""
+    """The two scalar losses of the RPN: objectness and rpn_box.
+
+    Args:
+        logits: of each level, [B, A].
+        deltas: of each level, [B, A, 4].
+        targets: as `rpn_targets` returns them.
+        config: the `Config`.
+    """
     positive, negative = targets["positive"], targets["negative"]
     samples = tf.reduce_sum(tf.cast(positive | negative, tf.int32))
     return {

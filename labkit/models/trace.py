@@ -1,7 +1,8 @@
-"""Everything the model computes for one image, in order: what notebooks and explorers draw.
+"""Everything that Mask R-CNN computes for one image, in order: for notebooks and explorers to draw.
 
-A trace runs the functions that detection and training run, and keeps what they hand on. Lengths
-are pixels of the image as the network sees it (resized and padded) unless said otherwise.
+A trace calls the same functions as detection and training, and keeps what they return. It knows the
+keys of `MaskRCNN.detect_in_batch` and `MaskRCNN.trace_losses`, so it serves Mask R-CNN alone.
+Lengths are pixels of the image as the network sees it (resized and padded) unless said otherwise.
 """
 
 from collections import Counter
@@ -14,20 +15,25 @@ from labkit.errors import LabkitError
 from labkit.io.images import read_image
 from labkit.models.config import Config
 from labkit.models.detections import Detections
-from labkit.models.inference import batch_of, detections_of, what_was_found
-from labkit.models.placement import Placement
-from labkit.models.pooling import roi_levels
+from labkit.models.heads import roi_levels
+from labkit.models.inference import FOUND, batch_of, detections_of
+from labkit.models.resize import Placement
 from labkit.ops import losses
 from labkit.ops.masks import mini_mask
 
 
 @dataclass(frozen=True, eq=False)
 class Candidates:
-    """What became of the RPN's best anchors on their way to proposals: arrays of K rows.
+    """The RPN's K best anchors on their way to proposals, one row each.
 
-    anchors, decoded, clipped: float32 [K, 4], before the deltas, after them, and cut to the image.
-    scores: float32 [K]; level: int32 [K], 0 for P2; large_enough: bool [K], what NMS was given.
-    kept: bool [K], what NMS and the limit left.
+    Attributes:
+        anchors: float32 [K, 4].
+        decoded: float32 [K, 4], the anchors moved by their deltas.
+        clipped: float32 [K, 4], cut to the image.
+        scores: float32 [K], -1 for boxes that are too small.
+        level: int32 [K], 0 for P2.
+        large_enough: bool [K], the boxes that NMS looks at.
+        kept: bool [K], the boxes that became proposals.
     """
 
     anchors: np.ndarray
@@ -41,15 +47,28 @@ class Candidates:
 
 @dataclass(frozen=True, eq=False)
 class Lesson:
-    """What training would teach on this image, with these objects.
+    """What training would teach on this image: targets, samples and losses.
 
-    gt_boxes [G, 4], gt_classes [G]. Of the anchors (all levels, one after the other): matches
-    int32 [A] (see `labkit.match`), positive and negative bool [A], those sampled, deltas [A, 4].
-    Of the sampled RoIs: rois [K, 4], classes int32 [K] (0 background), matched int32 [K] (the
-    object), positive and sampled bool [K]; class_logits [K, 1 + N]; box_deltas and box_targets
-    [K, 4]; of the first M, the positives': mask_logits and mask_targets [M, 28, 28].
-    losses: the five, by name. roi_losses: of "class", "box", "mask", the loss of each RoI alone,
-    float32 [K], as it would be if it were the only one that counts.
+    Attributes:
+        gt_boxes: float32 [G, 4], the objects.
+        gt_classes: int32 [G].
+        anchor_matches: int32 [A], of the anchors of all levels, one after another: see
+            `labkit.match`.
+        anchor_positive: bool [A], the positive anchors in the sample.
+        anchor_negative: bool [A], the negative ones.
+        anchor_deltas: float32 [A, 4], the RPN's targets.
+        rois: float32 [K, 4], the sampled RoIs, the positive ones first.
+        roi_classes: int32 [K], 0 for background.
+        roi_matched: int32 [K], the object of each.
+        roi_positive: bool [K].
+        roi_sampled: bool [K], False for padding.
+        class_logits: float32 [K, 1 + N].
+        box_deltas: float32 [K, 4], predicted for the RoI's class.
+        box_targets: float32 [K, 4].
+        mask_logits: float32 [M, 28, 28], of the first M RoIs, which include all positive ones.
+        mask_targets: float32 [M, 28, 28].
+        losses: the five losses, by name.
+        roi_losses: of "class", "box" and "mask", float32 [K]: the loss if only this RoI counted.
     """
 
     gt_boxes: np.ndarray
@@ -76,14 +95,28 @@ class Lesson:
 class Trace:
     """One image on its way through the network. See the module for units.
 
-    image: uint8 [H, W, 3], the original. seen: float32 [H', W', 3] in 0..255, what the network
-    sees; placement: where in it the image lies. features: P2..P6, [h, w, C] each, with `strides`
-    pixels a cell. anchors [A, 4], objectness [A] (logits), deltas [A, 4]: lists, a level each.
-    candidates: the way to the proposals. rois [P, 4]: the proposals; roi_scores [P]; levels int32
-    [P], the pyramid level that each is pooled from, 0 for P2; pooled [P, 7, 7, C].
-    class_probabilities [P, 1 + N]; refined [P, N, 4] (or [P, 1, 4]): each RoI's box for each class.
-    boxes [D, 4], scores [D], classes int32 [D], masks [D, 28, 28] (probabilities): what is found;
-    detections: the same in the original's pixels. lesson: see `Lesson`; None without targets.
+    Attributes:
+        image: uint8 [H, W, 3], the original.
+        seen: float32 [H', W', 3] in 0..255, what the network sees.
+        placement: where in `seen` the image lies.
+        strides: pixels per cell of each level.
+        features: P2..P6, float32 [h, w, C] each.
+        anchors: of each level, float32 [A, 4].
+        objectness: of each level, logits, float32 [A].
+        deltas: of each level, float32 [A, 4].
+        candidates: the best anchors on their way to proposals.
+        rois: float32 [P, 4], the proposals.
+        roi_scores: float32 [P].
+        levels: int32 [P], the pyramid level that each RoI is pooled from, 0 for P2.
+        pooled: float32 [P, 7, 7, C].
+        class_probabilities: float32 [P, 1 + N].
+        refined: float32 [P, N, 4] or [P, 1, 4], the box of each RoI for each class or for all.
+        boxes: float32 [D, 4], of the detections.
+        scores: float32 [D].
+        classes: int32 [D].
+        masks: float32 [D, 28, 28], probabilities.
+        detections: the same in pixels of the original, with the proposals as `rpn_boxes`.
+        lesson: what training would teach; None without targets.
     """
 
     image: np.ndarray
@@ -110,11 +143,12 @@ class Trace:
 
     @property
     def size(self) -> tuple[int, int]:
-        """Rows and columns of `seen` that are image, from `origin` on."""
+        """(rows, columns) of the image in `seen`."""
         return self.placement.size
 
     @property
     def origin(self) -> tuple[int, int]:
+        """(top, left) of the image in `seen`."""
         return self.placement.origin
 
     @property
@@ -128,15 +162,17 @@ class Trace:
 
 
 def trace_image(model, image, targets=None, step: int = 0) -> Trace:
-    """What `MaskRCNN.trace` does; see there."""
+    """Everything computed for one image: see `MaskRCNN.trace`."""
     picture = read_image(image)
     batch, sizes = batch_of([picture], model.config)
     placement = Placement.of(picture.shape, sizes[0], batch.shape[1:3], model.config)
     images, sizes = tf.constant(batch), tf.constant(sizes)
     found = model.detect_in_batch(images, sizes)
-    result = {name: value[0].numpy() for name, value in what_was_found(found).items()}
-    proposals, number = found["proposals"], result["count"]
-    rois = proposals["boxes"][:, : result["rpn_count"]]
+    count, proposals = int(found["count"][0]), found["proposals"]
+    proposed = int(proposals["count"][0])
+    rois, roi_scores = proposals["boxes"][:, :proposed], proposals["scores"][0, :proposed].numpy()
+    result = {name: found[name][0].numpy() for name in FOUND}
+    result |= {"rpn_boxes": rois[0].numpy(), "rpn_scores": roi_scores}
     lesson = None
     if targets is not None:
         objects = _objects(model.config, targets, placement, batch.shape[1:3])
@@ -152,12 +188,12 @@ def trace_image(model, image, targets=None, step: int = 0) -> Trace:
         deltas=_first(found["deltas"]),
         candidates=_candidates(proposals),
         rois=rois[0].numpy(),
-        roi_scores=result["rpn_scores"][: result["rpn_count"]],
+        roi_scores=roi_scores,
         levels=roi_levels(found["maps"][:4], rois, model.config)[0].numpy(),
         pooled=model.pool(found["maps"], rois, model.config.box_pool)[0].numpy(),
-        class_probabilities=found["class_probabilities"][0, : result["rpn_count"]].numpy(),
-        refined=found["refined"][0, : result["rpn_count"]].numpy(),
-        **{n: result[n][:number] for n in ("boxes", "scores", "classes", "masks")},
+        class_probabilities=found["class_probabilities"][0, :proposed].numpy(),
+        refined=found["refined"][0, :proposed].numpy(),
+        **{name: result[name][:count] for name in ("boxes", "scores", "classes", "masks")},
         detections=detections_of(model, result, picture, placement),
         lesson=lesson,
     )
@@ -167,19 +203,20 @@ def _first(tensors) -> list[np.ndarray]:
     return [t[0].numpy() for t in tensors]
 
 
-def _candidates(proposals: dict[str, tf.Tensor]) -> Candidates:
-    scores = proposals["candidate_scores"][0].numpy()
-    clipped = proposals["candidates"][0].numpy()
+def _candidates(proposals: dict) -> Candidates:
+    """What `rpn.propose` returned for a batch of one."""
+    before = proposals["candidates"]
+    boxes, scores = before["boxes"][0].numpy(), before["scores"][0].numpy()
+    level = before["level"].numpy()
+    # NMS copies the boxes it keeps, so look each candidate up among the copies, each copy once.
     count = int(proposals["count"][0])
-    level = proposals["candidate_level"].numpy()
-    # NMS copies what it keeps: a candidate was kept if it is among them, once for each copy.
     names = ("level", "boxes", "scores")
     copies = Counter(_rows(*(proposals[name][0, :count].numpy() for name in names)))
-    kept = [copies[row] > 0 and not copies.subtract([row]) for row in _rows(level, clipped, scores)]
+    kept = [copies[row] > 0 and not copies.subtract([row]) for row in _rows(level, boxes, scores)]
     return Candidates(
-        anchors=proposals["candidate_anchors"][0].numpy(),
-        decoded=proposals["decoded"][0].numpy(),
-        clipped=clipped,
+        anchors=before["anchors"][0].numpy(),
+        decoded=before["decoded"][0].numpy(),
+        clipped=boxes,
         scores=scores,
         level=level,
         large_enough=scores >= 0,
@@ -219,13 +256,13 @@ def _lesson(model, batch: dict[str, tf.Tensor], step: int) -> Lesson:
 
 
 def _objects(c: Config, targets, placement: Placement, canvas) -> dict[str, tf.Tensor]:
-    """A Sample's objects as a batch of one, in pixels of the image as the network sees it."""
+    """The objects of a Sample as a batch of one, in pixels of the image as the network sees it."""
     if targets.masks.shape[1:] != placement.shape:
         raise LabkitError(
             f"trace: the targets' masks are {targets.masks.shape[1:]}, the image is "
             f"{placement.shape}: give the Sample that belongs to the image."
         )
-    real = ~targets.crowd  # no training looks at crowds
+    real = ~targets.crowd  # training ignores crowds
     boxes = placement.in_batch(targets.boxes[real])
     side = (c.mini_mask,) * 2 if c.mini_mask else tuple(canvas)
     masks = [
@@ -241,7 +278,7 @@ def _objects(c: Config, targets, placement: Placement, canvas) -> dict[str, tf.T
 
 
 def _on_canvas(mask: np.ndarray, placement: Placement, canvas) -> np.ndarray:
-    """A mask [H, W] of the image where the network sees it, bool [canvas]."""
+    """A mask [H, W] of the image, resized and placed as the image is: bool [canvas]."""
     (top, left), (rows, columns) = placement.origin, placement.size
     whole = np.zeros(canvas, bool)
     whole[top : top + rows, left : left + columns] = mini_mask(
@@ -251,7 +288,7 @@ def _on_canvas(mask: np.ndarray, placement: Placement, canvas) -> np.ndarray:
 
 
 def _roi_losses(t: dict, config) -> dict[str, np.ndarray]:
-    """The three losses of the heads, of one RoI at a time: each is counted alone."""
+    """The three losses of the heads if only one RoI counted, for each RoI in turn."""
     rois, most = t["rois"], t["mask_logits"].shape[1]
     each = tf.eye(rois["rois"].shape[1], dtype=tf.bool)
 

@@ -10,7 +10,7 @@ from labkit.errors import LabkitError
 from labkit.io.images import read_image
 from labkit.models.config import Config
 from labkit.models.inference import batch_of
-from labkit.models.placement import Placement
+from labkit.models.resize import Placement
 from labkit.ops import boxes as box_ops
 from labkit.ops.anchors import cell_anchors, pyramid_anchors
 from labkit.viz.colors import INK, PREDICTION, TRUTH

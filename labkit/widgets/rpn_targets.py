@@ -9,7 +9,7 @@ from labkit.errors import LabkitError
 from labkit.io.images import read_image
 from labkit.models.config import Config
 from labkit.models.inference import batch_of
-from labkit.models.placement import Placement
+from labkit.models.resize import Placement
 from labkit.ops import boxes as box_ops
 from labkit.ops.anchors import pyramid_anchors
 from labkit.ops.matching import BACKGROUND, BETWEEN, match, sample

@@ -148,6 +148,23 @@ def test_roi_targets_keep_their_promises(seed):
         assert np.all(box_ops.area(tensors["rois"][i]).numpy()[sampled[i]] > 0)
 
 
+@pytest.mark.parametrize("inclusive", [False, True])
+def test_rois_are_matched_and_encoded_by_the_boxes_that_the_config_wants(inclusive):
+    """Of ten rows, 5.4 are 0.54 half-open; from first to last pixel they are 4.4 of 9, or 0.49."""
+    gt = {"boxes": tf.constant([[[0.0, 0, 10, 10]]]), "classes": tf.constant([[1]])}
+    proposals = tf.constant([[[0.0, 0, 5.4, 10], [0, 0, 6, 10]]])
+    config = CONFIG.replace(inclusive_boxes=inclusive)
+    got = roi_targets(proposals, tf.constant([2]), gt, tf.constant([[0.9, 0.2, 0.5]]), config)
+    of_row = {round(float(r[2]), 1): i for i, r in enumerate(got["rois"][0])}
+    assert bool(got["positive"][0, of_row[5.4]]) is not inclusive
+    i = of_row[6.0]
+    scale = np.log(9 / 5 if inclusive else 10 / 6)
+    shift = (4.5 - 2.5) / 5 if inclusive else (5 - 3) / 6
+    want = [shift / 0.1, 0, scale / 0.2, 0]
+    assert got["positive"][0, i] and CONFIG.roi_box_std == (0.1, 0.1, 0.2, 0.2)
+    np.testing.assert_allclose(got["deltas"][0, i], want, atol=1e-5)
+
+
 @pytest.mark.parametrize("objects", [0, 3])
 @pytest.mark.parametrize("real", [0, 20])
 def test_without_objects_or_without_anything(objects, real):

@@ -37,6 +37,17 @@ def test_detections_are_those_of_detect(model, data, trace):
     assert trace.detections.masks.shape == (len(found), 96, 96)
 
 
+def test_only_a_trace_hands_over_the_proposals(model, data):
+    image = np.random.default_rng(1).integers(0, 255, (37, 201, 3)).astype(np.uint8)
+    assert model.detect(image).rpn_boxes is None
+    trace = model.trace(image)
+    proposals = trace.detections.to_dict()["rpn_boxes"]
+    assert proposals.shape == (len(trace.rois), 4) and len(proposals) > 0
+    assert (proposals >= 0).all() and (proposals[:, 3] <= 201 + 1e-3).all()
+    np.testing.assert_array_equal(proposals, trace.in_image(trace.rois))
+    np.testing.assert_array_equal(trace.detections.rpn_scores, trace.roi_scores)
+
+
 def test_shapes_along_the_way(model, trace, data):
     c = model.config
     assert trace.image.shape == data[1].image.shape and trace.seen.shape == (128, 128, 3)

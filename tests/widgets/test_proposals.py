@@ -10,7 +10,7 @@ from labkit.data import shapes
 from labkit.errors import LabkitError
 from labkit.evaluation.recall import best_overlaps, recall
 from labkit.models.config import Config
-from labkit.models.placement import Placement
+from labkit.models.resize import Placement
 from labkit.models.rpn import propose
 from labkit.models.trace import _candidates
 from labkit.ops.anchors import pyramid_anchors

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from labkit.models.config import Config
-from labkit.models.selection import select
+from labkit.models.heads import select
 
 EVERY = Config.preset("tiny", class_agnostic=False, box_passes=1)
 TOP = EVERY.replace(detection_rule="top_class")

@@ -7,8 +7,8 @@ import tensorflow as tf
 from labkit.data import shapes
 from labkit.data.pipeline import Batches, BatchPlan
 from labkit.models.config import CHOICES, Config
+from labkit.models.heads import pool_rois
 from labkit.models.mask_rcnn import MaskRCNN
-from labkit.models.pooling import pool_rois
 from labkit.ops.roi import roi_align, roi_crop_and_resize, roi_level, roi_pool
 
 CONFIG = Config(roi_canonical_size=32.0)

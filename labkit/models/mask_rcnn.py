@@ -44,6 +44,7 @@ class MaskRCNN(Detector):
         "mask_head": ("mask",),
     }
     STAGES = {"roi_heads": "^(box_head|mask_head)/"}
+    PER_CLASS = {"box_head": ("logits", "deltas"), "mask_head": ("logits",)}
     checks = CHECKS
 
     def make_parts(self) -> None:
@@ -171,7 +172,7 @@ class MaskRCNN(Detector):
         boxes, scores, classes, count = select(
             refined, probabilities, real, c, score_threshold, nms_iou, detections
         )
-        # The mask head is the dearest part: let it see the detections, not their padding.
+        # The mask head is the most expensive part: it sees the detections, not their padding.
         # One at least: TensorFlow's CPU convolution gives no RoIs the wrong number of channels.
         most = tf.maximum(tf.reduce_max(count), 1)
         boxes, scores, classes = boxes[:, :most], scores[:, :most], classes[:, :most]

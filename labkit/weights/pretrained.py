@@ -3,20 +3,15 @@
 import os
 from pathlib import Path
 
-import numpy as np
-
 from labkit.errors import LabkitError
 from labkit.models.config import Config
 from labkit.models.detections import UNUSED
 from labkit.models.registry import build_detector, detector_of_run
-from labkit.weights import matterport
 from labkit.weights.files import read_tensors
+from labkit.weights.formats import recognised
 from labkit.weights.registry import PRETRAINED, Pretrained, find, obtain
 from labkit.weights.runs import load_model, read_run, run_of, weights_of
-from labkit.weights.torchvision import present_name
 from labkit.weights.transfer import LoadReport, load_tensors
-
-_CLASS_BIAS = "roi_heads.box_predictor.cls_score.bias"
 
 
 def from_pretrained(
@@ -80,33 +75,23 @@ def _from_run(folder: Path, class_names, config: Config | None):
 
 
 def _from_file(path: Path, class_names, config: Config | None):
-    tensors = {present_name(name): value for name, value in read_tensors(path).items()}
+    tensors = read_tensors(path)
+    found = recognised(tensors)
+    if config is None and found:
+        config = found.config(tensors)
     if config is None:
-        config = _config_for(tensors, path)
+        raise LabkitError(
+            f"{path} does not say what network it is of: give config=, the one it was saved with, "
+            "or the folder of its run."
+        )
     if class_names is None:
-        class_names = _names_for(tensors, path)
+        outputs = found.outputs(tensors) if found else 0
+        class_names = [f"class {i}" for i in range(1, outputs)]  # output 0 is the background's
+        if not class_names:
+            raise LabkitError(
+                f"{path} does not say how many classes it knows: give class_names=[...]."
+            )
     return _loaded(config, class_names, tensors, str(path))
-
-
-def _config_for(tensors: dict[str, np.ndarray], path: Path) -> Config:
-    """torchvision's and Matterport's networks are told by their tensors; others cannot be."""
-    if matterport.recognises(tensors):
-        return Config.preset("matterport", backbone_blocks=matterport.blocks(tensors))
-    if "roi_heads.box_head.0.0.weight" in tensors:
-        return Config.preset("torchvision_v2")
-    if "roi_heads.box_head.fc6.weight" in tensors or "layer1.0.conv1.weight" in tensors:
-        return Config.preset("torchvision_v1")
-    raise LabkitError(
-        f"{path} does not say what network it is of: give config=, the one it was saved with, or "
-        "the folder of its run."
-    )
-
-
-def _names_for(tensors: dict[str, np.ndarray], path: Path) -> list[str]:
-    outputs = matterport.outputs(tensors) or len(tensors.get(_CLASS_BIAS, ()))
-    if not outputs:
-        raise LabkitError(f"{path} does not say how many classes it knows: give class_names=[...].")
-    return [f"class {i}" for i in range(1, outputs)]
 
 
 def _loaded(config: Config, class_names, tensors, source: str):

@@ -165,6 +165,15 @@ def test_a_classifier_fills_the_backbone_alone():
     assert "ImageNet's classifier" in str(report)
 
 
+def test_a_classifiers_counters_do_not_stray_into_an_export():
+    """They have the names of a classifier there, and torch refuses names that it does not know."""
+    model, whole, body = model_of(CONFIGS["v1"]), state_dict(CONFIGS["v1"]), "backbone.body."
+    given = {n.removeprefix(body): value for n, value in whole.items() if n.startswith(body)}
+    assert "bn1.num_batches_tracked" in given
+    load_tensors(model, given, "resnet50.pth")
+    assert set(torchvision.export(model)) == set(whole)
+
+
 def test_our_own_files_and_other_classes(micro_config, tmp_path):
     model = model_of(micro_config, ["cat", "dog", "owl"])
     model.save_weights(tmp_path / "mine.weights.h5")

@@ -49,7 +49,7 @@ def variables_by_path(model: keras.Model) -> dict[str, object]:
         with h5py.File(path, "r") as file:
             shapes: dict[str, tuple] = {}
             file.visititems(lambda name, item: shapes.update({name: getattr(item, "shape", ())}))
-    # What others save, such as metrics, is no mark: it has values.
+    # Anything else in the file, such as the state of a metric, has values and is not a mark.
     return {name: variables[s[1]] for name, s in shapes.items() if len(s) == 2 and s[0] == 0}
 
 

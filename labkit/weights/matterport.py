@@ -1,16 +1,17 @@
 """Weights of Matterport's Mask R-CNN (Keras 2, `mask_rcnn_coco.h5` and what was trained from it).
 
-Its layers hold more numbers than ours and compute no more. They are folded, exactly but for the
-last digits of a float32, on the way in:
+Its layers have more parameters than ours but compute the same function. When they are loaded they
+are folded, exactly up to the last digits of a float32:
 
 * a convolution with a bias b before a batch norm: the norm's mean becomes mean - b;
-* a dense layer or convolution with a norm behind it, in the heads: one layer, for these norms use
-  stored statistics in training too (TRAIN_BN is False), and so are a scale and a shift;
-* two logits an anchor, background and object, under a softmax: one, object less background, under
-  a sigmoid;
-* box and mask of the background: left out, nothing reads them.
+* a dense layer or convolution with a norm behind it, in the heads: both become one layer, because
+  these norms use stored statistics in training too (TRAIN_BN is False) and so are just a scale and
+  a shift;
+* two logits per anchor, background and object, under a softmax: one logit, object minus background,
+  under a sigmoid;
+* the background's box and mask: left out, nothing reads them.
 
-A kernel is [height, width, in, out] there as here, a box (y, x, h, w), a class's row its id.
+As here, a kernel is [height, width, in, out], a box is (y, x, h, w), and a class's row is its id.
 """
 
 import re
@@ -55,7 +56,7 @@ def blocks(tensors) -> tuple[int, ...]:
 
 
 def _short(name: str) -> str:
-    """layer/weight: Keras 2 has "bn_conv1/bn_conv1/gamma:0", below model_weights/ for a model."""
+    """layer/weight, of "bn_conv1/bn_conv1/gamma:0" or "model_weights/bn_conv1/bn_conv1/gamma:0"."""
     return "/".join(name.partition(":")[0].split("/")[-2:])
 
 
@@ -63,19 +64,22 @@ def _short(name: str) -> str:
 
 
 def folded(tensors, epsilon: float, source: str) -> dict[str, np.ndarray]:
-    """The tensors of a file by short names, what can be folded folded; no other is changed.
+    """Fold the layers of a file as described above, and shorten its names.
 
     Args:
         tensors: arrays by the names that the file gives them.
-        epsilon: of its norms.
+        epsilon: of its batch norms.
         source: what to call the file in a message.
 
+    Returns:
+        All tensors by short names, "layer/weight".
+
     Raises:
-        LabkitError: a layer lacks the half that it is folded with, or a name is there twice.
+        LabkitError: a layer lacks the other one that it is folded with, or a name is there twice.
     """
     result: dict[str, np.ndarray] = {}
     for name, value in tensors.items():
-        # What is left from training may have a weight's name
+        # an optimizer's variable may have the short name of a weight
         kept = name if name.startswith("optimizer") else _short(name)
         if kept in result:
             raise LabkitError(f"{source} holds '{kept}' twice: save the model's weights alone.")
@@ -173,7 +177,7 @@ def pairs(model) -> Iterator[Pair]:
 
 
 def _backbone_name(name: str) -> str:
-    """Its name for a layer of ours: layer3_22_conv2 is res4w_branch2b, layer3_22_bn2 is bn4w_…"""
+    """Matterport's name of our layer: res4w_branch2b for layer3_22_conv2, bn4w_... for its norm."""
     if found := re.fullmatch(r"layer(\d)_(\d+)_(conv|bn|downsample_)(\d)", name):
         stage, block, kind, number = found.groups()
         norm = kind == "bn" or (kind == "downsample_" and number == "1")
@@ -184,7 +188,7 @@ def _backbone_name(name: str) -> str:
 
 
 def _layer(name: str, layer, kernel: Layout = PLAIN, bias: Layout = PLAIN):
-    """The pairs of one layer: none for those without weights."""
+    """The pairs of one layer; a layer without weights has none."""
     layouts = {"kernel": kernel, "bias": bias}
     for variable in layer.weights:
         part = variable.name

@@ -17,18 +17,24 @@ from labkit.weights.transfer import LoadReport, load_tensors
 def from_pretrained(
     source: str | os.PathLike, class_names=None, config: Config | None = None, verbose: bool = True
 ):
-    """A `MaskRCNN` with published or saved weights.
+    """Make a detector with published or saved weights.
 
-    source: a name of `labkit.weights.registry.PRETRAINED` ("coco-r50-fpn", "imagenet-r50", ...),
-        downloaded once; the folder of a training run; or a file: torchvision's .pth or
-        .safetensors, Matterport's .h5, or labkit's .weights.h5, which needs a config.
-    class_names: of the model to make. Other classes than the weights' start their last layers
-        anew, and all else is loaded. By default the classes of the weights.
-    config: of the model to make, by default what the weights were made with. Sizes of images,
-        thresholds and numbers of detections may differ; another network does not fit.
-    verbose: print what was loaded, what was skipped and why. It is kept as `model.load_report`.
+    Args:
+        source: a name in `labkit.weights.registry.PRETRAINED` ("coco-r50-fpn", "imagenet-r50",
+            ...), which is downloaded once; the folder of a training run; or a file: torchvision's
+            .pth or .safetensors, Matterport's .h5, or labkit's .weights.h5, which needs a config.
+        class_names: of the new model, by default the classes of the weights. With other classes
+            the last layers start anew, and everything else is loaded.
+        config: of the new model, by default the one that the weights were made with. Image sizes,
+            thresholds and numbers of detections may differ, but not the network.
+        verbose: print what was loaded, what was skipped and why. `model.load_report` keeps it.
 
-    Raises LabkitError where the weights cannot be had or do not fit, saying what to do.
+    Returns:
+        The model, with `load_report`.
+
+    Raises:
+        LabkitError: the weights cannot be downloaded or read, or do not fit; the message says what
+            to do.
     """
     if isinstance(source, str) and not Path(source).exists():
         if source not in PRETRAINED and os.sep in source:
@@ -55,8 +61,8 @@ def _from_entry(entry: Pretrained, class_names, config: Config | None):
         config = Config.preset(entry.preset)
         if entry.batch_norm_epsilon is not None:
             config = config.replace(batch_norm_epsilon=entry.batch_norm_epsilon)
-    # Ids that COCO gave up have outputs all the same. They keep their place, for a class id is
-    # COCO's id, and get names of their own, by which `detect` knows to leave them out.
+    # Category ids that COCO does not use have outputs too. They keep their place, so that a class
+    # id is COCO's id, and get names by which `detect` knows to leave them out.
     names = class_names or [
         f"{UNUSED} {i}" if name == UNUSED else name for i, name in enumerate(entry.class_names, 1)
     ]

@@ -1,8 +1,9 @@
 """torchvision's names and layouts for our variables, so that weights travel both ways.
 
-torchvision stores a kernel as [out, in, height, width] and a box as x before y; Keras stores
-[height, width, in, out], and labkit has y before x. Its box and mask heads also have an output for
-the background class, which nothing ever reads: it is left out here and put back on the way out.
+torchvision stores a kernel as [out, in, height, width] and a box with x before y; Keras stores
+[height, width, in, out], and labkit has y before x. torchvision's box and mask heads also have
+outputs for the background class, which nothing ever reads: they are dropped when a file is loaded
+and put back by `export`.
 """
 
 import re
@@ -15,7 +16,7 @@ from labkit.models.backbones import BACKBONES
 from labkit.models.config import Config
 from labkit.weights.pair import PLAIN, Format, Layout, Pair
 
-COUNTER = "num_batches_tracked"  # torch counts the batches a norm has seen; nothing reads it here
+COUNTER = "num_batches_tracked"  # how many batches a norm of torch's has seen; not used here
 _CLASS_BIAS = "roi_heads.box_predictor.cls_score.bias"
 
 # --- layouts ----------------------------------------------------------------------------
@@ -26,7 +27,7 @@ DENSE = Layout(np.transpose, np.transpose)
 
 
 def _flattened(side: int) -> Layout:
-    """A dense layer on a flattened map: torch flattens [C, H, W], Keras [H, W, C]."""
+    """The layout of a dense layer on a flattened map: torch flattens [C, H, W], Keras [H, W, C]."""
 
     def inward(a):
         return a.reshape(len(a), -1, side, side).transpose(2, 3, 1, 0).reshape(-1, len(a))
@@ -39,7 +40,7 @@ def _flattened(side: int) -> Layout:
 
 
 def _then(first: Layout, second: Layout) -> Layout:
-    """On the way to Keras `first` is applied first, on the way back last."""
+    """Two layouts combined; on the way back to torchvision `first` is applied last."""
     return Layout(
         lambda a: second.inward(first.inward(a)), lambda a: first.outward(second.outward(a))
     )
@@ -51,7 +52,7 @@ def _swap_boxes(a: np.ndarray) -> np.ndarray:
 
 
 def _no_background(rows: int) -> Layout:
-    """Without the background's rows, of which there are `rows`, at the front."""
+    """The layout that drops the background's rows, the first `rows`, and puts zeros back."""
     return Layout(lambda a: a[rows:], lambda a: np.pad(a, [(rows, 0)] + [(0, 0)] * (a.ndim - 1)))
 
 
@@ -86,7 +87,7 @@ def pairs(model) -> Iterator[Pair]:
 
 
 def backbone_pairs(backbone) -> Iterator[Pair]:
-    """The backbone's variables with the names they have in torchvision's `resnet50`, or 101."""
+    """The backbone's variables with their names in torchvision's `resnet50`, or 101."""
     for layer in backbone.layers:
         yield from _layer(layer.name.replace("_", "."), layer)
 
@@ -120,7 +121,7 @@ def _box_head(head, config) -> Iterator[Pair]:
             yield from _convolution("roi_heads.box_head", layer)
         elif layer.name.startswith("fc"):
             number = int(layer.name[2:])
-            # v1 has fc6 and fc7; v2 counts on after its convolutions and a flattening.
+            # v1 has fc6 and fc7; v2 continues to count after its convolutions and a flatten.
             after_convs = f"{len(config.box_convs) + 1 + 2 * number}"
             place = after_convs if config.box_convs else f"fc{6 + number}"
             kernel = DENSE if number else _flattened(config.box_pool)
@@ -152,17 +153,17 @@ def _convolution(prefix: str, layer) -> Iterator[Pair]:
 
 
 def recognises(tensors) -> bool:
-    """Whether the names are those of a detector of torchvision's."""
+    """Whether the names are those of a torchvision detector."""
     return any(name.startswith("backbone.") for name in tensors)
 
 
 def recognises_backbone(tensors) -> bool:
-    """Whether the names are those of a ResNet of torchvision's, alone."""
+    """Whether the names are those of a torchvision ResNet alone."""
     return "layer1.0.conv1.weight" in tensors
 
 
 def config_of(tensors) -> Config | None:
-    """The preset that the tensors belong to, v1 or v2; None for another detector."""
+    """The preset that the tensors belong to, v1 or v2; None if it is neither."""
     if "roi_heads.box_head.0.0.weight" in tensors:
         return Config.preset("torchvision_v2")
     if "roi_heads.box_head.fc6.weight" in tensors:
@@ -203,9 +204,9 @@ def renamed(tensors, config: Config, source: str) -> dict[str, np.ndarray]:
 def export(model) -> dict[str, np.ndarray]:
     """The model's weights as torchvision's state_dict: names, layouts, order of rows.
 
-    A model that was loaded from a detector of torchvision's gives back the very same numbers, bit
-    for bit, also those that nothing reads: the background's rows in the box and mask heads, and
-    the norms' counters. Any other model has zeros there.
+    A model that was loaded from a torchvision detector gives back exactly the same numbers,
+    including those that nothing reads: the background's rows in the box and mask heads, and the
+    norms' counters. Any other model has zeros there.
 
     Raises:
         LabkitError: torchvision has no counterpart of this model.

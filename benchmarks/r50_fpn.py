@@ -96,7 +96,7 @@ def measure_labkit(args) -> dict:
         "step_seconds": train,
         "detections": len(model.detect(image, score_threshold=0.0)),
         "peak_mib": peak_mib(),
-        "losses_finite": bool(np.isfinite(model.last_losses.numpy()).all()),
+        "losses_finite": bool(np.isfinite(list(model.last_losses.values())).all()),
     }
 
 

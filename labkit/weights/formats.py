@@ -8,22 +8,22 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
+from labkit.models.registry import name_of
 from labkit.weights import labkit_layout, matterport, torchvision
 from labkit.weights.pair import Format
 
 ANY = "any detector"
 
-#: By the detector's class. The first format that recognises the names in a file is taken.
+#: By the detector's name. The first format that recognises the names in a file is taken.
 FORMATS: dict[str, tuple[Format, ...]] = {
-    "MaskRCNN": (torchvision.FORMAT, matterport.FORMAT),
+    "mask_rcnn": (torchvision.FORMAT, matterport.FORMAT),
     ANY: (torchvision.BACKBONE_FORMAT, labkit_layout.FORMAT),
 }
 
 
 def formats_of(model) -> tuple[Format, ...]:
-    """The formats that can be loaded into a model; a subclass has those of its detector."""
-    kinds = [kind.__name__ for kind in type(model).__mro__]
-    return tuple(f for kind in (*kinds, ANY) for f in FORMATS.get(kind, ()))
+    """The formats that can be loaded into a model."""
+    return FORMATS.get(name_of(model.config), ()) + FORMATS[ANY]
 
 
 def recognised(

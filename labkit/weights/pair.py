@@ -54,11 +54,12 @@ class Format:
             model that the other program has no counterpart of.
         prepared: turns (tensors, config, source) into the tensors by the names of `pairs`: old
             names renewed, layers folded into others.
-        config: the `Config` of the network that the tensors belong to; None if they do not tell.
+        config: the `DetectorConfig` of the network that the tensors belong to; None if they do not
+            tell.
         outputs: how many classes the tensors know, background included; 0 if they do not tell.
         unread: of (loaded pairs with their tensors, all tensors), what the model has no place for
             and an export puts back.
-        presets: of `Config`, the networks that such files fit.
+        presets: names of presets whose networks such files fit.
         skipped: what such a file may hold beside the weights: a regular expression for its name,
             and why it is left out.
     """

@@ -4,9 +4,9 @@ import os
 from pathlib import Path
 
 from labkit.errors import LabkitError
-from labkit.models.config import Config
 from labkit.models.detections import UNUSED
-from labkit.models.registry import build_detector, detector_of_run
+from labkit.models.detector_config import DetectorConfig
+from labkit.models.registry import build_detector, detector_of_run, presets
 from labkit.weights.files import read_tensors
 from labkit.weights.formats import recognised
 from labkit.weights.registry import PRETRAINED, Pretrained, find, obtain
@@ -15,7 +15,10 @@ from labkit.weights.transfer import LoadReport, load_tensors
 
 
 def from_pretrained(
-    source: str | os.PathLike, class_names=None, config: Config | None = None, verbose: bool = True
+    source: str | os.PathLike,
+    class_names=None,
+    config: DetectorConfig | None = None,
+    verbose: bool = True,
 ):
     """Make a detector with published or saved weights.
 
@@ -49,7 +52,7 @@ def from_pretrained(
     return model
 
 
-def _from_entry(entry: Pretrained, class_names, config: Config | None):
+def _from_entry(entry: Pretrained, class_names, config: DetectorConfig | None):
     if entry.preset is None:
         raise LabkitError(f"{entry.name}: labkit has no network for these weights yet.")
     if not (class_names or entry.class_names):
@@ -58,7 +61,7 @@ def _from_entry(entry: Pretrained, class_names, config: Config | None):
             "class_names=[...]."
         )
     if config is None:
-        config = Config.preset(entry.preset)
+        config = presets()[entry.preset]
         if entry.batch_norm_epsilon is not None:
             config = config.replace(batch_norm_epsilon=entry.batch_norm_epsilon)
     # Category ids that COCO does not use have outputs too. They keep their place, so that a class
@@ -69,7 +72,7 @@ def _from_entry(entry: Pretrained, class_names, config: Config | None):
     return _loaded(config, names, read_tensors(obtain(entry)), entry.name)
 
 
-def _from_run(folder: Path, class_names, config: Config | None):
+def _from_run(folder: Path, class_names, config: DetectorConfig | None):
     if class_names is None and config is None:
         model = load_model(folder)
         model.load_report = LoadReport(str(folder), loaded=[v.path for v in model.weights])
@@ -80,7 +83,7 @@ def _from_run(folder: Path, class_names, config: Config | None):
     return _loaded(config, names, read_tensors(path), str(path))
 
 
-def _from_file(path: Path, class_names, config: Config | None):
+def _from_file(path: Path, class_names, config: DetectorConfig | None):
     tensors = read_tensors(path)
     found = recognised(tensors)
     if config is None and found:
@@ -100,7 +103,7 @@ def _from_file(path: Path, class_names, config: Config | None):
     return _loaded(config, class_names, tensors, str(path))
 
 
-def _loaded(config: Config, class_names, tensors, source: str):
+def _loaded(config: DetectorConfig, class_names, tensors, source: str):
     model = build_detector(config, class_names)
     model.load_report = load_tensors(model, tensors, source)
     return model

@@ -32,7 +32,7 @@ class Pretrained:
         box_ap: COCO AP of boxes in percent as published, on val2017 unless `recipe` names other
             pictures; None if not published.
         mask_ap: the same of masks.
-        preset: the preset of `Config` whose network (or backbone) it fits; None if there is none.
+        preset: the preset whose network (or backbone) it fits; None if there is none.
         batch_norm_epsilon: the epsilon that the weights need, if it is not the preset's.
     """
 

@@ -162,6 +162,27 @@ def recognises_backbone(tensors) -> bool:
     return "layer1.0.conv1.weight" in tensors
 
 
+def pairs_of_backbone(model) -> Iterator[Pair]:
+    """The pairs of a detector's backbone alone.
+
+    Raises:
+        LabkitError: torchvision has no counterpart of the backbone.
+    """
+    if not BACKBONES[model.config.backbone].torchvision_names:
+        raise LabkitError(
+            f"torchvision has no '{model.config.backbone}' backbone: make the model with one of "
+            f"{', '.join(n for n, b in BACKBONES.items() if b.torchvision_names)}."
+        )
+    return backbone_pairs(model.backbone)
+
+
+def config_of_backbone(tensors) -> Config:
+    """The preset v1, with as many blocks in the backbone as the file has."""
+    found = [re.fullmatch(r"layer(\d)\.\d+\.conv1\.weight", name) for name in tensors]
+    stages = [int(name[1]) for name in found if name]
+    return Config.preset("torchvision_v1", backbone_blocks=[stages.count(s) for s in (1, 2, 3, 4)])
+
+
 def config_of(tensors) -> Config | None:
     """The preset that the tensors belong to, v1 or v2; None if it is neither."""
     if "roi_heads.box_head.0.0.weight" in tensors:
@@ -255,10 +276,10 @@ FORMAT = Format(
     skipped=_COUNTERS,
 )
 BACKBONE_FORMAT = Format(
-    name="torchvision's ResNet-50",
+    name="torchvision's ResNet",
     recognises=recognises_backbone,
-    pairs=lambda model: backbone_pairs(model.backbone),
-    config=lambda tensors: Config.preset("torchvision_v1"),
+    pairs=pairs_of_backbone,
+    config=config_of_backbone,
     presets=("torchvision_v1", "torchvision_v2"),
     skipped={
         **_COUNTERS,

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from labkit.errors import LabkitError
+from labkit.models.config import Config
 from labkit.models.mask_rcnn import MaskRCNN
+from labkit.models.registry import DETECTORS
 from labkit.weights import formats, labkit_layout, matterport, torchvision
 from labkit.weights.formats import FORMATS, formats_of, recognised
 from labkit.weights.pair import Format, Pair
@@ -34,9 +36,7 @@ def test_a_subclass_has_the_formats_of_its_detector(micro_config):
         pass
 
     model = Mine(micro_config, ["cat"])
-    assert formats_of(model) == formats_of(MaskRCNN(micro_config, ["cat"]))
-    assert formats_of(model)[0] is torchvision.FORMAT and labkit_layout.FORMAT in formats_of(model)
-    assert formats_of(model.backbone) == FORMATS[formats.ANY]
+    assert formats_of(model) == (*FORMATS["mask_rcnn"], *FORMATS[formats.ANY])
 
 
 def test_a_new_format_is_one_line(micro_config, monkeypatch):
@@ -52,7 +52,7 @@ def test_a_new_format_is_one_line(micro_config, monkeypatch):
         presets=("tiny",),
         skipped={"^momentum": "what an optimizer remembers"},
     )
-    monkeypatch.setitem(FORMATS, "MaskRCNN", (*FORMATS["MaskRCNN"], new))
+    monkeypatch.setitem(FORMATS, "mask_rcnn", (*FORMATS["mask_rcnn"], new))
     model = MaskRCNN(micro_config, ["cat", "dog"])
     given = {"cls": np.float32([1, 2, 3]), "REG": np.float32([4, 5, 6, 7])}
     report = load_tensors(model, {**given, "momentum": np.ones(1), "x": np.ones(1)}, "file")
@@ -74,6 +74,23 @@ def test_what_is_in_no_format_names_those_there_are(micro_config):
     with pytest.raises(LabkitError) as caught:
         load_tensors(model, {"something": np.zeros(1)}, "file")
     assert all(f.name in str(caught.value) for f in formats_of(model))
+
+
+def test_every_key_of_the_table_is_a_detector():
+    assert set(FORMATS) <= {*DETECTORS, formats.ANY}
+
+
+def test_a_backbone_that_torchvision_lacks_is_named(micro_config):
+    model = MaskRCNN(micro_config, ["cat"])
+    with pytest.raises(LabkitError, match="no 'tiny' backbone: .* resnet50, resnet101"):
+        load_tensors(model, {"layer1.0.conv1.weight": np.zeros(1)}, "file")
+
+
+@pytest.mark.parametrize("blocks", [(3, 4, 6, 3), (3, 4, 23, 3)])
+def test_a_resnet_tells_how_deep_it_is(blocks):
+    names = [f"layer{s}.{b}.conv1.weight" for s, n in enumerate(blocks, 1) for b in range(n)]
+    found = torchvision.BACKBONE_FORMAT.config(dict.fromkeys([*names, "layer1.0.conv2.weight"]))
+    assert found == Config.preset("torchvision_v1", backbone_blocks=blocks)
 
 
 def test_another_models_file_of_keras_is_told_from_this_ones(micro_config):

@@ -1,14 +1,15 @@
-"""A training step and a detection of r50_fpn beside torchvision's maskrcnn_resnet50_fpn.
+"""Compare the speed of r50_fpn with that of torchvision's maskrcnn_resnet50_fpn.
 
     pip install torchvision
     python benchmarks/against_torchvision.py [--height 800] [--width 1067] [--batch 1] [--steps 5]
                                              [--torch-python PATH] [--precision mixed_float16]
 
-The two take turns on the same machine, each in a process of its own: --rounds times labkit, then
-torchvision. --torch-python: a Python that has torchvision, if this one has not. Both have the same
-architecture, 80 classes, random weights with the same scale, batch norm frozen and all layers
-trained, so that each computes every gradient; the score threshold is 0, so that both have the most
-proposals and detections to work on. Prints one JSON object; a ratio below 1 means labkit is faster.
+Measures a detection and a training step. The two programs take turns on the same machine, each in
+its own process: --rounds times labkit, then torchvision. --torch-python is a Python that has
+torchvision, if this one does not. Both have the same architecture, 80 classes, random weights of
+the same scale, frozen batch norms, and train all layers, so that each computes every gradient. The
+score threshold is 0, so that both have the maximum number of proposals and detections to process.
+Prints one JSON object; a ratio below 1 means that labkit is faster.
 """
 
 import argparse
@@ -23,7 +24,7 @@ from r50_fpn import measure_labkit, picture, random_batch, seconds
 
 
 def measure_torchvision(args) -> dict:
-    """Medians of a detection and of a step, in seconds, as `measure_labkit` has them."""
+    """Time a detection and a training step, with the same keys as `measure_labkit`."""
     import torch
     from torchvision.models.detection import MaskRCNN
     from torchvision.models.detection.backbone_utils import _resnet_fpn_extractor
@@ -32,7 +33,7 @@ def measure_torchvision(args) -> dict:
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
     backbone = resnet50(norm_layer=FrozenBatchNorm2d)
-    with torch.no_grad():  # as `settle` in r50_fpn.py
+    with torch.no_grad():  # as `calibrate` in r50_fpn.py
         backbone.bn1.running_var.fill_(2.0)
         for name, module in backbone.named_modules():
             if name.endswith("bn3"):
@@ -85,7 +86,7 @@ def measure_torchvision(args) -> dict:
 
 
 def _lists(batch: dict, device: str) -> tuple[list, list]:
-    """labkit's padded batch as torchvision's lists of images and targets."""
+    """Convert labkit's padded batch to torchvision's lists of images and targets."""
     import torch
 
     height, width = (int(n) for n in batch["sizes"][0])
@@ -111,6 +112,12 @@ MEASURES = {"labkit": measure_labkit, "torchvision": measure_torchvision}
 COMPARED = ("detect_seconds", "step_seconds", "peak_mib")
 
 
+def ratio(what: str, found: dict[str, list[dict]]) -> float:
+    """The median over the rounds of labkit's value divided by torchvision's."""
+    rounds = zip(found["labkit"], found["torchvision"], strict=True)
+    return round(float(np.median([mine[what] / theirs[what] for mine, theirs in rounds])), 3)
+
+
 def main() -> None:
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     p.add_argument("--height", type=int, default=800)
@@ -133,33 +140,15 @@ def main() -> None:
             if output.returncode:
                 sys.exit(f"{name} failed:\n{output.stderr[-2000:]}")
             found[name].append(json.loads(output.stdout.splitlines()[-1]))
-    ratios = {
-        what: round(
-            float(
-                np.median(
-                    [
-                        mine[what] / theirs[what]
-                        for mine, theirs in zip(*found.values(), strict=True)
-                    ]
-                )
-            ),
-            3,
-        )
-        for what in COMPARED
+    result = {
+        "image": [args.height, args.width],
+        "batch": args.batch,
+        "precision": args.precision or "float32",
+        "cores": os.cpu_count(),
+        "ratios": {what: ratio(what, found) for what in COMPARED},
+        **found,
     }
-    print(
-        json.dumps(
-            {
-                "image": [args.height, args.width],
-                "batch": args.batch,
-                "precision": args.precision or "float32",
-                "cores": os.cpu_count(),
-                "ratios": ratios,
-                **found,
-            },
-            indent=2,
-        )
-    )
+    print(json.dumps(result, indent=2))
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""How long COCO's numbers take on results of the size of val2017, and how much memory.
+"""Measure the time and memory of COCO's metrics on results of the size of val2017.
 
     python benchmarks/evaluate_coco.py [--images 5000] [--instances 36000] [--detections 100]
 
-Draws such a ground truth and results with masks, then lets plain pycocotools and labkit evaluate
-both files, boxes and masks, each in a Python of its own, one after the other, and prints one JSON
-object with the seconds, the peak of memory, and the largest difference between their numbers.
+Makes up ground truth and results with masks. Then plain pycocotools and labkit evaluate the boxes
+and masks of these two files, one after the other and each in its own process. Prints one JSON
+object with the seconds, the peak memory, and the largest difference between their metrics.
 """
 
 import argparse
@@ -25,7 +25,16 @@ KINDS = ("bbox", "segm")
 
 
 def blobs(rng: np.random.Generator, centres: np.ndarray, radii: np.ndarray) -> list[dict]:
-    """Star-shaped masks around centres [N, 2] (y, x) of radii [N] pixels, as COCO entries."""
+    """Draw star-shaped masks.
+
+    Args:
+        rng: draws their outlines.
+        centres: float [N, 2], (y, x) in pixels.
+        radii: float [N], in pixels.
+
+    Returns:
+        N dicts with a mask's "segmentation" (run lengths), "bbox" and "area", as COCO has them.
+    """
     if not len(radii):
         return []
     angles = np.linspace(0, 2 * np.pi, CORNERS, endpoint=False)
@@ -41,7 +50,10 @@ def blobs(rng: np.random.Generator, centres: np.ndarray, radii: np.ndarray) -> l
 
 
 def write(folder: Path, images: int, instances: int, detections: int) -> None:
-    """Two thirds of the detections lie near an object, with its class more often than not."""
+    """Write truth.json and results.json.
+
+    Two thirds of the detections are near an object, and two thirds of these have its class.
+    """
     rng = np.random.default_rng(0)
     annotations, results = [], []
     owners = np.sort(rng.integers(0, images, instances))
@@ -84,7 +96,7 @@ def write(folder: Path, images: int, instances: int, detections: int) -> None:
 
 
 def by_pycocotools(folder: Path) -> dict:
-    """Its own twelve numbers of boxes and of masks, as its demo computes them."""
+    """The twelve metrics of boxes and of masks, computed as in the demo of pycocotools."""
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
 
@@ -112,9 +124,10 @@ WAYS = {"pycocotools": by_pycocotools, "labkit": by_labkit}
 
 
 def largest_difference(one: dict, other: dict) -> float:
-    """Between the numbers that both define alike.
+    """The largest difference between the metrics that both programs define in the same way.
 
-    Masks by size are left out: with a bbox beside the mask pycocotools sizes detections by the box.
+    The metrics of masks by size are left out: if a result also has a bbox, pycocotools takes the
+    size of the box for that of the mask.
     """
     any_size = [0, 1, 2, 6, 7, 8]
     parts = [np.subtract(one["bbox"], other["bbox"])]
@@ -139,7 +152,7 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as folder:
         result = {"images": args.images, "instances": args.instances, "per_image": args.detections}
-        # Each step in a process of its own: a child begins with the peak of its parent's memory.
+        # Each step has its own process; the peak memory of a child starts with its parent's.
         for name in ("write", *WAYS):
             command = [sys.executable, *sys.argv, "--step", name, folder]
             printed = subprocess.run(command, capture_output=True, check=True).stdout

@@ -1,4 +1,4 @@
-"""What a piece of work costs: seconds of the clock and of the processor, and memory."""
+"""Measure what a function costs: wall-clock time, processor time and memory."""
 
 import resource
 import time
@@ -7,7 +7,12 @@ from typing import Any
 
 
 def measured(work: Callable[[], Any]) -> tuple[Any, dict]:
-    """What `work` returns, and what it took: seconds, and this process's peak so far in MiB."""
+    """Call a function and measure it.
+
+    Returns:
+        What it returns, and a dict of its "seconds", its "processor_seconds", and the peak memory
+        of this process so far, "peak_mib".
+    """
     began, worked = time.perf_counter(), time.process_time()
     result = work()
     seconds, worked = time.perf_counter() - began, time.process_time() - worked
@@ -19,5 +24,5 @@ def measured(work: Callable[[], Any]) -> tuple[Any, dict]:
 
 
 def peak_mib() -> int:
-    """The most memory this process has held, in MiB (Linux)."""
+    """The peak memory of this process, in MiB (on Linux)."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024

@@ -1,10 +1,10 @@
-"""How long a COCO file of the size of val2017 takes to open, and how much memory.
+"""Measure the time and memory of opening a COCO file of the size of val2017.
 
     python benchmarks/open_coco.py [--images 5000] [--instances 36000] [--corners 25] [--rle]
 
-Writes such a file into a temporary folder, with outlines of random corners (or run lengths), opens
-it by CocoDataset and by load_dataset, each in a Python of its own, and prints one JSON object. No
-picture is opened, so there is none in the folder but the first.
+Writes such a file into a temporary folder, with random polygons or run lengths. Then CocoDataset
+and load_dataset open it, each in its own process. Prints one JSON object. Images are not opened, so
+only the first one exists.
 """
 
 import argparse
@@ -24,7 +24,7 @@ HEIGHT, WIDTH = 480, 640
 
 
 def outline(rng: np.random.Generator, corners: int) -> list[list[float]]:
-    """A star-shaped polygon of 20 to 150 px."""
+    """A star-shaped polygon, 20 to 150 px wide."""
     angles = np.sort(rng.uniform(0, 2 * np.pi, corners))
     radii = rng.uniform(10, 75) * rng.uniform(0.6, 1.0, corners)
     centre = rng.uniform(75, [WIDTH - 75, HEIGHT - 75])
@@ -32,7 +32,8 @@ def outline(rng: np.random.Generator, corners: int) -> list[list[float]]:
     return [np.round(points, 2).ravel().tolist()]
 
 
-def painted(rng: np.random.Generator) -> dict:
+def disc(rng: np.random.Generator) -> dict:
+    """The run lengths of a disc, 20 to 150 px wide."""
     mask = np.zeros((HEIGHT, WIDTH), bool)
     rows, columns = np.ogrid[:HEIGHT, :WIDTH]
     y, x = rng.uniform(75, HEIGHT - 75), rng.uniform(75, WIDTH - 75)
@@ -51,7 +52,7 @@ def write(path: Path, images: int, instances: int, corners: int, rle: bool) -> N
         "annotations": [],
     }
     for number in range(1, instances + 1):
-        shape = painted(rng) if rle else outline(rng, corners)
+        shape = disc(rng) if rle else outline(rng, corners)
         content["annotations"].append(
             {
                 "id": number,
@@ -66,7 +67,7 @@ def write(path: Path, images: int, instances: int, corners: int, rle: bool) -> N
 
 
 def opened(path: Path, by: str) -> dict:
-    """Seconds to open the file, of the clock and of the processor, and this process's peak."""
+    """Open the file in one of the two ways; the cost, and what was found in the file."""
     from labkit.data import CocoDataset, load_dataset
 
     imported = peak_mib()
@@ -99,7 +100,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "instances_val.json"
         result = {"rle": args.rle}
-        # Each step in a process of its own: a child begins with the peak of its parent's memory.
+        # Each step has its own process; the peak memory of a child starts with its parent's.
         for name in ("write", "CocoDataset", "load_dataset"):
             command = [sys.executable, *sys.argv, "--step", name, str(path)]
             printed = subprocess.run(command, capture_output=True, check=True).stdout

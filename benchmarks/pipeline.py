@@ -1,11 +1,12 @@
-"""How many batches the pipeline makes in a second, beside how many a training takes.
+"""Measure how many batches per second the input pipeline makes, and how many training consumes.
 
     python benchmarks/pipeline.py [--presets tiny r50_fpn] [--batches 30] [--steps 3]
 
-Prints one JSON object. Pictures are made by labkit.shapes and saved as PNG files with a COCO json,
-so that reading them costs what it costs for one's own: "first" is the rate while every picture is
-read for the first time, "later" with the examples in memory. All augmentations are on. The training
-step is given one batch again and again, so the two rates are of the same cores, each alone.
+Prints one JSON object. The images are made by labkit.shapes and saved as PNG files with a COCO
+json, so that reading them costs as much as reading your own: "first" is the rate while every image
+is read for the first time, "later" the rate with the examples in memory. All augmentations are on.
+The training step gets the same batch every time, so that each rate is measured with all cores to
+itself.
 """
 
 import argparse
@@ -32,14 +33,14 @@ from labkit.training.schedules import make_optimizer
 AUGMENT = Augment(
     scale=(0.5, 2.0), brightness=0.1, contrast=0.2, saturation=0.3, hue=0.05, copy_paste=0.5
 )
-SETUPS = {  # picture's size, most objects in it, batch size, canvas
+SETUPS = {  # image size, most objects in an image, batch size, canvas
     "tiny": ((128, 128), 5, 8, (128, 128)),
     "r50_fpn": ((480, 640), 20, 2, (800, 1088)),
 }
 
 
 def rate(make, numbers) -> float:
-    """Batches a second."""
+    """How many calls of `make`, one for each of `numbers`, are done per second."""
     began = time.perf_counter()
     for number in numbers:
         make(number)
@@ -47,11 +48,11 @@ def rate(make, numbers) -> float:
 
 
 def pipeline_rates(batches: Batches, pictures: int, count: int) -> dict[str, float]:
-    """Batches a second through tf.data, as training gets them."""
+    """Batches per second through tf.data, as training gets them."""
     epoch = -(-pictures // batches.plan.batch_size)
     stream = iter(batches.tf_dataset(epoch + count + 8))
     rates = {"first": rate(lambda _: next(stream), range(epoch))}
-    for _ in range(8):  # those that were made ahead are no measure of the rate
+    for _ in range(8):  # skip the batches that were prefetched
         next(stream)
     return rates | {"later": rate(lambda _: next(stream), range(count))}
 
@@ -61,7 +62,7 @@ def training_rate(config: Config, names, batch: dict, preset: str, steps: int) -
     model.compile(optimizer=make_optimizer(TrainSettings.preset(preset)))
     batch = {name: tf.constant(values) for name, values in batch.items()}
     step = tf.function(model.train_step, autograph=False)
-    step(batch)["loss"].numpy()  # traces and compiles
+    step(batch)["loss"].numpy()  # the first call traces the function
     return rate(lambda _: step(batch)["loss"].numpy(), range(steps))
 
 
@@ -95,18 +96,14 @@ def main() -> None:
     args = p.parse_args()
     with ThreadpoolController().limit(limits=1, user_api="blas"):  # as in training
         results = {name: measured(name, args.batches, args.steps) for name in args.presets}
-    print(
-        json.dumps(
-            {
-                "cores": os.cpu_count(),
-                "numpy": np.__version__,
-                "tensorflow": tf.__version__,
-                "device": [d.name for d in tf.config.list_physical_devices()],
-                "presets": results,
-            },
-            indent=2,
-        )
-    )
+    result = {
+        "cores": os.cpu_count(),
+        "numpy": np.__version__,
+        "tensorflow": tf.__version__,
+        "device": [d.name for d in tf.config.list_physical_devices()],
+        "presets": results,
+    }
+    print(json.dumps(result, indent=2))
 
 
 if __name__ == "__main__":

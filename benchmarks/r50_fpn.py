@@ -1,9 +1,9 @@
-"""How long a step and a detection of the r50_fpn preset take here, and how much memory.
+"""Measure the time and memory of a training step and a detection of the r50_fpn preset.
 
     python benchmarks/r50_fpn.py [--height 800] [--width 1067] [--batch 1] [--steps 3]
 
-Prints one JSON object. The picture is random: the time of a convolution does not depend on it, and
-the number of proposals is at its limit, which is the worst case.
+Prints one JSON object. The image is random: the time of a convolution does not depend on its input,
+and the number of proposals is at its limit, which is the worst case.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from measuring import peak_mib
 
 
 def seconds(work, times: int) -> tuple[float, float]:
-    """(first call, median of the others)."""
+    """Seconds that the first call of `work` takes, and the median of `times` more calls."""
     taken = []
     for _ in range(times + 1):
         began = time.perf_counter()
@@ -34,7 +34,7 @@ def picture(args) -> np.ndarray:
 
 
 def random_batch(count: int, height: int, width: int, objects: int = 8) -> dict:
-    """A padded batch of random pixels with a few objects of 60 to 300 px, as arrays."""
+    """A padded batch of random pixels with objects of 60 to 300 px, as arrays."""
     rng = np.random.default_rng(0)
     canvas = [-(-side // 32) * 32 for side in (height, width)]
     size = rng.uniform(60, 300, (count, objects, 2))
@@ -49,10 +49,10 @@ def random_batch(count: int, height: int, width: int, objects: int = 8) -> dict:
     }
 
 
-def settle(backbone) -> None:
-    """Random weights stand in for ImageNet's: give the frozen norms statistics that fit them.
+def calibrate(backbone) -> None:
+    """Give the frozen batch norms statistics that fit random weights, which stand for ImageNet's.
 
-    Without any, every residual block doubles the variance and the losses overflow.
+    Otherwise every residual block doubles the variance and the losses overflow.
     """
     backbone.get_layer("bn1").moving_variance.assign([2.0 * 74.0**2] * 64)
     for layer in backbone.layers:
@@ -61,7 +61,7 @@ def settle(backbone) -> None:
 
 
 def measure_labkit(args) -> dict:
-    """Medians of a detection and of a step, in seconds."""
+    """Time a detection and a training step: the first call and the median of the others."""
     import tensorflow as tf
 
     from labkit.models.config import Config
@@ -73,7 +73,7 @@ def measure_labkit(args) -> dict:
     began = time.perf_counter()
     config = Config.preset("r50_fpn", image_min_side=min(args.height, args.width))
     model = MaskRCNN(config, [f"class {i}" for i in range(1, 81)])
-    settle(model.backbone)
+    calibrate(model.backbone)
     with computing_in(model, args.precision or "float32"):
         model.compile(optimizer=make_optimizer(TrainSettings.preset("r50_fpn")))
         built = time.perf_counter() - began
@@ -96,7 +96,7 @@ def measure_labkit(args) -> dict:
         "step_seconds": train,
         "detections": len(model.detect(image, score_threshold=0.0)),
         "peak_mib": peak_mib(),
-        "losses_finite": bool(np.isfinite(model.last_losses.numpy()).all()),
+        "losses_finite": bool(np.isfinite(list(model.last_losses.values())).all()),
     }
 
 
@@ -108,19 +108,15 @@ def main() -> None:
     p.add_argument("--steps", type=int, default=3)
     p.add_argument("--precision", choices=("", "mixed_float16"), default="")
     args = p.parse_args()
-    print(
-        json.dumps(
-            {
-                "preset": "r50_fpn",
-                "classes": 80,
-                "image": [args.height, args.width],
-                "batch": args.batch,
-                "cores": os.cpu_count(),
-                **measure_labkit(args),
-            },
-            indent=2,
-        )
-    )
+    result = {
+        "preset": "r50_fpn",
+        "classes": 80,
+        "image": [args.height, args.width],
+        "batch": args.batch,
+        "cores": os.cpu_count(),
+        **measure_labkit(args),
+    }
+    print(json.dumps(result, indent=2))
 
 
 if __name__ == "__main__":

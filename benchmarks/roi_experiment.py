@@ -1,12 +1,12 @@
-"""The paper's experiment in small: the same model, trained with three ways to pool a RoI.
+"""A small version of the paper's experiment: one model, trained with three ways to pool RoIs.
 
     python benchmarks/roi_experiment.py [--ops pool crop_and_resize align] [--seeds 0 1 2]
                                         [--steps 300] [--out notebooks/cached/roi_experiment.json]
 
-Trains the tiny preset on drawn shapes once for each operator and seed and measures it on pictures
-that none has seen. Runs of the same seed begin with the same weights and see the same batches, so
-that they differ by the operator alone. The file is written after every run; runs that it already
-holds, made with the same settings, are not made again. Notebook 03 shows what came out.
+Trains the tiny preset on drawn shapes once for each operator and seed, and evaluates it on images
+that were not in the training set. Runs with the same seed start with the same weights and see the
+same batches, so that they differ only in the operator. The file is written after every run; runs
+with the same settings that it already holds are not repeated. Notebook 03 shows the results.
 """
 
 import argparse
@@ -26,14 +26,14 @@ from labkit.errors import LabkitError
 from labkit.io.data_files import read_json, write_json
 from labkit.models.config import CHOICES
 
-SIZE = 96  # pixels: objects of 12 to 40 px, 3 to 10 cells of the map they are pooled from
+SIZE = 96  # pixels: objects of 12 to 40 px cover 3 to 10 cells of the map they are pooled from
 PICTURES, UNSEEN = 2000, 100
-UNSEEN_SEED = 1_000_003  # of the pictures they are measured on, the same for all runs
+UNSEEN_SEED = 1_000_003  # of the images for evaluation, the same for all runs
 SHOWN = ("AP", "AP50", "AP75")
 
 
 def setup(steps: int) -> dict:
-    """All that the runs have in common, as plain values."""
+    """The settings that all runs share, as plain values."""
     config = Config.preset("tiny", image_min_side=SIZE, max_instances=8)
     settings = TrainSettings.preset("tiny", steps=steps, canvas=(SIZE, SIZE))
     data = {
@@ -43,14 +43,14 @@ def setup(steps: int) -> dict:
         "unseen": UNSEEN,
         "unseen_seed": UNSEEN_SEED,
     }
-    # As JSON gives it back, so that it can be compared with what a file holds.
+    # Through JSON, so that it can be compared with what a file holds.
     return json.loads(
         json.dumps({"config": config.to_dict(), "settings": settings.to_dict(), "data": data})
     )
 
 
 def run(op: str, seed: int, common: dict) -> dict:
-    """One training and its AP on the unseen pictures."""
+    """Train once; the AP on the unseen images."""
     keras.backend.clear_session()
     config = Config.from_dict(common["config"]).replace(roi_op=op, seed=seed)
     seen = shapes(PICTURES, SIZE, seed=seed)
@@ -68,7 +68,11 @@ def run(op: str, seed: int, common: dict) -> dict:
 
 
 def runs_in(path: Path, common: dict) -> list[dict]:
-    """The runs that a file holds. Raises LabkitError if they were made with other settings."""
+    """The runs that a file holds, none if there is no file.
+
+    Raises:
+        LabkitError: they were made with other settings.
+    """
     if not path.exists():
         return []
     stored = read_json(path)
@@ -100,7 +104,7 @@ def main() -> None:
         f"python benchmarks/roi_experiment.py --ops {' '.join(args.ops)} "
         f"--seeds {' '.join(map(str, args.seeds))} --steps {args.steps}"
     )
-    for seed in args.seeds:  # all operators of a seed first: a comparison soon
+    for seed in args.seeds:  # first all operators of one seed: a comparison is soon possible
         for op in args.ops:
             if any((r["op"], r["seed"]) == (op, seed) for r in runs):
                 continue

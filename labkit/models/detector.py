@@ -68,6 +68,8 @@ class Detector(keras.Model):
         LOSSES_OF_PART: for each part that learns from some losses only, their names.
         STAGES: words for groups of parts that a training stage may name, beside those of
             `labkit.training.stages`: each a regular expression over the paths of weights.
+        PER_CLASS: by part, the names of its layers with rows for each class: they start anew where
+            weights of other classes are loaded.
         checks: functions that look for what goes wrong with this kind of detector; each takes the
             record of a run (see `labkit.training.diagnosis`) and yields a `Finding` or nothing.
     """
@@ -76,6 +78,7 @@ class Detector(keras.Model):
     SIGNS: tuple[str, ...] = ()
     LOSSES_OF_PART: dict[str, tuple[str, ...]] = {}
     STAGES: dict[str, str] = {}
+    PER_CLASS: dict[str, tuple[str, ...]] = {}
     checks = ()
 
     # --- what a detector has to say -------------------------------------------------------

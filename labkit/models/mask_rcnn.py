@@ -42,6 +42,7 @@ class MaskRCNN(Detector):
         "mask_head": ("mask",),
     }
     STAGES = {"roi_heads": "^(box_head|mask_head)/"}
+    PER_CLASS = {"box_head": ("logits", "deltas"), "mask_head": ("logits",)}
     checks = CHECKS
 
     def make_parts(self) -> None:

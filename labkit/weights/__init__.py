@@ -1,4 +1,4 @@
-"""Weights of other programs: read without running anything in them, mapped, and written back.
+"""Weights of other programs: read without running any code in them, mapped, and written back.
 
 report = labkit.weights.load(model, "maskrcnn_resnet50_fpn_coco-bf2d0c1e.pth")
 print(report)                                   # what was loaded, what was skipped, and why
@@ -16,19 +16,33 @@ __all__ = ["LoadReport", "export", "load", "load_tensors", "pretrained", "read_t
 
 
 def load(model, path: str | os.PathLike) -> LoadReport:
-    """Load a file into `model`: torchvision's .pth or .safetensors, Matterport's .h5, or labkit's
-    own .weights.h5.
+    """Load a file of weights into a model.
 
-    Where the number of classes differs, everything but the last layers is loaded. Raises
-    MissingFileError or LabkitError, before the model is changed, if the file cannot be read or
-    belongs to another network.
+    Where the number of classes differs, everything but the last layers is loaded.
+
+    Args:
+        model: the detector to change.
+        path: torchvision's .pth or .safetensors, Matterport's .h5, or labkit's own .weights.h5.
+
+    Returns:
+        What was loaded, what was skipped and why, and what the file lacks.
+
+    Raises:
+        MissingFileError: there is no such file.
+        LabkitError: the file cannot be read or belongs to another network. The model has not been
+            changed then.
     """
     return load_tensors(model, read_tensors(path), str(path))
 
 
 def export(model, path: str | os.PathLike) -> None:
-    """Write the model's weights as torchvision's state_dict: .safetensors, or .pth for torch.load.
+    """Write the model's weights as torchvision's state_dict.
 
-    Raises LabkitError for a model that torchvision has no counterpart of, or another ending.
+    Args:
+        model: a detector with torchvision's architecture.
+        path: ends in .safetensors, or in .pth for torch.load.
+
+    Raises:
+        LabkitError: torchvision has no counterpart of this model, or the path another ending.
     """
     write_tensors(path, torchvision.export(model))

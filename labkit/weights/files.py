@@ -1,4 +1,4 @@
-"""A file of weights of any known kind, as arrays by name. Its content decides, never its suffix."""
+"""A file of weights as arrays by name. Its kind is seen from its content, not from its suffix."""
 
 from __future__ import annotations
 
@@ -38,15 +38,19 @@ _SAFETENSORS = {
 
 
 def read_tensors(path: str | os.PathLike) -> dict[str, np.ndarray]:
-    """The arrays of a file of weights, by the names that the file gives them.
+    """Read the arrays of a file of weights. No code in the file is ever run.
 
-    What is read: .pth and .pt of torch (both of its forms, see `read_torch`), .safetensors, HDF5 of
-    Keras (.weights.h5, and the .h5 of Keras 1 and 2, see `read_hdf5`), .keras. Nothing in a file is
-    ever run. bfloat16, which numpy has not, becomes float32. The arrays may be read-only.
+    Args:
+        path: .pth or .pt of torch (in both of its forms, see `read_torch`), .safetensors, HDF5 of
+            Keras (.weights.h5, and the .h5 of Keras 1 and 2, see `read_hdf5`), or .keras.
+
+    Returns:
+        The arrays by the names that the file gives them; some may be read-only. bfloat16, which
+        numpy lacks, becomes float32.
 
     Raises:
         MissingFileError: there is no such file.
-        LabkitError: it is none of these, is damaged or incomplete, or is not to be trusted.
+        LabkitError: it is none of these, is damaged or incomplete, or cannot be trusted.
     """
     path = Path(path)
     with opening(path, "file of weights"):
@@ -65,7 +69,7 @@ def read_tensors(path: str | os.PathLike) -> dict[str, np.ndarray]:
 
 
 def _read_zip(path: Path, size: int) -> dict[str, np.ndarray]:
-    """A zip archive is torch's or Keras'."""
+    """Read a zip archive, which is either torch's or Keras'."""
     try:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
@@ -90,7 +94,7 @@ def _read_zip(path: Path, size: int) -> dict[str, np.ndarray]:
 
 
 def _is_safetensors(head: bytes) -> bool:
-    """Eight bytes of length, then a JSON object; the library wants "{" at its very beginning."""
+    """Whether eight bytes of length come first, then a JSON object that begins with "{"."""
     return len(head) > 8 and head[8:9] == b"{" and int.from_bytes(head[:8], "little") < 10**8
 
 
@@ -102,7 +106,7 @@ def _read_safetensors(path: Path, head: bytes, size: int) -> dict[str, np.ndarra
             "again."
         )
     try:
-        # Not safetensors.numpy, which knows no bfloat16.
+        # safetensors.numpy cannot read bfloat16
         stored = safetensors.deserialize(path.read_bytes())
     except safetensors.SafetensorError as error:
         raise LabkitError(
@@ -123,7 +127,7 @@ def _read_safetensors(path: Path, head: bytes, size: int) -> dict[str, np.ndarra
 
 
 def _what_else(path: Path, head: bytes, size: int) -> str:
-    """One sentence on what the file is instead, and what to do."""
+    """A sentence that says what the file is instead, and what to do."""
     text = head.lstrip().lower()
     if not size:
         return f"{path} is empty: a download that failed leaves such a file; get it again."

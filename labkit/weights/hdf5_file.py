@@ -1,16 +1,17 @@
 """Keras' weights in HDF5: every array by its path, without a model to load them into.
 
-Two layouts are met, and both are nothing but named arrays in folders. Keras 3 (.weights.h5, and
-inside .keras) counts: `layers/conv2d/vars/0`. Keras 1 and 2, and with them Matterport's Mask R-CNN,
-give names, `conv1/conv1/kernel:0`, and keep their order in attributes: `layer_names` of the file
-(or of its group `model_weights`), `weight_names` of each layer's group.
+There are two layouts, and both are named arrays in folders. Keras 3 (.weights.h5, and inside
+.keras) counts layers: `layers/conv2d/vars/0`. Keras 1 and 2, and with them Matterport's Mask R-CNN,
+use the layers' names, `conv1/conv1/kernel:0`, and keep their order in attributes: `layer_names` of
+the file (or of its group `model_weights`), `weight_names` of each layer's group.
 
-HDF5 itself can point out of its file: a link to another file, or an array whose numbers lie in
-another one. A file of weights has neither, and following them would read what its author likes.
+HDF5 can point out of its file: with a link to another file, or with an array whose values are in
+another file. A file of weights needs neither, and following them would let its author choose what
+is read from this computer. Both are refused.
 
-Text of variable length is never read: HDF5 keeps it in a heap, and its library walks a damaged heap
-forever, where not even Ctrl-C ends it. Keras 1 and 2 wrote names of fixed length with the h5py of
-their time, Matterport's file among them; those that a later h5py wrote are not used.
+Text of variable length is never read: HDF5 keeps it in a heap, and its library loops forever in a
+damaged heap, where not even Ctrl-C stops it. Keras 1 and 2 wrote names of fixed length with the
+h5py of their time, also in Matterport's file; names that a later h5py wrote are ignored.
 """
 
 from __future__ import annotations
@@ -29,19 +30,21 @@ from labkit.weights.raw import elements, refuse_bombs
 
 
 def read_hdf5(source: Path | BinaryIO, label: str, size: int) -> dict[str, np.ndarray]:
-    """All arrays of an HDF5 file, by full path, without the "/" in front.
-
-    Where the attributes of Keras 1 and 2 are there, as text of fixed length, the arrays they name
-    come first and in their order, which is the model's; the rest, as HDF5 has it, by the alphabet.
+    """Read all arrays of an HDF5 file.
 
     Args:
-        source: the file, or an open one.
+        source: the file's path, or an open file.
         label: what to call it in an error.
-        size: of the file, in bytes: what it unpacks to is compared with it.
+        size: of the file, in bytes; what it unpacks to is compared with it.
+
+    Returns:
+        The arrays by full path, without the leading "/". Arrays that the attributes of Keras 1 and
+        2 name (as text of fixed length) come first, in the model's order; the others follow in
+        alphabetical order.
 
     Raises:
-        LabkitError: it is damaged, holds no array or one that is no array of numbers, points to
-            another file, or lacks an array that its attributes name.
+        LabkitError: the file is damaged, holds no arrays or one without numbers, points to another
+            file, or lacks an array that its attributes name.
     """
     try:
         with h5py.File(source, "r") as file:
@@ -59,7 +62,7 @@ def read_hdf5(source: Path | BinaryIO, label: str, size: int) -> dict[str, np.nd
 
 
 def _datasets(file: h5py.File, label: str) -> dict[str, h5py.Dataset]:
-    # What is wrong is said after the visit: an exception within it would not come out of HDF5.
+    # Collected first, checked afterwards: an exception within the visit would be lost in HDF5.
     links: list[tuple[str, object]] = []
     file.visititems_links(lambda name, link: links.append((name, link)))
     found: dict[str, h5py.Dataset] = {}
@@ -87,7 +90,7 @@ def _refuse_odd(dataset: h5py.Dataset, name: str, label: str) -> None:
 
 
 def _is_bfloat16(dataset: h5py.Dataset) -> bool:
-    """Two opaque bytes and an attribute `dtype`: how Keras 3 stores what HDF5 has no type for."""
+    """Whether it is two opaque bytes with an attribute `dtype`, as Keras 3 stores bfloat16."""
     return dataset.dtype.str == "|V2" and "dtype" in dataset.attrs
 
 
@@ -98,7 +101,7 @@ def _values(dataset: h5py.Dataset) -> np.ndarray:
 
 
 def _ordered_names(file: h5py.File, datasets, label: str):
-    """The paths that Keras' attributes name, in their order; nothing where there are none."""
+    """The paths that the attributes of Keras 1 and 2 name, in their order, if there are any."""
     for group in (file, file.get("model_weights")):
         if not isinstance(group, h5py.Group):
             continue
@@ -114,7 +117,7 @@ def _ordered_names(file: h5py.File, datasets, label: str):
 
 
 def _names(group: h5py.Group, attribute: str) -> list[str]:
-    """A list of names; one too long for HDF5 is cut into attribute0, attribute1, …"""
+    """A list of names. One too long for HDF5 is split into attribute0, attribute1, and so on."""
     numbered = (f"{attribute}{i}" for i in itertools.count())
     pieces = (
         [attribute]

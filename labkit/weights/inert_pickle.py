@@ -1,24 +1,25 @@
-"""A pickle read as data: nothing it asks for is imported, called or built.
+"""A pickle read as data: nothing it names is imported, called or built.
 
 A pickle is a program for a small stack machine, and `pickle.load` runs it: GLOBAL imports any
 object by name, REDUCE calls it, BUILD sets attributes on the result or calls its `__setstate__`. A
-file of weights needs hardly any of that: numbers, strings, containers, and a handful of calls
-whose meaning is known beforehand.
+file of weights needs very little of that: numbers, strings, containers, and a few calls whose
+meaning is known in advance.
 
-Python's own `Unpickler` with a strict `find_class` would be shorter, and is less safe than it
-looks: it still calls whatever callable lies on the stack, BUILD still sets attributes, by name, on
-any object the file can reach (our stand-ins, their classes), and one LONG_BINPUT with a large
-number makes its memo grow to gigabytes. So this module has a stack machine of its own:
+Python's own `Unpickler` with a strict `find_class` would be shorter, but is less safe than it
+looks: it still calls whatever callable is on the stack, BUILD still sets attributes, by name, on
+any object that the file can reach (our stand-ins, their classes), and one LONG_BINPUT with a large
+number makes its memo grow to gigabytes. So this module has its own stack machine:
 
 * `pickletools.genops` splits the bytes into opcodes and arguments and runs nothing;
-* the opcodes are a closed list (`_STEPS`): INST, OBJ, the EXT family, NEWOBJ_EX and all others that
-  a file of weights has no use for are refused;
-* GLOBAL puts a name on the stack, never an object. Only a name that the caller gave a function for
-  gets that far, and REDUCE calls that function, which is the caller's own;
-* a key of a dict is a plain scalar: hashing tuples nested a million deep would overflow C's stack;
-* the number of opcodes is limited, for some of them make a hundred bytes of memory out of one.
+* only the opcodes in `_STEPS` are allowed: INST, OBJ, the EXT family, NEWOBJ_EX and all others that
+  a file of weights does not need are refused;
+* GLOBAL puts a name on the stack, never an object. Only names that the caller has a function for
+  are accepted, and REDUCE calls that function of the caller's;
+* the key of a dict is a plain scalar: hashing tuples nested a million deep would overflow C's
+  stack;
+* the number of opcodes is limited, because some of them turn one byte into a hundred in memory.
 
-Nothing here recurses over what the file holds, so that depth does no harm either.
+Nothing here recurses over the contents of the file, so deep nesting does no harm either.
 """
 
 from __future__ import annotations
@@ -36,13 +37,13 @@ MAX_OPCODES = 2_000_000
 
 @dataclass(frozen=True, slots=True)
 class Name:
-    """A dotted name that a pickle asked for and the caller knows; no more than the name."""
+    """A dotted name that a pickle asks for and the caller knows: the name alone, no object."""
 
     dotted: str
 
 
 class Malformed(ValueError):
-    """What is wrong with the data; the reader of the file adds the file's name and a remedy."""
+    """Something is wrong with the data; the caller adds the file's name and what to do."""
 
 
 def read_pickle(
@@ -51,23 +52,24 @@ def read_pickle(
     functions: Mapping[str, Callable | None],
     persistent: Callable[[Any], Any] | None = None,
 ) -> Any:
-    """Read one pickle from where `stream` stands; the stream is left behind its last byte.
+    """Read one pickle from the stream's position, and leave the stream after its last byte.
 
     Args:
-        stream: anything with `read` and `readline` that never allocates more than it holds: a
-            `BytesIO` or an `mmap`, not an open file (`read(2**60)` would try to).
+        stream: has `read` and `readline`, and never allocates more than it holds: a `BytesIO` or
+            an `mmap`, but not an open file, which would try to allocate for `read(2**60)`.
         label: what to call the file in an error.
-        functions: by dotted name, what a call of that name becomes: a function of the tuple of
-            the call's arguments, which may be of any length and hold anything that this reader
-            makes. None stands for a name that is only passed on and may not be called.
+        functions: by dotted name, the function to call instead. It gets the tuple of the call's
+            arguments, of any length and of any values that this reader makes. None marks a name
+            that may be passed on but not called.
         persistent: turns a persistent id into the value that takes its place.
 
     Returns:
         None, bool, int, float, str, tuple, list, dict, `Name`, or what the two functions return.
 
     Raises:
-        LabkitError: the pickle asks for something that is not in `functions`, with its name.
-        Malformed: it is truncated, or no valid pickle of such values.
+        LabkitError: the pickle asks for something that is not in `functions`; the message has its
+            name.
+        Malformed: it is truncated, or not a valid pickle of such values.
     """
     machine = _Machine(label, functions, persistent)
     try:
@@ -84,7 +86,7 @@ def read_pickle(
     except (LabkitError, Malformed):
         raise
     except (ValueError, IndexError, KeyError, OverflowError) as error:
-        # genops on bytes that are no pickle; an empty stack; a memo that was never filled
+        # bytes that are no pickle (from genops); an empty stack; a memo entry never filled
         raise Malformed(f"{type(error).__name__} in its pickle") from error
     raise Malformed("a pickle without an end")
 
@@ -107,7 +109,7 @@ def shown(text: Any) -> str:
 
 @dataclass
 class _Machine:
-    """The stack, the stacks put aside by MARK, and the memo."""
+    """The stack, the stacks set aside by MARK, and the memo."""
 
     label: str
     functions: Mapping[str, Callable | None]
@@ -158,8 +160,8 @@ class _Machine:
         self.push(function(arguments))
 
     def build(self, _) -> None:
-        # Attributes beside the items of a container: `_metadata` of a state_dict (the versions of
-        # torch's modules), the fields of an argparse.Namespace. There are no tensors in them.
+        # Attributes of a container besides its items, which hold no tensors and are dropped: a
+        # state_dict's `_metadata` (versions of torch's modules), an argparse.Namespace's fields.
         self.pop()
         self.top(dict)
 
@@ -186,7 +188,11 @@ class _Machine:
 
 
 def fill(target: dict, items: list) -> dict:
-    """Put [key, value, key, value, ...] into a dict. Raises Malformed for a key twice."""
+    """Put [key, value, key, value, ...] into a dict.
+
+    Raises:
+        Malformed: a key has no value, is not a plain scalar, or occurs twice.
+    """
     if len(items) % 2:
         raise Malformed("a key without a value")
     for key, value in zip(items[::2], items[1::2], strict=True):
@@ -216,7 +222,7 @@ _LITERALS = (
     "BINUNICODE8",
 )
 
-# What an opcode does to the machine; each gets the machine and the opcode's argument.
+# What each opcode does, as a function of the machine and the opcode's argument.
 _STEPS: dict[str, Callable[[_Machine, Any], None]] = {
     "PROTO": lambda m, _: None,
     "FRAME": lambda m, _: None,

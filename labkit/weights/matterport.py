@@ -1,16 +1,17 @@
 """Weights of Matterport's Mask R-CNN (Keras 2, `mask_rcnn_coco.h5` and what was trained from it).
 
-Its layers hold more numbers than ours and compute no more. They are folded, exactly but for the
-last digits of a float32, on the way in:
+Its layers have more parameters than ours but compute the same function. When they are loaded they
+are folded, exactly up to the last digits of a float32:
 
 * a convolution with a bias b before a batch norm: the norm's mean becomes mean - b;
-* a dense layer or convolution with a norm behind it, in the heads: one layer, for these norms use
-  stored statistics in training too (TRAIN_BN is False), and so are a scale and a shift;
-* two logits an anchor, background and object, under a softmax: one, object less background, under
-  a sigmoid;
-* box and mask of the background: left out, nothing reads them.
+* a dense layer or convolution with a norm behind it, in the heads: both become one layer, because
+  these norms use stored statistics in training too (TRAIN_BN is False) and so are just a scale and
+  a shift;
+* two logits per anchor, background and object, under a softmax: one logit, object minus background,
+  under a sigmoid;
+* the background's box and mask: left out, nothing reads them.
 
-A kernel is [height, width, in, out] there as here, a box (y, x, h, w), a class's row its id.
+As here, a kernel is [height, width, in, out], a box is (y, x, h, w), and a class's row is its id.
 """
 
 import re
@@ -20,7 +21,8 @@ import numpy as np
 
 from labkit.errors import LabkitError
 from labkit.models.backbones import BACKBONES
-from labkit.weights.pair import PLAIN, Layout, Pair
+from labkit.models.config import Config
+from labkit.weights.pair import PLAIN, Format, Layout, Pair
 
 CLASSES = "mrcnn_class_logits/bias"
 _STAGE = {1: 2, 2: 3, 3: 4, 4: 5}  # our layer1 is its stage 2
@@ -38,18 +40,23 @@ def recognises(tensors) -> bool:
 
 
 def outputs(tensors) -> int:
-    """Classes of the file, background among them; 0 where it is none of Matterport's."""
-    return next((len(v) for n, v in tensors.items() if _short(n) == CLASSES), 0)
+    """How many classes the tensors know, background included."""
+    return next(len(v) for n, v in tensors.items() if _short(n) == CLASSES)
+
+
+def config_of(tensors) -> Config:
+    """The preset, with as many layers as the file has."""
+    return Config.preset("matterport", backbone_blocks=blocks(tensors))
 
 
 def blocks(tensors) -> tuple[int, ...]:
-    """Bottlenecks of each of the backbone's stages: (3, 4, 23, 3) is ResNet-101."""
+    """How many bottlenecks each stage of the backbone has: (3, 4, 23, 3) is ResNet-101."""
     found = {n[1] for n in (re.match(r"res(\d\w)_branch2a/", _short(n)) for n in tensors) if n}
     return tuple(sum(name[0] == str(stage) for name in found) for stage in (2, 3, 4, 5))
 
 
 def _short(name: str) -> str:
-    """layer/weight: Keras 2 has "bn_conv1/bn_conv1/gamma:0", below model_weights/ for a model."""
+    """layer/weight, of "bn_conv1/bn_conv1/gamma:0" or "model_weights/bn_conv1/bn_conv1/gamma:0"."""
     return "/".join(name.partition(":")[0].split("/")[-2:])
 
 
@@ -57,13 +64,22 @@ def _short(name: str) -> str:
 
 
 def folded(tensors, epsilon: float, source: str) -> dict[str, np.ndarray]:
-    """The tensors of a file by short names, what can be folded folded; no other is changed.
+    """Fold the layers of a file as described above, and shorten its names.
 
-    epsilon: of its norms. Raises LabkitError if a layer lacks the half that it is folded with.
+    Args:
+        tensors: arrays by the names that the file gives them.
+        epsilon: of its batch norms.
+        source: what to call the file in a message.
+
+    Returns:
+        All tensors by short names, "layer/weight".
+
+    Raises:
+        LabkitError: a layer lacks the other one that it is folded with, or a name is there twice.
     """
     result: dict[str, np.ndarray] = {}
     for name, value in tensors.items():
-        # What is left from training may have a weight's name
+        # an optimizer's variable may have the short name of a weight
         kept = name if name.startswith("optimizer") else _short(name)
         if kept in result:
             raise LabkitError(f"{source} holds '{kept}' twice: save the model's weights alone.")
@@ -124,7 +140,8 @@ def _as_convolution(side: int) -> Layout:
 def pairs(model) -> Iterator[Pair]:
     """Every variable of the model with Matterport's name for it, backbone first.
 
-    Raises LabkitError for a model that Matterport has no counterpart of.
+    Raises:
+        LabkitError: Matterport has no counterpart of this model.
     """
     c = model.config
     plain = not (c.class_agnostic or c.fpn_batch_norm or c.heads_batch_norm or c.box_convs)
@@ -148,19 +165,19 @@ def pairs(model) -> Iterator[Pair]:
     head = model.box_head.get_layer
     yield from _layer("mrcnn_class_conv1", head("fc0"), _as_convolution(c.box_pool))
     yield from _layer("mrcnn_class_conv2", head("fc1"), _as_convolution(1))
-    yield from _layer("mrcnn_class_logits", head("logits"), per_class=True)
+    yield from _layer("mrcnn_class_logits", head("logits"))
     rows = _without_background(4)
-    yield from _layer("mrcnn_bbox_fc", head("deltas"), rows, rows, per_class=True)
+    yield from _layer("mrcnn_bbox_fc", head("deltas"), rows, rows)
     head = model.mask_head.get_layer
     for i in range(len(c.mask_convs)):
         yield from _layer(f"mrcnn_mask_conv{i + 1}", head(f"conv{i}"))
     yield from _layer("mrcnn_mask_deconv", head("deconv"))
     row = _without_background(1)
-    yield from _layer("mrcnn_mask", head("logits"), row, row, per_class=True)
+    yield from _layer("mrcnn_mask", head("logits"), row, row)
 
 
 def _backbone_name(name: str) -> str:
-    """Its name for a layer of ours: layer3_22_conv2 is res4w_branch2b, layer3_22_bn2 is bn4w_…"""
+    """Matterport's name of our layer: res4w_branch2b for layer3_22_conv2, bn4w_... for its norm."""
     if found := re.fullmatch(r"layer(\d)_(\d+)_(conv|bn|downsample_)(\d)", name):
         stage, block, kind, number = found.groups()
         norm = kind == "bn" or (kind == "downsample_" and number == "1")
@@ -170,9 +187,21 @@ def _backbone_name(name: str) -> str:
     return "bn_conv1" if name == "bn1" else name
 
 
-def _layer(name: str, layer, kernel: Layout = PLAIN, bias: Layout = PLAIN, per_class=False):
-    """The pairs of one layer: none for those without weights."""
+def _layer(name: str, layer, kernel: Layout = PLAIN, bias: Layout = PLAIN):
+    """The pairs of one layer; a layer without weights has none."""
     layouts = {"kernel": kernel, "bias": bias}
     for variable in layer.weights:
         part = variable.name
-        yield Pair(f"{name}/{part}", variable, layouts.get(part, PLAIN), per_class)
+        yield Pair(f"{name}/{part}", variable, layouts.get(part, PLAIN))
+
+
+FORMAT = Format(
+    name="Matterport's Mask R-CNN",
+    recognises=recognises,
+    pairs=pairs,
+    prepared=lambda tensors, config, source: folded(tensors, config.batch_norm_epsilon, source),
+    config=config_of,
+    outputs=outputs,
+    presets=("matterport",),
+    skipped={r"^optimizer(_weights)?/": "an optimizer's state, not the model's"},
+)

@@ -9,7 +9,7 @@ import numpy as np
 
 from labkit.errors import LabkitError
 
-#: By the name of the type: how numpy calls it, and the bytes of an element. numpy has no bfloat16.
+#: numpy's type for each name of a type; bfloat16, which numpy lacks, is read as uint16 first.
 NUMPY_TYPES = {
     "float64": "f8",
     "float32": "f4",
@@ -28,7 +28,7 @@ NUMPY_TYPES = {
     "complex128": "c16",
 }
 
-# Weights do not compress well: a file that unpacks to more than this is no file of weights.
+# Weights do not compress well: a file that unpacks to more than this does not hold weights.
 _MAX_RATIO, _ALWAYS_FINE = 16, 2**24
 
 
@@ -40,8 +40,13 @@ def item_size(kind: str) -> int:
 def elements(data: bytes, kind: str, byte_order: str = "<") -> np.ndarray:
     """The elements of `data` as a one-dimensional, read-only array in the machine's byte order.
 
-    kind: a key of `NUMPY_TYPES`. bfloat16 becomes float32, which holds each of its values exactly:
-    it is the upper half of one. A bool is true if its byte is not zero.
+    A bfloat16 is the upper half of a float32 and becomes that float32, without loss. A bool is true
+    if its byte is not zero.
+
+    Args:
+        data: the raw bytes.
+        kind: a key of `NUMPY_TYPES`.
+        byte_order: "<" (little-endian) or ">" (big-endian).
     """
     array = np.frombuffer(data, np.dtype(NUMPY_TYPES[kind]).newbyteorder(byte_order))
     if kind == "bfloat16":
@@ -54,15 +59,23 @@ def elements(data: bytes, kind: str, byte_order: str = "<") -> np.ndarray:
 
 
 def refuse_bombs(label: str, file_size: int, shapes: Iterable[tuple[tuple[int, ...], int]]) -> None:
-    """Raise LabkitError if arrays of these (shape, bytes of an element) are far beyond the file.
+    """Refuse a file whose arrays would be far larger than the file itself.
 
-    A tensor can repeat the same few stored numbers along a dimension, many can show the same
-    storage, and a compressed block of zeros is tiny: copied, each of them could fill the memory.
+    A tensor can repeat a few stored numbers along a dimension, many tensors can share one storage,
+    and a compressed block of zeros is tiny: each of them could fill the memory when it is copied.
+
+    Args:
+        label: what to call the file in the error.
+        file_size: in bytes.
+        shapes: of each array, its shape and the bytes of one element.
+
+    Raises:
+        LabkitError: together they are too large.
     """
     limit = max(_ALWAYS_FINE, _MAX_RATIO * file_size)
     total = 0
     for shape, size in shapes:
-        # an empty array counts as if it were not, for numpy refuses [0, 2**62] as well
+        # a side of 0 counts as 1, because numpy cannot make [0, 2**62] either
         total += math.prod(max(side, 1) for side in shape) * size
         if total > limit:
             raise LabkitError(

@@ -1,7 +1,7 @@
 """Published weights that labkit can use: where they are, what they are, what they may be used for.
 
-Nothing is downloaded until `obtain` is called. What is said here was published with the weights;
-the digests begin with the digits that torchvision has in its file names and checks itself.
+Nothing is downloaded until `obtain` is called. All facts here were published with the weights. The
+digests begin with the digits in torchvision's file names, which torchvision itself checks.
 """
 
 from __future__ import annotations
@@ -19,19 +19,27 @@ from labkit.io.download import cache_folder, fetch
 class Pretrained:
     """One file of published weights.
 
-    sha256: its SHA-256, or the first digits; None where its publisher gives none.
-    class_names: of the classes 1, 2, ... as `MaskRCNN` takes them, so without the background;
-        empty for weights of a backbone alone.
-    box_ap, mask_ap: COCO AP in percent as published, on val2017 unless `recipe` names other
-        pictures; None where none is known.
-    preset: a preset of `Config` whose network (or backbone) it fits; None: there is none yet.
-    batch_norm_epsilon: what the weights want where it is not the preset's.
+    Attributes:
+        name: what `from_pretrained` calls it.
+        title: what it is, in one line.
+        address: where it can be downloaded.
+        size: in bytes.
+        sha256: its SHA-256, or the first digits of it; None if its publisher gives none.
+        licence: its terms, and those of the data that it was trained on.
+        source: the page that describes it.
+        recipe: how it was trained.
+        class_names: of the classes 1, 2, ..., without the background; empty for a backbone alone.
+        box_ap: COCO AP of boxes in percent as published, on val2017 unless `recipe` names other
+            pictures; None if not published.
+        mask_ap: the same of masks.
+        preset: the preset whose network (or backbone) it fits; None if there is none.
+        batch_norm_epsilon: the epsilon that the weights need, if it is not the preset's.
     """
 
     name: str
     title: str
     address: str
-    size: int  # bytes
+    size: int
     sha256: str | None
     licence: str
     source: str
@@ -48,97 +56,28 @@ class Pretrained:
 
 
 #: COCO's 80 categories in its order.
-COCO_NAMES = (
-    "person",
-    "bicycle",
-    "car",
-    "motorcycle",
-    "airplane",
-    "bus",
-    "train",
-    "truck",
-    "boat",
-    "traffic light",
-    "fire hydrant",
-    "stop sign",
-    "parking meter",
-    "bench",
-    "bird",
-    "cat",
-    "dog",
-    "horse",
-    "sheep",
-    "cow",
-    "elephant",
-    "bear",
-    "zebra",
-    "giraffe",
-    "backpack",
-    "umbrella",
-    "handbag",
-    "tie",
-    "suitcase",
-    "frisbee",
-    "skis",
-    "snowboard",
-    "sports ball",
-    "kite",
-    "baseball bat",
-    "baseball glove",
-    "skateboard",
-    "surfboard",
-    "tennis racket",
-    "bottle",
-    "wine glass",
-    "cup",
-    "fork",
-    "knife",
-    "spoon",
-    "bowl",
-    "banana",
-    "apple",
-    "sandwich",
-    "orange",
-    "broccoli",
-    "carrot",
-    "hot dog",
-    "pizza",
-    "donut",
-    "cake",
-    "chair",
-    "couch",
-    "potted plant",
-    "bed",
-    "dining table",
-    "toilet",
-    "tv",
-    "laptop",
-    "mouse",
-    "remote",
-    "keyboard",
-    "cell phone",
-    "microwave",
-    "oven",
-    "toaster",
-    "sink",
-    "refrigerator",
-    "book",
-    "clock",
-    "vase",
-    "scissors",
-    "teddy bear",
-    "hair drier",
-    "toothbrush",
+COCO_NAMES = tuple(
+    (
+        "person, bicycle, car, motorcycle, airplane, bus, train, truck, boat, traffic light, "
+        "fire hydrant, stop sign, parking meter, bench, bird, cat, dog, horse, sheep, cow, "
+        "elephant, bear, zebra, giraffe, backpack, umbrella, handbag, tie, suitcase, frisbee, "
+        "skis, snowboard, sports ball, kite, baseball bat, baseball glove, skateboard, surfboard, "
+        "tennis racket, bottle, wine glass, cup, fork, knife, spoon, bowl, banana, apple, "
+        "sandwich, orange, broccoli, carrot, hot dog, pizza, donut, cake, chair, couch, "
+        "potted plant, bed, dining table, toilet, tv, laptop, mouse, remote, keyboard, "
+        "cell phone, microwave, oven, toaster, sink, refrigerator, book, clock, vase, scissors, "
+        "teddy bear, hair drier, toothbrush"
+    ).split(", ")
 )
 
-# COCO's ids go to 90, for ten categories were given up; torchvision's classes are these ids.
-_GIVEN_UP = {12, 26, 29, 30, 45, 66, 68, 69, 71, 83}
+# COCO's category ids go up to 90 because it dropped ten categories; torchvision's classes are ids.
+_DROPPED = {12, 26, 29, 30, 45, 66, 68, 69, 71, 83}
 
 
 def _by_coco_id() -> tuple[str, ...]:
-    """The names of the ids 1 to 90, "N/A" for those that were given up."""
+    """The names of the ids 1 to 90, "N/A" for those that were dropped."""
     names = iter(COCO_NAMES)
-    return tuple("N/A" if number in _GIVEN_UP else next(names) for number in range(1, 91))
+    return tuple("N/A" if number in _DROPPED else next(names) for number in range(1, 91))
 
 
 _TORCHVISION = "https://docs.pytorch.org/vision/stable/models/generated/torchvision.models."
@@ -230,7 +169,11 @@ PRETRAINED: dict[str, Pretrained] = {entry.name: entry for entry in _ENTRIES}
 
 
 def find(name: str) -> Pretrained:
-    """The weights of that name. Raises LabkitError, with the names there are, for another."""
+    """The weights of that name.
+
+    Raises:
+        LabkitError: there are none; the message has the names that there are.
+    """
     if name in PRETRAINED:
         return PRETRAINED[name]
     near = difflib.get_close_matches(name, PRETRAINED, n=1)
@@ -239,21 +182,29 @@ def find(name: str) -> Pretrained:
 
 
 def path_of(entry: Pretrained) -> Path:
-    """Where the file is, or will be: in `cache_folder()`, under the name its publisher gave it."""
+    """Where the file is or will be: in `cache_folder()`, under its publisher's name for it."""
     return cache_folder() / "weights" / entry.file_name
 
 
 def obtain(entry: Pretrained, progress: bool = True) -> Path:
-    """The path of the file, which is downloaded and checked if it is not there yet.
+    """Download and check the file if it is not there yet.
 
-    Raises LabkitError, which says what to put where by hand, if it cannot be had.
+    Args:
+        entry: the weights.
+        progress: show how far the download is.
+
+    Returns:
+        The path of the file.
+
+    Raises:
+        LabkitError: the download failed; the message says which file to put where by hand.
     """
     path = path_of(entry)
     return fetch(entry.address, path, sha256=entry.sha256, size=entry.size, progress=progress)
 
 
 def describe() -> dict[str, dict[str, Any]]:
-    """What `labkit info --pretrained` shows, ready for JSON: by name, what there is to know."""
+    """The facts that `labkit info --pretrained` shows, by name, ready for JSON."""
     return {name: _facts(entry) for name, entry in PRETRAINED.items()}
 
 

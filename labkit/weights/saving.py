@@ -1,7 +1,7 @@
-"""Tensors into a file that other programs read: .safetensors, or torch's .pth.
+"""Write tensors to a file that other programs read: .safetensors, or torch's .pth.
 
-torch's file is a zip archive with a pickle in it. Writing one needs no torch: the pickle says
-"an ordered dict of tensors" in some thirty bytes a tensor, put together here by hand.
+torch's file is a zip archive with a pickle in it. Writing one does not need torch: the pickle says
+"an ordered dict of tensors" and is put together here by hand.
 """
 
 import os
@@ -19,15 +19,20 @@ _STORAGES = {"float32": "FloatStorage", "int64": "LongStorage"}
 
 
 def write_tensors(path: str | os.PathLike, tensors: dict[str, np.ndarray]) -> None:
-    """Write arrays by name; the file's ending decides, .safetensors, .pth or .pt.
+    """Write arrays by name, whole or not at all.
 
-    The file is there whole or not at all. Raises LabkitError for another ending.
+    Args:
+        path: its ending decides on the format: .safetensors, .pth or .pt.
+        tensors: arrays of float32 or int64.
+
+    Raises:
+        LabkitError: the path has another ending.
     """
     path = Path(path)
     writers = {".safetensors": _write_safetensors, ".pth": _write_torch, ".pt": _write_torch}
     if path.suffix not in writers:
         raise LabkitError(f"{path}: give the file one of the endings {', '.join(writers)}.")
-    # C order, and a number stays a number: ascontiguousarray would make it an array of one
+    # in C order; ascontiguousarray would give a scalar a dimension
     ordered = {n: np.array(t, order="C") for n, t in tensors.items()}
     with whole_file(path) as draft:
         writers[path.suffix](draft, ordered)
@@ -53,7 +58,7 @@ _MARK, _TUPLE, _REDUCE, _FALSE, _PERSISTENT = b"(", b"t", b"R", b"\x89", b"Q"
 
 
 def _pickle(tensors: dict[str, np.ndarray]) -> bytes:
-    """OrderedDict, filled with name: _rebuild_tensor_v2(storage, 0, size, strides, False, {})."""
+    """An OrderedDict of name: _rebuild_tensor_v2(storage, 0, size, strides, False, {})."""
     parts = [b"\x80\x02", _ordered_dict(), _MARK]
     for key, (name, tensor) in enumerate(tensors.items()):
         strides = [stride // tensor.itemsize for stride in tensor.strides]

@@ -1,6 +1,6 @@
-"""torch's .pth and .pt files without torch, and without running anything that is in them.
+"""torch's .pth and .pt files, read without torch and without running any code in them.
 
-Two forms are met. Since torch 1.6 a file is a zip archive:
+There are two forms. Since torch 1.6 a file is a zip archive:
 
     NAME/data.pkl      a pickle of the saved object; a tensor in it is a storage's key, an offset,
                        a size and strides
@@ -9,9 +9,9 @@ Two forms are met. Since torch 1.6 a file is a zip archive:
 
 Before, it was a stream: a magic number, a protocol number, facts about the machine, the object's
 pickle, the list of storage keys (each a pickle), then for each storage an int64 count and its
-numbers. Both are described by `torch.serialization`. The pickles are read by `inert_pickle`, which
-says why that is safe; here every number that they give is checked against the file before memory
-is set aside for it.
+numbers. `torch.serialization` describes both. The pickles are read by `inert_pickle`, which says
+why that is safe. Here every number in them is checked against the file before memory is allocated
+for it.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ from labkit.weights.raw import elements, item_size, refuse_bombs
 MAGIC = 0x1950A86A20F9469CFC6C
 _PROTOCOL = 1001
 
-#: Where training scripts keep the model in a checkpoint, the likeliest first: torchvision's and
-#: Detectron2's say "model", Lightning's and many others "state_dict".
+#: Where training scripts keep the model in a checkpoint, the most common first: torchvision's and
+#: Detectron2's use "model", Lightning's and many others "state_dict".
 WRAPPERS = ("model", "state_dict", "model_state_dict", "model_state", "module", "net")
 
 _STORAGES = {
@@ -55,13 +55,13 @@ _STORAGES = {
     "torch.storage.UntypedStorage": "uint8",
 }
 
-# Types younger than torch's storage classes are named beside an untyped storage.
+# Types newer than torch's storage classes are given as a dtype beside an untyped storage.
 _DTYPES = {f"torch.{kind}": kind for kind in ("uint16", "uint32", "uint64")}
 
 
 @dataclass(frozen=True, slots=True)
 class Storage:
-    """A storage as the pickle names it: `count` numbers of a type, under a key."""
+    """A storage as the pickle describes it: `count` numbers of a type, under a key."""
 
     key: str
     kind: str
@@ -70,7 +70,7 @@ class Storage:
 
 @dataclass(frozen=True, slots=True)
 class Tensor:
-    """A view of a storage, in elements: where it begins, its size, its strides."""
+    """A view of a storage: its offset, size and strides, counted in elements."""
 
     storage: Storage
     kind: str
@@ -80,20 +80,24 @@ class Tensor:
 
 
 def read_torch(path: str | os.PathLike) -> dict[str, np.ndarray]:
-    """The tensors of a file written by `torch.save`, by name, in the file's order.
+    """Read the tensors of a file written by `torch.save`.
 
-    A state_dict is returned whole. Of a checkpoint (a dict of several things) it is the one entry
-    that is a state_dict; of several such, the first of `WRAPPERS`. The optimizer's state and the
-    like are then neither read nor returned.
+    A state_dict is returned whole. From a checkpoint (a dict of several things) the one entry that
+    is a state_dict is returned, and if there are several, the first of `WRAPPERS`. The other
+    entries, such as the optimizer's state, are not read.
+
+    Args:
+        path: of the file.
 
     Returns:
-        Arrays of the types and sizes that were saved, but bfloat16 as float32; read-only, and two
-        tensors that shared a storage share it still. Copy what you want to change.
+        Arrays by name in the file's order, with the types and sizes that were saved, but bfloat16
+        as float32. They are read-only, and tensors that shared a storage still share it: copy what
+        you want to change.
 
     Raises:
         MissingFileError: there is no such file.
-        LabkitError: it is not torch's, is damaged, holds no or more than one set of tensors, or
-            asks for anything but tensors, containers and plain values.
+        LabkitError: it is not torch's, is damaged, holds no set of tensors or several, or asks for
+            anything but tensors, containers and plain values.
     """
     path = Path(path)
     try:
@@ -138,7 +142,7 @@ def _read_zip(file, label: str, size: int) -> dict[str, np.ndarray]:
 
 
 def _members(archive: zipfile.ZipFile, size: int) -> dict[str, zipfile.ZipInfo]:
-    """The members by name. None is there twice, and they do not overlap."""
+    """The members by name, none of them twice and none overlapping another."""
     members: dict[str, zipfile.ZipInfo] = {}
     for member in archive.infolist():
         if member.filename in members:
@@ -156,7 +160,7 @@ def _is_root_pickle(name: str) -> bool:
 
 
 def _content(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
-    # Only what is stored as it is: a compressed member could unpack to a thousand times its size.
+    # A compressed member could unpack to a thousand times its size.
     if member.compress_type != zipfile.ZIP_STORED or member.file_size != member.compress_size:
         raise Malformed(f"{shown(member.filename)} is compressed, which torch never does")
     return archive.read(member)
@@ -171,7 +175,7 @@ def _byte_order(text: bytes) -> str:
 
 def _reader_of_members(archive, members, root: str) -> Callable[[Storage], bytes]:
     def read(storage: Storage) -> bytes:
-        # The key is looked up among the archive's members and never becomes a path on the disk.
+        # The key is looked up among the archive's members and is never used as a path on disk.
         member = members.get(f"{root}data/{storage.key}")
         expected = storage.count * item_size(storage.kind)
         if member is None or member.file_size != expected:
@@ -208,7 +212,7 @@ def _read_stream(stream: mmap.mmap, label: str, size: int) -> dict[str, np.ndarr
 
 
 def _places(stream, size: int, keys: Any, storages: dict[str, Storage]) -> dict:
-    """Where each storage's numbers begin and end in the stream, which stands before the first."""
+    """Where each storage's numbers begin and end; the stream's position is before the first."""
     if not isinstance(keys, list):
         raise Malformed("no list of storages")
     places: dict[str, tuple[int, int]] = {}
@@ -232,7 +236,7 @@ def _places(stream, size: int, keys: Any, storages: dict[str, Storage]) -> dict:
 
 
 def _storage_of(identity: Any) -> Storage:
-    """The storage of ('storage', class, key, device, count), or ... with None after it."""
+    """The storage of ('storage', class, key, device, count), with or without a None at the end."""
     match identity:
         case ("storage", Name(dotted), str(key), str(), count, *view) if dotted in _STORAGES:
             if any(part is not None for part in view):
@@ -248,7 +252,7 @@ def _whole(number: Any) -> int:
 
 
 def _rebuild_tensor(arguments: tuple) -> Tensor:
-    """(storage, offset, size, strides, requires_grad, hooks, metadata)"""
+    """The tensor of (storage, offset, size, strides, requires_grad, hooks, metadata)."""
     match arguments:
         case (Storage() as storage, offset, tuple(size), tuple(strides), *rest):
             if rest[2:] and rest[2]:
@@ -258,7 +262,7 @@ def _rebuild_tensor(arguments: tuple) -> Tensor:
 
 
 def _rebuild_tensor_of_dtype(arguments: tuple) -> Tensor:
-    """(untyped storage, offset, size, strides, requires_grad, hooks, dtype)"""
+    """The tensor of (untyped storage, offset, size, strides, requires_grad, hooks, dtype)."""
     match arguments:
         case (Storage() as storage, offset, tuple(size), tuple(strides), _, _, Name(dtype)) if (
             dtype in _DTYPES and storage.kind == "uint8"
@@ -273,7 +277,7 @@ def _tensor(storage: Storage, kind: str, offset: Any, size: tuple, strides: tupl
         raise Malformed(f"a tensor of {len(size)} sizes and {len(strides)} strides")
     available, rest = divmod(storage.count * item_size(storage.kind), item_size(kind))
     last = sum((side - 1) * stride for side, stride in zip(size, strides, strict=True))
-    # An empty tensor touches no element, so that it may begin right behind the last.
+    # An empty tensor has no elements, so it may begin right after the last one.
     end = _whole(offset) + (last + 1 if all(size) else 0)
     if end > available or rest:
         raise Malformed("a tensor that leaves its storage")
@@ -281,7 +285,7 @@ def _tensor(storage: Storage, kind: str, offset: Any, size: tuple, strides: tupl
 
 
 def _parameter(arguments: tuple) -> Tensor:
-    """(tensor, requires_grad, hooks): a Parameter is the tensor it wraps."""
+    """The tensor that a Parameter (tensor, requires_grad, hooks) wraps."""
     if not arguments or not isinstance(arguments[0], Tensor):
         raise Malformed("a parameter without a tensor")
     return arguments[0]
@@ -295,7 +299,7 @@ def _size(arguments: tuple) -> tuple:
 
 
 def _mapping(arguments: tuple) -> dict:
-    """OrderedDict(), OrderedDict(pairs) as Python 2 wrote it, Counter(dict): a plain dict."""
+    """A plain dict for OrderedDict(), OrderedDict(pairs) as Python 2 wrote it, or Counter(dict)."""
     match arguments:
         case ():
             return {}
@@ -306,8 +310,8 @@ def _mapping(arguments: tuple) -> dict:
     raise Malformed("a container made in an unknown way")
 
 
-# The closed list: whatever else a pickle names ends the reading. A Namespace and a Counter are what
-# the training scripts of torchvision put into a checkpoint beside the model.
+# All that a pickle may name; anything else is refused. torchvision's training scripts put a
+# Namespace and a Counter into a checkpoint beside the model.
 _FUNCTIONS: dict[str, Callable | None] = {
     "collections.OrderedDict": _mapping,
     "collections.Counter": _mapping,
@@ -355,7 +359,7 @@ def _is_state_dict(value: Any) -> bool:
 
 
 def _odd_entry(entries: dict) -> str:
-    """If it nearly is a state_dict: the entry that is no tensor."""
+    """If it is nearly a state_dict, names the entry that is not a tensor."""
     places = [("", entries)] + [(f"{n}.", entries[n]) for n in WRAPPERS if n in entries]
     for prefix, place in places:
         if isinstance(place, dict) and any(isinstance(v, Tensor) for v in place.values()):
@@ -379,10 +383,10 @@ def _arrays(
 
 
 def _view(numbers: np.ndarray, tensor: Tensor) -> np.ndarray:
-    """What `Tensor` describes; `_tensor` has seen to it that it lies within the storage."""
+    """The array that `tensor` describes; `_tensor` has checked that it lies within the storage."""
     if not all(tensor.size):
         return np.empty(tensor.size, numbers.dtype)
-    # The stride of a side of one is never taken, and may be anything.
+    # The stride of a side of 1 is never used and may be anything.
     steps = zip(tensor.size, tensor.strides, strict=True)
     strides = tuple(numbers.itemsize * stride if side > 1 else 0 for side, stride in steps)
     return np.lib.stride_tricks.as_strided(

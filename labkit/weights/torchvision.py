@@ -1,8 +1,9 @@
 """torchvision's names and layouts for our variables, so that weights travel both ways.
 
-torchvision stores a kernel as [out, in, height, width] and a box as x before y; Keras stores
-[height, width, in, out], and labkit has y before x. Its box and mask heads also have an output for
-the background class, which nothing ever reads: it is left out here and put back on the way out.
+torchvision stores a kernel as [out, in, height, width] and a box with x before y; Keras stores
+[height, width, in, out], and labkit has y before x. torchvision's box and mask heads also have
+outputs for the background class, which nothing ever reads: they are dropped when a file is loaded
+and put back by `export`.
 """
 
 import re
@@ -12,9 +13,11 @@ import numpy as np
 
 from labkit.errors import LabkitError
 from labkit.models.backbones import BACKBONES
-from labkit.weights.pair import PLAIN, Layout, Pair
+from labkit.models.config import Config
+from labkit.weights.pair import PLAIN, Format, Layout, Pair
 
-COUNTER = "num_batches_tracked"  # torch counts the batches a norm has seen; nothing reads it here
+COUNTER = "num_batches_tracked"  # how many batches a norm of torch's has seen; not used here
+_CLASS_BIAS = "roi_heads.box_predictor.cls_score.bias"
 
 # --- layouts ----------------------------------------------------------------------------
 
@@ -24,7 +27,7 @@ DENSE = Layout(np.transpose, np.transpose)
 
 
 def _flattened(side: int) -> Layout:
-    """A dense layer on a flattened map: torch flattens [C, H, W], Keras [H, W, C]."""
+    """The layout of a dense layer on a flattened map: torch flattens [C, H, W], Keras [H, W, C]."""
 
     def inward(a):
         return a.reshape(len(a), -1, side, side).transpose(2, 3, 1, 0).reshape(-1, len(a))
@@ -37,7 +40,7 @@ def _flattened(side: int) -> Layout:
 
 
 def _then(first: Layout, second: Layout) -> Layout:
-    """On the way to Keras `first` is applied first, on the way back last."""
+    """Two layouts combined; on the way back to torchvision `first` is applied last."""
     return Layout(
         lambda a: second.inward(first.inward(a)), lambda a: first.outward(second.outward(a))
     )
@@ -49,7 +52,7 @@ def _swap_boxes(a: np.ndarray) -> np.ndarray:
 
 
 def _no_background(rows: int) -> Layout:
-    """Without the background's rows, of which there are `rows`, at the front."""
+    """The layout that drops the background's rows, the first `rows`, and puts zeros back."""
     return Layout(lambda a: a[rows:], lambda a: np.pad(a, [(rows, 0)] + [(0, 0)] * (a.ndim - 1)))
 
 
@@ -62,7 +65,8 @@ BOX_ROWS = Layout(_swap_boxes, _swap_boxes)
 def pairs(model) -> Iterator[Pair]:
     """Every variable of the model with torchvision's name for it, backbone first.
 
-    Raises LabkitError for a model that torchvision has no counterpart of.
+    Raises:
+        LabkitError: torchvision has no counterpart of this model.
     """
     c = model.config
     if not BACKBONES[c.backbone].torchvision_names or c.class_agnostic:
@@ -83,24 +87,22 @@ def pairs(model) -> Iterator[Pair]:
 
 
 def backbone_pairs(backbone) -> Iterator[Pair]:
-    """The backbone's variables with the names they have in torchvision's `resnet50`, or 101."""
+    """The backbone's variables with their names in torchvision's `resnet50`, or 101."""
     for layer in backbone.layers:
         yield from _layer(layer.name.replace("_", "."), layer)
 
 
-def _layer(name: str, layer, kernel: Layout = CONV, rows: Layout | None = None, per_class=False):
-    """The pairs of one layer. rows: a layout of its outputs, common to kernel and bias."""
+def _layer(name: str, layer, kernel: Layout = CONV, rows: Layout | None = None):
+    """The pairs of one layer; `rows` is a layout of its outputs, common to kernel and bias."""
     if hasattr(layer, "moving_mean"):
         yield Pair(f"{name}.weight", layer.gamma, PLAIN)
         yield Pair(f"{name}.bias", layer.beta, PLAIN)
         yield Pair(f"{name}.running_mean", layer.moving_mean, PLAIN)
         yield Pair(f"{name}.running_var", layer.moving_variance, PLAIN)
     elif layer.weights:
-        yield Pair(
-            f"{name}.weight", layer.kernel, _then(rows, kernel) if rows else kernel, per_class
-        )
+        yield Pair(f"{name}.weight", layer.kernel, _then(rows, kernel) if rows else kernel)
         if layer.bias is not None:
-            yield Pair(f"{name}.bias", layer.bias, rows or PLAIN, per_class)
+            yield Pair(f"{name}.bias", layer.bias, rows or PLAIN)
 
 
 def _rpn(head) -> Iterator[Pair]:
@@ -119,19 +121,16 @@ def _box_head(head, config) -> Iterator[Pair]:
             yield from _convolution("roi_heads.box_head", layer)
         elif layer.name.startswith("fc"):
             number = int(layer.name[2:])
-            # v1 has fc6 and fc7; v2 counts on after its convolutions and a flattening.
-            place = (
-                f"{len(config.box_convs) + 1 + 2 * number}"
-                if config.box_convs
-                else (f"fc{6 + number}")
-            )
+            # v1 has fc6 and fc7; v2 continues to count after its convolutions and a flatten.
+            after_convs = f"{len(config.box_convs) + 1 + 2 * number}"
+            place = after_convs if config.box_convs else f"fc{6 + number}"
             kernel = DENSE if number else _flattened(config.box_pool)
             yield from _layer(f"roi_heads.box_head.{place}", layer, kernel)
         elif layer.name == "logits":
-            yield from _layer("roi_heads.box_predictor.cls_score", layer, DENSE, per_class=True)
+            yield from _layer("roi_heads.box_predictor.cls_score", layer, DENSE)
         elif layer.name == "deltas":
             rows = _then(_no_background(4), BOX_ROWS)
-            yield from _layer("roi_heads.box_predictor.bbox_pred", layer, DENSE, rows, True)
+            yield from _layer("roi_heads.box_predictor.bbox_pred", layer, DENSE, rows)
 
 
 def _mask_head(head) -> Iterator[Pair]:
@@ -142,7 +141,7 @@ def _mask_head(head) -> Iterator[Pair]:
             yield from _layer("roi_heads.mask_predictor.conv5_mask", layer, DECONV)
         elif layer.name == "logits":
             name = "roi_heads.mask_predictor.mask_fcn_logits"
-            yield from _layer(name, layer, CONV, _no_background(1), True)
+            yield from _layer(name, layer, CONV, _no_background(1))
 
 
 def _convolution(prefix: str, layer) -> Iterator[Pair]:
@@ -150,7 +149,53 @@ def _convolution(prefix: str, layer) -> Iterator[Pair]:
     yield from _layer(f"{prefix}.{number}.{1 if norm else 0}", layer)
 
 
-# --- files of other ages ----------------------------------------------------------------
+# --- what a file tells ------------------------------------------------------------------
+
+
+def recognises(tensors) -> bool:
+    """Whether the names are those of a torchvision detector."""
+    return any(name.startswith("backbone.") for name in tensors)
+
+
+def recognises_backbone(tensors) -> bool:
+    """Whether the names are those of a torchvision ResNet alone."""
+    return "layer1.0.conv1.weight" in tensors
+
+
+def pairs_of_backbone(model) -> Iterator[Pair]:
+    """The pairs of a detector's backbone alone.
+
+    Raises:
+        LabkitError: torchvision has no counterpart of the backbone.
+    """
+    if not BACKBONES[model.config.backbone].torchvision_names:
+        raise LabkitError(
+            f"torchvision has no '{model.config.backbone}' backbone: make the model with one of "
+            f"{', '.join(n for n, b in BACKBONES.items() if b.torchvision_names)}."
+        )
+    return backbone_pairs(model.backbone)
+
+
+def config_of_backbone(tensors) -> Config:
+    """The preset v1, with as many blocks in the backbone as the file has."""
+    found = [re.fullmatch(r"layer(\d)\.\d+\.conv1\.weight", name) for name in tensors]
+    stages = [int(name[1]) for name in found if name]
+    return Config.preset("torchvision_v1", backbone_blocks=[stages.count(s) for s in (1, 2, 3, 4)])
+
+
+def config_of(tensors) -> Config | None:
+    """The preset that the tensors belong to, v1 or v2; None if it is neither."""
+    if "roi_heads.box_head.0.0.weight" in tensors:
+        return Config.preset("torchvision_v2")
+    if "roi_heads.box_head.fc6.weight" in tensors:
+        return Config.preset("torchvision_v1")
+    return None
+
+
+def outputs(tensors) -> int:
+    """How many classes the tensors know, background included; 0 if they do not tell."""
+    return len(tensors.get(_CLASS_BIAS, ()))
+
 
 # Weights published before torchvision 0.13 have these names; torchvision renames them too.
 _FORMER = (
@@ -169,37 +214,75 @@ def present_name(name: str) -> str:
     return re.sub(r"#(\d)", lambda found: str(int(found[1]) - 1), name)
 
 
+def renamed(tensors, config: Config, source: str) -> dict[str, np.ndarray]:
+    """The tensors by the names that today's torchvision has for them."""
+    return {present_name(name): value for name, value in tensors.items()}
+
+
 # --- there and back ---------------------------------------------------------------------
 
 
 def export(model) -> dict[str, np.ndarray]:
     """The model's weights as torchvision's state_dict: names, layouts, order of rows.
 
-    A model that was loaded from a file of torchvision's gives back the very same numbers, bit for
-    bit, also those that nothing reads: the background's rows in the box and mask heads, and the
-    norms' counters. A model that was not has zeros there.
-    Raises LabkitError for a model that torchvision has no counterpart of.
+    A model that was loaded from a torchvision detector gives back exactly the same numbers,
+    including those that nothing reads: the background's rows in the box and mask heads, and the
+    norms' counters. Any other model has zeros there.
+
+    Raises:
+        LabkitError: torchvision has no counterpart of this model.
     """
-    rest = getattr(model, "torchvision_rest", None) or {}
+    unread = getattr(model, "unread_tensors", None) or {}
     result: dict[str, np.ndarray] = {}
     for pair in pairs(model):
         values = pair.outside()
-        if pair.name in rest:
-            values[: len(rest[pair.name])] = rest[pair.name]
+        if pair.name in unread:
+            values[: len(unread[pair.name])] = unread[pair.name]
         result[pair.name] = values
-        if not rest and pair.name.endswith("running_var"):
+        if not unread and pair.name.endswith("running_var"):
             result[pair.name.replace("running_var", COUNTER)] = np.zeros((), np.int64)
-    return result | {name: value for name, value in rest.items() if name.endswith(COUNTER)}
+    return result | {name: value for name, value in unread.items() if name.endswith(COUNTER)}
 
 
-def unread(loaded: list[tuple[Pair, np.ndarray]], tensors) -> dict[str, np.ndarray]:
+def unread_tensors(loaded: list[tuple[Pair, np.ndarray]], tensors) -> dict[str, np.ndarray]:
     """What a state_dict holds that the model has no place for, kept for `export`.
 
-    The background's rows of a tensor, by its name, and the counters.
+    Args:
+        loaded: the pairs that the model took from the file, each with its tensor.
+        tensors: all tensors of the file.
+
+    Returns:
+        The background's rows of a tensor, by its name, and the counters.
     """
     rest = {name: np.array(value) for name, value in tensors.items() if name.endswith(COUNTER)}
     for pair, value in loaded:
-        rows = len(value) - pair.layout.inward(value).shape[-1] if pair.per_class else 0
+        rows = len(value) - pair.variable.shape[-1]
         if rows:
             rest[pair.name] = np.array(value[:rows])
     return rest
+
+
+_COUNTERS = {COUNTER: "counters that nothing reads"}
+
+FORMAT = Format(
+    name="torchvision's Mask R-CNN",
+    recognises=recognises,
+    pairs=pairs,
+    prepared=renamed,
+    config=config_of,
+    outputs=outputs,
+    unread=unread_tensors,
+    presets=("torchvision_v1", "torchvision_v2"),
+    skipped=_COUNTERS,
+)
+BACKBONE_FORMAT = Format(
+    name="torchvision's ResNet",
+    recognises=recognises_backbone,
+    pairs=pairs_of_backbone,
+    config=config_of_backbone,
+    presets=("torchvision_v1", "torchvision_v2"),
+    skipped={
+        **_COUNTERS,
+        r"fc\.(weight|bias)$": "ImageNet's classifier, which a detector has no use for",
+    },
+)

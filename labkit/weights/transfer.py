@@ -10,28 +10,25 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from labkit.errors import LabkitError, listed
-from labkit.models.backbones import BACKBONES
-from labkit.weights import labkit_layout, matterport, torchvision
-from labkit.weights.pair import Pair
-
-# What a file may hold beside a detector's weights, and why it is left out.
-SKIPPED = {
-    torchvision.COUNTER: "counters that nothing reads",
-    r"fc\.(weight|bias)$": "ImageNet's classifier, which a detector has no use for",
-    r"^(optimizer(_weights)?/|vars/|loss_trackers/)": (
-        "an optimizer's or a metric's state, not the model's"
-    ),
-}
+from labkit.weights.formats import formats_of, recognised
+from labkit.weights.pair import Format, Pair
 
 
 @dataclass
 class LoadReport:
-    """What became of the tensors of a file. Printing it tells the whole story in a few lines."""
+    """What became of the tensors of a file. Printing it tells the whole story in a few lines.
+
+    Attributes:
+        source: the file or the published weights.
+        loaded: names of the tensors that are now in the model.
+        skipped: by name, why a tensor of the file is not.
+        missing: names of the model's tensors that the file lacks.
+    """
 
     source: str
     loaded: list[str] = field(default_factory=list)
-    skipped: dict[str, str] = field(default_factory=dict)  # tensor: why
-    missing: list[str] = field(default_factory=list)  # tensors of the model that the file lacks
+    skipped: dict[str, str] = field(default_factory=dict)
+    missing: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
         total = len(self.loaded) + len(self.skipped)
@@ -45,71 +42,79 @@ class LoadReport:
 
 
 def load_tensors(model, tensors: dict[str, np.ndarray], source: str) -> LoadReport:
-    """Give `model` the tensors of a file, by the names of torchvision, Matterport or Keras.
+    """Give `model` the tensors of a file in one of the formats of `labkit.weights.formats`.
 
     Where the number of classes differs, the last layers keep their values and all else is loaded.
-    source: what to call the file. Raises LabkitError, before anything is changed, if the file
-    belongs to another network: a tensor has another shape, or one is missing.
+
+    Args:
+        model: the detector to change.
+        tensors: arrays by the names that the file gives them.
+        source: what to call the file in messages.
+
+    Returns:
+        What was loaded, what was skipped and why, and what the file lacks.
+
+    Raises:
+        LabkitError: the file belongs to another network, for a tensor has another shape or is
+            missing. Nothing has been changed then.
     """
-    tensors = {torchvision.present_name(name): value for name, value in tensors.items()}
-    from_matterport = matterport.recognises(tensors)
-    if from_matterport:
-        tensors = matterport.folded(tensors, model.config.batch_norm_epsilon, source)
-    wanted = _wanted(model, tensors, source)
+    format_ = _format_for(model, tensors, source)
+    tensors = format_.prepared(tensors, model.config, source)
     report, fitting, rest = LoadReport(source), [], dict(tensors)
-    for pair in wanted:
+    per_class = _per_class(model)
+    for pair in format_.pairs(model):
         value = rest.pop(pair.name, None)
         if value is not None and value.shape == pair.outside().shape:
             fitting.append((pair, value))
             report.loaded.append(pair.name)
             continue
-        if not pair.per_class:
-            raise LabkitError(_another_network(pair, value, source))
+        if id(pair.variable) not in per_class:
+            raise LabkitError(_another_network(format_, pair, value, source))
         report.missing.append(pair.name)
         if value is not None:
             report.skipped[pair.name] = (
                 f"made for other classes than the model's {len(model.class_names)} (these layers "
                 "start anew)"
             )
-    for name in rest:
-        report.skipped[name] = _why(name)
+    report.skipped |= {name: _why(format_, name) for name in rest}
     for pair, value in fitting:
         pair.variable.assign(pair.layout.inward(value))
-    model.torchvision_rest = {} if from_matterport else torchvision.unread(fitting, tensors)
+    model.unread_tensors = format_.unread(fitting, tensors)
     return report
 
 
-def _wanted(model, tensors, source: str) -> list[Pair]:
-    """The pairs of the layout that the names of the tensors show."""
-    if any(name.startswith("backbone.") for name in tensors):
-        return list(torchvision.pairs(model))
-    if matterport.CLASSES in tensors:
-        return list(matterport.pairs(model))
-    backbone = BACKBONES[model.config.backbone]
-    if "layer1.0.conv1.weight" in tensors and backbone.torchvision_names:
-        return list(torchvision.backbone_pairs(model.backbone))
-    if any(name.startswith("backbone/layers/") for name in tensors):
-        return list(labkit_layout.pairs(model))
-    held = listed(tensors, 4) or "no tensors"
-    raise LabkitError(
-        f"{source} holds no weights of this network (it holds {held}): give a file "
-        "of torchvision's Mask R-CNN or ResNet-50, of Matterport's Mask R-CNN, or one that labkit "
-        "has saved."
+def _format_for(model, tensors, source: str) -> Format:
+    formats = formats_of(model)
+    found = recognised(tensors, formats)
+    if found is None:
+        raise LabkitError(
+            f"{source} holds no weights of this network (it holds "
+            f"{listed(tensors, 4) or 'no tensors'}): give a file of one of these: "
+            f"{', '.join(f.name for f in formats)}."
+        )
+    return found
+
+
+def _per_class(model) -> set[int]:
+    """Ids of the variables with rows for each class, of no use to a model of other classes."""
+    layers = (
+        model.parts()[part].get_layer(name)
+        for part, names in model.PER_CLASS.items()
+        for name in names
     )
+    return {id(variable) for layer in layers for variable in layer.weights}
 
 
-def _another_network(pair: Pair, value, source: str) -> str:
+def _another_network(format_: Format, pair: Pair, value, source: str) -> str:
     wants = f"this model wants {list(pair.outside().shape)}"
     has = f"has the shape {list(value.shape)}, {wants}" if value is not None else "is missing"
+    made_with = f"preset ({', '.join(format_.presets)})" if format_.presets else "config"
     return (
-        f"{source}: '{pair.name}' {has}; the file belongs to another network: choose the preset "
-        "that it was made with (for torchvision's: torchvision_v1, torchvision_v2; for "
-        "Matterport's: matterport)."
+        f"{source}: '{pair.name}' {has}; the file belongs to another network: choose the "
+        f"{made_with} that it was made with."
     )
 
 
-def _why(name: str) -> str:
-    for pattern, reason in SKIPPED.items():
-        if re.search(pattern, name):
-            return reason
-    return "no such part in this model"
+def _why(format_: Format, name: str) -> str:
+    reasons = (why for pattern, why in format_.skipped.items() if re.search(pattern, name))
+    return next(reasons, "no such part in this model")

@@ -29,17 +29,16 @@ STORAGES = {
 
 @dataclass
 class View:
-    """A tensor in torch's own terms, right or wrong: whatever is given here goes into the file."""
+    """A tensor as torch describes it, valid or not: what is given here goes into the file."""
 
     storage: np.ndarray
     offset: object
     size: object
     strides: object
-    kind: str | None = None  # the storage's class, if not the one of the array's type
 
 
 class Raw:
-    """An object whose pickle is the call that is given: what an attacker's file holds."""
+    """An object whose pickle is the given call, as in an attacker's file."""
 
     def __init__(self, *reduced):
         self.reduced = reduced
@@ -49,7 +48,7 @@ class Raw:
 
 
 def _global(module: str, name: str):
-    """Something that pickles as the global module.name, which need not be installed."""
+    """A class that pickles as the global module.name, which need not be installed."""
     made = type(name, (), {"__module__": module, "__qualname__": name})
     parent = sys.modules.setdefault(module, types.ModuleType(module))
     setattr(parent, name, made)
@@ -57,7 +56,7 @@ def _global(module: str, name: str):
 
 
 class TorchPickler(pickle.Pickler):
-    """Arrays and `View`s become tensors, whose storages are collected on the way."""
+    """Pickles arrays and `View`s as tensors, and collects their storages."""
 
     def __init__(self, file, protocol: int, legacy: bool):
         super().__init__(file, protocol)
@@ -78,10 +77,9 @@ class TorchPickler(pickle.Pickler):
             value = View(base, 0, value.shape, strides)
         if not isinstance(value, View):
             return NotImplemented
-        kind = value.kind or STORAGES[value.storage.dtype.str[1:]]
         rebuild = _global("torch._utils", "_rebuild_tensor_v2")
         hooks = collections.OrderedDict()
-        storage = Storage(value.storage, kind)
+        storage = Storage(value.storage, STORAGES[value.storage.dtype.str[1:]])
         return rebuild, (storage, value.offset, value.size, value.strides, False, hooks)
 
 

@@ -210,10 +210,13 @@ def test_the_number_of_instructions_is_limited(monkeypatch):
         read(b"\x80\x02" + b"]" * 9 + b".")
 
 
-def test_a_huge_key_makes_no_huge_message():
-    number = b"\x8a\xff" + b"\x7f" * 255
-    with pytest.raises(Malformed, match="twice") as caught:
-        read(b"\x80\x02}(" + (number + b"K\x01") * 2 + b"u.")
+@pytest.mark.parametrize(
+    "key, shown_as",
+    [(b"X\x01\x00\x00\x00a", "the key a"), (b"\x8a\xff" + b"\x7f" * 255, r"\.\.\.")],
+)
+def test_a_key_twice_is_named_in_a_short_message(key, shown_as):
+    with pytest.raises(Malformed, match=f"{shown_as} twice") as caught:
+        read(b"\x80\x02}(" + (key + b"K\x01") * 2 + b"u.")
     assert len(str(caught.value)) < 120
 
 

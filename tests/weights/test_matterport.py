@@ -116,7 +116,7 @@ def test_the_101_layers_of_the_preset_have_matterports_names():
             "lacks 'mrcnn_mask_bn2",
         ),
         ({**CLASSES, "a/conv1/kernel:0": np.zeros(1), "b/conv1/kernel:0": np.zeros(1)}, "twice"),
-        (CLASSES, "'conv1/kernel' is missing; .*for Matterport's: matterport"),
+        (CLASSES, "'conv1/kernel' is missing; .*preset \\(matterport\\) that it was made with"),
     ],
 )
 def test_a_file_that_is_not_whole_changes_nothing(tensors, why):

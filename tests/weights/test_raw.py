@@ -29,6 +29,15 @@ def test_bfloat16_is_the_upper_half_of_a_float32(bits):
     )
 
 
+def test_known_values_of_bfloat16():
+    bits = np.array([0x3F80, 0xC000, 0x7F80, 0x0001, 0x8000], "<u2")
+    assert elements(bits.tobytes(), "bfloat16").tolist() == [1.0, -2.0, np.inf, 2.0**-133, 0.0]
+
+
+def test_the_bytes_of_a_bool_may_be_any():
+    assert elements(b"\x00\x01\x02\xff", "bool").tolist() == [False, True, True, True]
+
+
 def test_nothing_is_an_empty_array():
     assert elements(b"", "float32").shape == (0,)
     assert elements(b"", "bool").dtype == bool

@@ -29,6 +29,8 @@ import filelock
 import platformdirs
 
 from labkit.errors import LabkitError
+from labkit.io.progress import progress_bar
+from labkit.io.whole_file import move
 
 ATTEMPTS = 4
 TIMEOUT = 30.0  # seconds without a byte
@@ -182,6 +184,7 @@ class _Job:
         """Fetch the part, check it, and make it the target."""
         if self.target.exists():
             self.say(f"{self.target} is another file than the one wanted; it will be replaced\n")
+        self.say(f"downloading {self.url}\n")
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 kept = self.receive()
@@ -193,7 +196,7 @@ class _Job:
                 continue
             wrong = self.complaint(self.part)
             if wrong is None:
-                self.part.replace(self.target)
+                move(self.part, self.target)
                 self.notes.unlink(missing_ok=True)
                 return
             self.discard()
@@ -268,20 +271,18 @@ class _Job:
             raise self.failure(_reason(inner)) from error
 
     def shown(self, chunks: Iterator[bytes], start: int, total: int | None) -> Iterator[bytes]:
-        """The chunks, with a line on stderr that says how far they are."""
-        whole = f" of {total / 1e6:,.1f}" if total else ""
-        if not sys.stderr.isatty():
-            self.say(f"downloading {self.url}{f' ({total / 1e6:,.1f} MB)' if total else ''}\n")
-            yield from chunks
-            return
-        done, last = start, 0.0
-        for chunk in chunks:
-            yield chunk
-            done += len(chunk)
-            if time.monotonic() - last > 0.2 or done == total:
-                self.say(f"\r{self.target.name}: {done / 1e6:,.1f}{whole} MB ")
-                last = time.monotonic()
-        self.say("\n")
+        """The chunks, with a progress bar that counts their bytes."""
+        with progress_bar(
+            desc=self.target.name,
+            initial=start,
+            total=total,
+            unit="B",
+            unit_scale=True,
+            shown=self.progress,
+        ) as bar:
+            for chunk in chunks:
+                yield chunk
+                bar.update(len(chunk))
 
 
 def _extent(response) -> tuple[int | None, int | None]:

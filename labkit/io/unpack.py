@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
 from labkit.errors import LabkitError, MissingFileError
+from labkit.io.whole_file import move
 
 # Pictures hardly shrink in an archive and annotations tenfold. What unpacks to more is a bomb.
 MOST_TIMES = 30
@@ -47,7 +48,7 @@ def unpack(archive: str | os.PathLike, target: str | os.PathLike) -> Path:
             _refuse_full_disk(entries.values(), draft, archive)
             for path, entry in entries.items():
                 _write(opened, entry, draft / path)
-        draft.rename(target)
+        move(draft, target)
     except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, zlib.error):
         raise LabkitError(
             f"{archive} is damaged or not a zip archive; remove it and get it again."

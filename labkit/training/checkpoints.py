@@ -11,7 +11,6 @@ rename happens entirely or not at all, so a run killed at any moment leaves no h
 """
 
 import json
-import os
 import shutil
 from pathlib import Path
 
@@ -19,7 +18,7 @@ import numpy as np
 
 from labkit.errors import LabkitError
 from labkit.io.data_files import write_json
-from labkit.io.whole_file import whole_file
+from labkit.io.whole_file import flush_to_disk, move, whole_file
 from labkit.models.config import Config
 from labkit.models.mask_rcnn import MaskRCNN
 from labkit.training.averages import averaged, keeps_average
@@ -49,10 +48,10 @@ def save_checkpoint(model: MaskRCNN, run_dir: Path, step: int, keep: int, stage:
     }
     (draft / "state.json").write_text(json.dumps(state), encoding="utf-8")
     for file in (*draft.iterdir(), draft):
-        _flush(file)
+        flush_to_disk(file)
     _remove(folder)  # the same step again
-    draft.rename(folder)
-    _flush(folder.parent)
+    move(draft, folder)
+    flush_to_disk(folder.parent)
     for old in _checkpoints(run_dir)[:-keep]:
         _remove(old)
     return folder
@@ -63,7 +62,7 @@ def _remove(folder: Path) -> None:
     gone = folder.with_name(f".{folder.name}.gone")
     shutil.rmtree(gone, ignore_errors=True)
     if folder.exists():
-        folder.rename(gone)
+        move(folder, gone)
         shutil.rmtree(gone)
 
 
@@ -164,11 +163,3 @@ def weights_of(path: str | Path, which: str = "last") -> Path:
 
 def _checkpoints(run_dir: Path) -> list[Path]:
     return sorted((run_dir / "checkpoints").glob("step-*"))
-
-
-def _flush(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

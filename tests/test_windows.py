@@ -4,6 +4,7 @@ Simulated is what differs there for files: a folder cannot be opened, a handle f
 flushed, an open file can be neither renamed nor removed, and there is no module `resource`.
 """
 
+import contextlib
 import errno
 import importlib.util
 import io
@@ -19,6 +20,7 @@ import filelock
 import keras
 import pytest
 
+from labkit import cli
 from labkit.data import shapes
 from labkit.evaluation import evaluate
 from labkit.io import whole_file as files
@@ -29,6 +31,8 @@ from labkit.models.mask_rcnn import MaskRCNN
 from labkit.training import History, TrainSettings, load_model, train
 from labkit.training.checkpoints import latest_checkpoint
 from labkit.weights.pretrained import from_pretrained
+
+GOLDEN = Path(__file__).parent / "golden"
 
 fcntl = pytest.importorskip("fcntl")
 pytestmark = pytest.mark.skipif(
@@ -210,6 +214,18 @@ def test_elsewhere_folders_are_flushed_too(tmp_path, monkeypatch):
     flush_to_disk(tmp_path / "a")
     flush_to_disk(tmp_path)
     assert flushed == [(tmp_path / "a").stat().st_ino, tmp_path.stat().st_ino]
+
+
+@pytest.mark.parametrize("encoding, area", [("cp437", "32² pixels"), ("cp1250", "32? pixels")])
+def test_a_table_is_printed_also_where_characters_are_missing(encoding, area):
+    truth, results = GOLDEN / "coco_main_gt.json", GOLDEN / "coco_main_dt.json"
+    content = io.BytesIO()
+    with contextlib.redirect_stdout(io.TextIOWrapper(content, encoding=encoding)) as stream:
+        command = ["evaluate", "--annotations", str(truth), "--results", str(results)]
+        assert cli.main(command) == 0
+        stream.flush()
+    table = content.getvalue().decode(encoding)
+    assert f"small objects, area below {area}" in table and "the COCO score" in table
 
 
 @pytest.mark.parametrize("path", ["runs/mine", r"runs\mine"])

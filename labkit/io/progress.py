@@ -1,7 +1,8 @@
 """Progress of long loops, by tqdm: one bar on a terminal or in a notebook, a few lines in a log.
 
-In a notebook the bar is text and not tqdm's widget. A saved notebook keeps of a widget only the 0 %
-that it began with, and a page without a kernel shows not even that; the text keeps the end.
+In a notebook the bar is text and not the widget of `tqdm.auto`: a saved notebook keeps of a widget
+only the 0 % that it began with, and a page without a kernel does not even show that. The text stays
+as it was at the end.
 """
 
 import os

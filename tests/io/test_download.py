@@ -141,7 +141,7 @@ def test_a_file_that_is_there_is_not_downloaded_again(site, target, capsys):
     assert fetch(f"{site.address}/w", target).read_bytes() == b"mine"  # nothing says it is wrong
     capsys.readouterr()
     assert fetch(f"{site.address}/w", target, sha256=SHA256).read_bytes() == CONTENT
-    assert "is another file than the one wanted" in capsys.readouterr().err
+    assert "is not the file that is wanted" in capsys.readouterr().err
 
 
 def test_a_file_that_is_there_needs_no_writable_folder(site, target, monkeypatch):
@@ -383,7 +383,7 @@ def test_a_folder_that_cannot_be_made(site, tmp_path):
 
 @pytest.mark.parametrize("url", ["file:///etc/hostname", "ftp://a/b", "data:,x", "/etc/hostname"])
 def test_only_http(target, url):
-    assert "no http or https address" in refusal(url, target)
+    assert "not an http or https address" in refusal(url, target)
 
 
 @pytest.mark.parametrize("elsewhere", ["file:///etc/hostname", "ftp://a.invalid/w", "data:,x"])
@@ -402,8 +402,8 @@ def test_a_redirect_from_https_to_http_is_not_followed():
 
 
 @pytest.mark.parametrize("digits", ["", "abc", "1234567", "x" * 8, "0" * 65])
-def test_what_is_no_digest(target, digits):
-    with pytest.raises(LabkitError, match="no SHA-256"):
+def test_what_is_not_a_digest(target, digits):
+    with pytest.raises(LabkitError, match="not a SHA-256 digest"):
         fetch("https://a.invalid/w", target, sha256=digits)
 
 

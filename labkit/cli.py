@@ -14,7 +14,7 @@ from labkit.commands.numbers import share, whole
 from labkit.commands.options import add_batches, add_model, add_training_data
 from labkit.errors import LabkitError
 from labkit.models.config import PRESETS
-from labkit.quiet import import_tensorflow
+from labkit.quiet import import_tensorflow, replace_unprintable
 
 DESCRIPTION = "Mask R-CNN: find objects in pictures, their class, their box and their outline."
 EPILOG = """\
@@ -111,6 +111,7 @@ class Parser(argparse.ArgumentParser):
 def main(argv: list[str] | None = None) -> int:
     """Runs a command line and returns its exit status: 0, or 2 with a sentence on stderr."""
     argv = sys.argv[1:] if argv is None else list(argv)
+    replace_unprintable()
     if argv[:1] == ["demo"]:  # labkit.commands.demo has options and a --help of its own
         return guarded("demo", lambda: demo(argv[1:]))
     parser = build_parser()

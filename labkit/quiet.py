@@ -1,4 +1,4 @@
-"""Programs that print what was asked for and nothing else: TensorFlow without its import notes."""
+"""A command line that prints what was asked for and nothing else."""
 
 import contextlib
 import os
@@ -8,9 +8,9 @@ import tempfile
 
 @contextlib.contextmanager
 def quiet_stderr():
-    """Keeps back what is written to file descriptor 2, and shows it if the block fails.
+    """Hold back what is written to file descriptor 2, and show it only if the block fails.
 
-    TensorFlow's C++ side writes import notes there whatever TF_CPP_MIN_LOG_LEVEL says.
+    TensorFlow's C++ code writes import notes there whatever TF_CPP_MIN_LOG_LEVEL says.
     """
     sys.stderr.flush()
     kept = os.dup(2)
@@ -28,9 +28,13 @@ def quiet_stderr():
 
 
 def import_tensorflow():
-    """TensorFlow, imported and its devices counted without a line on the screen."""
-    # Its C++ side calls an operator of oneDNN that this processor lacks an error, and goes on. What
-    # is one comes as an exception, too.
+    """TensorFlow, imported and its devices counted without a line on the screen.
+
+    One of the lines that are hidden may be important: that it cannot use the GPU. `train` and
+    `labkit info` look for that themselves, see `labkit.training.device`.
+    """
+    # TensorFlow logs even an oneDNN operator that this processor lacks as an error, and goes on.
+    # Real errors are raised as exceptions too.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with quiet_stderr():
         import tensorflow as tf
@@ -41,6 +45,15 @@ def import_tensorflow():
 
 @contextlib.contextmanager
 def only_json_on_stdout(wanted: bool):
-    """With --json, everything the library prints goes to stderr instead."""
+    """Within the block, what the library prints goes to stderr if `wanted` (--json)."""
     with contextlib.redirect_stdout(sys.stderr) if wanted else contextlib.nullcontext():
         yield
+
+
+def replace_unprintable() -> None:
+    """From now on print "?" for what stdout's encoding lacks, as cp437 and cp1250 on Windows do.
+
+    Python would raise UnicodeEncodeError for the first "²" of a table.
+    """
+    if hasattr(sys.stdout, "reconfigure"):  # a stream of a test may be no file
+        sys.stdout.reconfigure(errors="replace")

@@ -37,7 +37,7 @@ def run(args) -> int:
         found.save(picture)
         height, width = image.shape[:2]
         written["images"].append(
-            {"id": number, "file_name": str(path), "height": height, "width": width}
+            {"id": number, "file_name": path.as_posix(), "height": height, "width": width}
         )
         for area, result in zip(found.areas, found.to_coco(image_id=number), strict=True):
             number_of = len(written["annotations"]) + 1

@@ -25,10 +25,11 @@ def run(args) -> int:
 
 def describe_installation() -> dict:
     """Versions, devices and presets. Builds every preset once to count its parameters."""
-    tf = import_tensorflow()
+    import_tensorflow()
     from importlib.metadata import version
 
     from labkit.models.mask_rcnn import MaskRCNN
+    from labkit.training.device import describe_devices, unusable_gpu
 
     packages = ("labkit", "tensorflow", "keras", "numpy", "pycocotools")
     presets = {}
@@ -39,12 +40,10 @@ def describe_installation() -> dict:
             "image": f"{config.image_min_side} to {config.image_max_side} px",
             "backbone": config.backbone,
         }
+    complaint = unusable_gpu()
     return {
         "versions": {"python": platform.python_version()} | {p: version(p) for p in packages},
-        "devices": [
-            device.name.removeprefix("/physical_device:")
-            for device in tf.config.list_physical_devices()
-        ],
+        "devices": [describe_devices(), *([complaint] if complaint else [])],
         "cores": os.cpu_count(),
         "presets (with 80 classes)": presets,
     }

@@ -110,8 +110,11 @@ def _can_be_read(output) -> bool:
     """
     if output.get("name") == "stderr":
         return not all(_LOG_LINE.match(line) for line in output.text.splitlines())
-    live = output.get("data", {}).pop(WIDGET, None)
-    return live is None or not set(output.data) <= {"text/plain"}
+    data = output.get("data", {})
+    if data == {"text/plain": ""}:  # a progress bar that has disappeared
+        return False
+    live = data.pop(WIDGET, None)
+    return live is None or not set(data) <= {"text/plain"}
 
 
 def for_students(notebook):

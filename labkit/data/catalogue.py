@@ -353,6 +353,7 @@ def _fetch_pictures(entry: Entry, progress: bool) -> None:
     """The first pictures of the split, by id, one by one, and an annotation file of these alone."""
     from labkit.io.data_files import read_json, write_json
     from labkit.io.download import fetch
+    from labkit.io.progress import progress_bar
 
     (split,) = entry.splits.values()
     folder = entry.path / split.images
@@ -364,11 +365,12 @@ def _fetch_pictures(entry: Entry, progress: bool) -> None:
     ids = {image["id"] for image in images}
     content["images"] = images
     content["annotations"] = [a for a in content["annotations"] if a["image_id"] in ids]
-    for image in images:
-        # The name is made of the number, not taken from the file: it becomes a path.
-        name = f"{int(image['id']):012d}.jpg"
-        fetch(f"{_COCO}val2017/{name}", folder / name, progress=progress)
-        image["file_name"] = name
+    with progress_bar(images, desc="downloading pictures", shown=progress) as bar:
+        for image in bar:
+            # The name is made of the number, not taken from the file: it becomes a path.
+            name = f"{int(image['id']):012d}.jpg"
+            fetch(f"{_COCO}val2017/{name}", folder / name, progress=False)
+            image["file_name"] = name
     write_json(written, content)
 
 

@@ -6,7 +6,6 @@
 
 import math
 import os
-import sys
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
@@ -16,6 +15,7 @@ from labkit.evaluation.coco_run import run_coco
 from labkit.evaluation.inputs import GroundTruth, Results, read_ground_truth, read_results
 from labkit.evaluation.names import COCO_AREAS
 from labkit.evaluation.result import Evaluation
+from labkit.io.progress import progress_bar
 
 IOU_TYPES = ("bbox", "segm")
 AreaRanges = Mapping[str, tuple[float, float]]
@@ -48,7 +48,8 @@ def evaluate(
         score_threshold: the model's own by default. AP wants it low (0.05 or less): a threshold
             cuts off the far end of the curve.
         images_at_a_time: how many images go to `detect` at once.
-        progress: True writes a line to a terminal; or a function that gets (done, total).
+        progress: True shows a bar if it takes more than a second; or a function that gets
+            (done, total).
 
     Raises:
         LabkitError: the data set is empty, or has classes that the model does not know, or an
@@ -63,18 +64,27 @@ def evaluate(
     if max_dets > 100:
         own = getattr(getattr(model, "config", None), "detections", 0)
         options["max_detections"] = max(max_dets, own)
-    report_progress = _progress(progress)
+    bar = progress_bar(
+        total=len(dataset),
+        desc="evaluating",
+        unit="image",
+        delay=1.0,
+        shown=bool(progress) and not callable(progress),
+    )
 
     found, unknown = [], 0
-    for first in range(0, len(dataset), images_at_a_time):
-        stop = min(first + images_at_a_time, len(dataset))
-        samples = [dataset[i] for i in range(first, stop)]
-        detections = model.detect([sample.image for sample in samples], **options)
-        for sample, one in zip(samples, detections, strict=True):
-            results = one.to_coco(sample.image_id, category_ids)
-            unknown += len(one) - len(results)
-            found += results
-        report_progress(stop, len(dataset))
+    with bar:
+        for first in range(0, len(dataset), images_at_a_time):
+            stop = min(first + images_at_a_time, len(dataset))
+            samples = [dataset[i] for i in range(first, stop)]
+            detections = model.detect([sample.image for sample in samples], **options)
+            for sample, one in zip(samples, detections, strict=True):
+                results = one.to_coco(sample.image_id, category_ids)
+                unknown += len(one) - len(results)
+                found += results
+            bar.update(stop - first)
+            if callable(progress):
+                progress(stop, len(dataset))
     if unknown:
         notes.append(
             f"{unknown} detections of classes that the data set does not have were left out."
@@ -131,19 +141,6 @@ def _match_classes(names: Sequence[str], dataset) -> tuple[Sequence[int] | dict,
     note = f"The model also knows classes that the data set does not have ({listed(extra)})."
     mapping = dict(zip(dataset.class_names, dataset.category_ids, strict=True))
     return mapping, [note] if extra else []
-
-
-def _progress(progress: bool | Callable[[int, int], None]) -> Callable[[int, int], None]:
-    if callable(progress):
-        return progress
-    if not progress or not sys.stderr.isatty():  # a log file wants no line that rewrites itself
-        return lambda done, total: None
-
-    def line(done: int, total: int) -> None:
-        end = "\n" if done == total else ""
-        print(f"\revaluating: {done} of {total} images", end=end, file=sys.stderr, flush=True)
-
-    return line
 
 
 # -------------------------------------------------------------------------------- the numbers

@@ -1,1 +1,1 @@
-"""Files: pictures are read, downloads fetched and unpacked, and nothing is written by halves."""
+"""Files: images are read, downloads fetched and unpacked, and nothing is written by halves."""

@@ -1,7 +1,7 @@
-"""Files that come from strangers: json, names of pictures, and what of them is shown in a sentence.
+"""Files from unknown sources: JSON, the file names in it, and how messages quote both.
 
 A name in an annotation file may hold anything: `../`, another drive, a line feed, half an emoji.
-`path_inside` decides where it leads, `quote` how it is shown; no other module does either.
+`path_inside` decides which file it means and `quote` how a message shows it; no other module does.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from typing import Any
 from labkit.errors import LabkitError, opening, printable
 from labkit.io.whole_file import whole_file
 
-#: The endings of pictures, in lower case. Only folders are listed by them; a file that is named
-#: may be called anything, Pillow looks at its content.
+#: The endings of image files, in lower case. They matter only where a folder is listed; a file that
+#: is given by name may have any ending, because Pillow looks at the content.
 IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".gif"}
 
 _shorten = reprlib.Repr()
@@ -25,32 +25,32 @@ _shorten.maxstring = _shorten.maxother = _shorten.maxlong = 60
 
 
 class Unusable(Exception):
-    """Why one entry is left out; the text is the end of a sentence that begins with the entry."""
+    """Why an entry is left out. The text ends a sentence that begins with the entry."""
 
 
 # ---- in a sentence -------------------------------------------------------------------------------
 
 
 def quote(name: Any) -> str:
-    """A name from a file in quotation marks, on one line and printable whatever it holds."""
+    """A name from a file in quotation marks, on one line and printable whatever is in it."""
     text = str(name).encode("utf-8", "backslashreplace").decode("utf-8")
     return json.dumps(text, ensure_ascii=False)
 
 
 def shown(value: Any) -> str:
-    """A value from a file, shortened: it may be a million entries long, or nested very deep."""
+    """A value from a file, shortened: it may have a million entries, or be deeply nested."""
     return _shorten.repr(value).encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-# ---- json ----------------------------------------------------------------------------------------
+# ---- JSON ----------------------------------------------------------------------------------------
 
 
 def read_json(path: str | os.PathLike) -> Any:
-    """The content of a json file in UTF-8, with or without a byte order mark.
+    """The content of a JSON file in UTF-8, with or without a byte order mark.
 
     Raises:
         MissingFileError: there is no such file.
-        LabkitError: it cannot be opened, or is not json.
+        LabkitError: it cannot be opened, or is not JSON.
     """
     text = read_text(path)
     try:
@@ -66,7 +66,12 @@ def read_json(path: str | os.PathLike) -> Any:
 
 
 def read_text(path: str | os.PathLike) -> str:
-    """The content of a text file in UTF-8. Raises as `read_json`."""
+    """The content of a text file in UTF-8, with or without a byte order mark.
+
+    Raises:
+        MissingFileError: there is no such file.
+        LabkitError: it cannot be opened, or is not UTF-8.
+    """
     try:
         with opening(path):
             return Path(path).read_text(encoding="utf-8-sig")
@@ -75,7 +80,11 @@ def read_text(path: str | os.PathLike) -> str:
 
 
 def whole(entry: dict[str, Any], field: str) -> int:
-    """The whole number in a field of an entry; `Unusable` if it is anything else."""
+    """The whole number in a field of an entry.
+
+    Raises:
+        Unusable: the field is missing or holds something else.
+    """
     value = entry.get(field)
     if isinstance(value, bool) or not isinstance(value, int):
         raise Unusable(f'"{field}" is {shown(value)}, not a whole number')
@@ -83,18 +92,18 @@ def whole(entry: dict[str, Any], field: str) -> int:
 
 
 def is_number(value: Any) -> bool:
-    """Whether a value is a finite number that fits a float (`true` is none, nor is NaN)."""
+    """Whether a value is a finite number that fits a float. `true` and NaN are not."""
     return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 1e300
 
 
 def write_text(path: str | os.PathLike, text: str) -> None:
-    """Write a text file in UTF-8, whole or not at all; its folder is made."""
+    """Write a text file in UTF-8, whole or not at all, and make its folder."""
     with whole_file(path) as draft:
         draft.write_text(text, encoding="utf-8")
 
 
 def write_json(path: str | os.PathLike, content: Any, indent: int | None = None) -> None:
-    """Write a json file in UTF-8, whole or not at all; its folder is made."""
+    """Write a JSON file in UTF-8, whole or not at all, and make its folder."""
     write_text(path, json.dumps(content, indent=indent))
 
 
@@ -102,13 +111,13 @@ def write_json(path: str | os.PathLike, content: Any, indent: int | None = None)
 
 
 def path_inside(folder: str | os.PathLike, name: str) -> Path:
-    """The file that a name from an annotation file means, which must lie inside `folder`.
+    """The file that a name from an annotation file means, which must be inside `folder`.
 
-    Both "/" and a backslash separate folders, on every system: a file written on Windows is read
-    on Linux, and what is refused on one is refused on the other.
+    Both "/" and a backslash separate folders, on every system: a file that was written on Windows
+    can be read on Linux, and a name is refused on both or on neither.
 
     Raises:
-        Unusable: the name is absolute, leads out of the folder by `..`, or is no name at all.
+        Unusable: the name is absolute, leads out of the folder by `..`, or no file can have it.
     """
     base = os.path.abspath(folder)
     plain = name
@@ -124,9 +133,12 @@ def path_inside(folder: str | os.PathLike, name: str) -> Path:
 
 
 def refuse_links_out(folder: str | os.PathLike, path: Path) -> None:
-    """Raise LabkitError if a file inside `folder` is (or lies behind) a link that leads out of it.
+    """Refuse a file inside `folder` that is, or is reached through, a link that leads out of it.
 
     The folder itself may be a link.
+
+    Raises:
+        LabkitError: there is such a link.
     """
     base = os.path.realpath(folder)
     if not os.path.realpath(path).startswith(base.rstrip(os.sep) + os.sep):
@@ -137,7 +149,7 @@ def refuse_links_out(folder: str | os.PathLike, path: Path) -> None:
 
 
 def image_files(folder: str | os.PathLike) -> list[Path]:
-    """The pictures directly in a folder, by their endings, in the order of their names."""
+    """The image files directly in a folder, found by their endings and sorted by name."""
     return [
         path
         for path in list_folder(folder)
@@ -146,15 +158,16 @@ def image_files(folder: str | os.PathLike) -> list[Path]:
 
 
 def subfolders(folder: str | os.PathLike) -> list[Path]:
-    """The folders directly in a folder, in the order of their names; hidden ones are left out."""
+    """The folders directly in a folder, sorted by name, without hidden ones."""
     return [path for path in list_folder(folder) if path.is_dir()]
 
 
 def list_folder(folder: str | os.PathLike) -> list[Path]:
-    """What is in a folder, sorted, without hidden files.
+    """The content of a folder, sorted, without hidden files.
 
     Raises:
-        MissingFileError, LabkitError: there is no such folder, or it cannot be read.
+        MissingFileError: there is no such folder.
+        LabkitError: it cannot be read.
     """
     with opening(folder, "folder"):
         return sorted(path for path in Path(folder).iterdir() if not path.name.startswith("."))

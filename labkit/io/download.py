@@ -1,10 +1,10 @@
-"""One file from the web: resumed, checked, and whole or not there.
+"""Download of one file: resumed, checked, and there whole or not at all.
 
-A download goes into `<target>.part`, and only what has the right length and SHA-256 is renamed to
-`<target>`, which happens entirely or not at all. Beside the part, `<target>.part.json` keeps the
-address and the server's validator (ETag or Last-Modified): an interrupted download goes on where it
-stopped if the server still has the same file, and starts anew if not. A lock, `<target>.lock`,
-makes a second process wait and then find the file.
+A download is written to `<target>.part`. Only if it has the right length and SHA-256 is it renamed
+to `<target>`, which happens entirely or not at all. `<target>.part.json` keeps the address and the
+server's validator (ETag or Last-Modified): an interrupted download goes on where it stopped if the
+server still has the same file, and starts again if not. While one process downloads, the lock
+`<target>.lock` makes others wait, which then find the file.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ import filelock
 import platformdirs
 
 from labkit.errors import LabkitError
+from labkit.io.progress import progress_bar
+from labkit.io.whole_file import move
 
 ATTEMPTS = 4
 TIMEOUT = 30.0  # seconds without a byte
@@ -37,7 +39,7 @@ _WORTH_ANOTHER_TRY = {408, 416, 429, 500, 502, 503, 504}
 
 
 def cache_folder() -> Path:
-    """The folder for what is downloaded: $LABKIT_CACHE, or labkit's in the system's caches.
+    """The folder for downloads: $LABKIT_CACHE, or labkit's folder in the system's cache.
 
     On Linux that is $XDG_CACHE_HOME/labkit, ~/.cache/labkit by default. It need not exist yet.
     """
@@ -56,50 +58,54 @@ def fetch(
     progress: bool = True,
     opener: Callable[..., Any] | None = None,
 ) -> Path:
-    """Download `url` to `target`, unless the right file is there already; returns the path.
+    """Download `url` to `target`, unless the right file is there already.
 
     Args:
-        url: an http or https address. A redirect may lead to another such, but not from https
-            to http.
+        url: an http or https address. It may redirect to another one, but not from https to http.
         target: where the file goes; its folder is made.
-        sha256: the digest in hexadecimal, or its first digits, eight at least, as torchvision puts
-            them into a file's name. Without it a file that is there is taken as it is.
+        sha256: the digest in hexadecimal, or its first digits (at least eight), as torchvision puts
+            them into file names. Without it a file that is there already counts as the right one.
         size: the number of bytes, where it is known.
-        progress: say on stderr how far it is.
-        opener: opens a `urllib.request.Request` with the keyword `timeout`, and returns the
-            response; by default urllib's, which heeds the usual proxy variables.
+        progress: show messages and a progress bar on stderr.
+        opener: a function that opens a `urllib.request.Request`, takes the keyword `timeout` and
+            returns the response; by default urllib's, which respects the usual proxy variables.
+
+    Returns:
+        The target.
 
     Raises:
-        LabkitError: no network, no such file, wrong content, no room on the disk: in one sentence
-            that says how to put the file there by hand.
+        LabkitError: no network, no such file, wrong content or a full disk. The message says how to
+            put the file there by hand.
     """
     target = Path(target)
     job = _Job(url, target, _digits(sha256), size, progress, opener or _opener())
     if urlsplit(url).scheme not in ("http", "https"):
-        raise LabkitError(f"{url} is no http or https address; download it by hand to {target}.")
+        raise LabkitError(
+            f"{url} is not an http or https address; download it by hand to {target}."
+        )
     try:
         if not job.has_target():
             target.parent.mkdir(parents=True, exist_ok=True)
             with job.lock():
                 if not job.has_target():  # another process may have brought it meanwhile
                     job.run()
-    except OSError as error:  # of this machine: the network's are caught where it is used
+    except OSError as error:  # of the disk: errors of the network are caught where it is used
         raise job.failure(error.strerror or str(error)) from error
     return target
 
 
 def _digits(sha256: str | None) -> str | None:
     if sha256 is not None and not re.fullmatch(r"[0-9a-fA-F]{8,64}", sha256):
-        raise LabkitError(f"'{sha256}' is no SHA-256: give 8 to 64 hexadecimal digits.")
+        raise LabkitError(f"'{sha256}' is not a SHA-256 digest: give 8 to 64 hexadecimal digits.")
     return sha256.lower() if sha256 else None
 
 
 class _Broken(Exception):
-    """The connection failed in a way that another try may mend; the reason is the message."""
+    """The connection failed, and another try may help; the message is the reason."""
 
 
 class _Redirects(HTTPRedirectHandler):
-    """Redirects to http(s) only, and never from https back to http."""
+    """Follows redirects to http and https only, and never from https to http."""
 
     def redirect_request(self, req, fp, code, msg, headers, newurl):
         schemes = ("https",) if req.type == "https" else ("http", "https")
@@ -114,7 +120,7 @@ def _opener() -> Callable[..., Any]:
 
 @dataclass
 class _Job:
-    """One download: what is wanted, and the steps to it."""
+    """One download: the arguments of `fetch`, and the steps."""
 
     url: str
     target: Path
@@ -133,7 +139,7 @@ class _Job:
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
-        """Only one process downloads. The empty .lock stays: removing it would be a race."""
+        """Let only one process download. The empty .lock stays: removing it would be a race."""
         lock = filelock.FileLock(f"{self.target}.lock")
         try:
             lock.acquire(timeout=0)
@@ -164,7 +170,7 @@ class _Job:
         return self.target.is_file() and self.complaint(self.target) is None
 
     def complaint(self, file: Path) -> str | None:
-        """What is wrong with a file that ought to be the one wanted."""
+        """What is wrong with a file that should be the one we want; None if it is right."""
         length = file.stat().st_size
         if self.size is not None and length != self.size:
             return f"it has {length:,} bytes instead of {self.size:,}"
@@ -179,9 +185,10 @@ class _Job:
     # --- getting it
 
     def run(self) -> None:
-        """Fetch the part, check it, and make it the target."""
+        """Download the part, check it, and rename it to the target."""
         if self.target.exists():
-            self.say(f"{self.target} is another file than the one wanted; it will be replaced\n")
+            self.say(f"{self.target} is not the file that is wanted; it will be replaced\n")
+        self.say(f"downloading {self.url}\n")
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 kept = self.receive()
@@ -193,19 +200,24 @@ class _Job:
                 continue
             wrong = self.complaint(self.part)
             if wrong is None:
-                self.part.replace(self.target)
+                move(self.part, self.target)
                 self.notes.unlink(missing_ok=True)
                 return
             self.discard()
-            # What was kept may have been of another file; what came in one piece was not.
+            # The part that was kept may belong to another file: try once more without it.
             if not kept or attempt == ATTEMPTS:
-                raise self.failure(f"what came is another file, {wrong}")
-            self.say(f"{self.target.name}: the part that was kept did not fit; starting anew\n")
+                raise self.failure(f"the server sent another file: {wrong}")
+            self.say(f"{self.target.name}: the part that was kept did not fit; starting again\n")
 
     def receive(self) -> int:
-        """Bring the part to its full length; returns how much of it is from before.
+        """Complete the part.
 
-        Raises _Broken where another try may help, LabkitError where none will.
+        Returns:
+            The number of bytes that were kept from an earlier download.
+
+        Raises:
+            _Broken: another try may help.
+            LabkitError: it will not.
         """
         kept, validator = self.kept()
         headers = {"Accept-Encoding": "identity", "User-Agent": "labkit"}
@@ -223,7 +235,7 @@ class _Job:
             self.notes.write_text(json.dumps(notes), encoding="utf-8")
             with self.part.open("r+b" if start else "wb") as file:
                 file.seek(start)
-                for chunk in self.shown(_chunks(response), start, total):
+                for chunk in self.with_bar(_chunks(response), start, total):
                     file.write(chunk)
                 file.flush()
                 os.fsync(file.fileno())
@@ -233,9 +245,10 @@ class _Job:
         return start
 
     def kept(self) -> tuple[int, str]:
-        """Where to go on within the part, and what tells the server that it is of the same file.
+        """Where to go on in the part, and the validator of the file that the part belongs to.
 
-        One byte before its end: of a part that is whole, a server would refuse to send nothing.
+        We go on one byte before its end, because a server refuses to send the rest of a part that
+        is complete already.
         """
         try:
             notes = json.loads(self.notes.read_text(encoding="utf-8"))
@@ -243,7 +256,7 @@ class _Job:
             if notes["url"] == self.url and notes["validator"] and length > 1:
                 return length - 1, str(notes["validator"])
         except (OSError, ValueError, KeyError, TypeError):
-            pass  # no part, or nothing that says of what it is
+            pass  # no part, or nothing that says which file it belongs to
         self.discard()
         return 0, ""
 
@@ -256,7 +269,7 @@ class _Job:
             return self.opener(request, timeout=TIMEOUT)
         except HTTPError as error:
             reason = f"the server answers {error.code} {error.reason}"
-            if error.code == 416:  # the server's file is shorter than the part
+            if error.code == 416:  # range not satisfiable: the server's file is shorter
                 self.discard()
             if error.code in _WORTH_ANOTHER_TRY:
                 raise _Broken(reason) from error
@@ -267,25 +280,23 @@ class _Job:
                 raise _Broken(_reason(inner)) from error
             raise self.failure(_reason(inner)) from error
 
-    def shown(self, chunks: Iterator[bytes], start: int, total: int | None) -> Iterator[bytes]:
-        """The chunks, with a line on stderr that says how far they are."""
-        whole = f" of {total / 1e6:,.1f}" if total else ""
-        if not sys.stderr.isatty():
-            self.say(f"downloading {self.url}{f' ({total / 1e6:,.1f} MB)' if total else ''}\n")
-            yield from chunks
-            return
-        done, last = start, 0.0
-        for chunk in chunks:
-            yield chunk
-            done += len(chunk)
-            if time.monotonic() - last > 0.2 or done == total:
-                self.say(f"\r{self.target.name}: {done / 1e6:,.1f}{whole} MB ")
-                last = time.monotonic()
-        self.say("\n")
+    def with_bar(self, chunks: Iterator[bytes], start: int, total: int | None) -> Iterator[bytes]:
+        """The chunks, while a progress bar counts their bytes."""
+        with progress_bar(
+            desc=self.target.name,
+            initial=start,
+            total=total,
+            unit="B",
+            unit_scale=True,
+            shown=self.progress,
+        ) as bar:
+            for chunk in chunks:
+                yield chunk
+                bar.update(len(chunk))
 
 
 def _extent(response) -> tuple[int | None, int | None]:
-    """Where in the file the body begins, and the length of the whole file; None: unknown."""
+    """Where in the file the response's body begins, and the length of the file; None: unknown."""
     if response.status != 206:
         length = response.headers.get("Content-Length", "")
         return 0, int(length) if length.isdecimal() else None
@@ -296,9 +307,9 @@ def _extent(response) -> tuple[int | None, int | None]:
 
 
 def _validator(response) -> str:
-    """What tells one content of an address from the next; "" where the server does not say."""
+    """What changes when the file at an address changes; "" where the server does not say."""
     etag = response.headers.get("ETag", "")
-    # A weak ETag does not promise the same bytes, which is what resuming is about.
+    # A weak ETag does not promise the same bytes, which resuming needs.
     return etag if etag.startswith('"') else response.headers.get("Last-Modified", "")
 
 

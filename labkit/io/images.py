@@ -1,17 +1,17 @@
-"""Reading a picture from whatever people hold: a path, bytes, a Pillow image, an array.
+"""Reading an image from a path, bytes, a Pillow image or an array.
 
-The result is always uint8 `[H, W, 3]` RGB. What cannot become that is refused with one sentence.
+The result is always uint8 `[H, W, 3]` RGB. What cannot be converted is refused with one sentence.
 
 The rules, for files and arrays alike:
 
-* grey becomes RGB with three equal channels; a palette is looked up;
-* **alpha is dropped**, not blended: which colour to blend with is not ours to invent, and most
-  alpha channels met in practice (microscopes, screenshots) are opaque everywhere;
+* grey becomes RGB with three equal channels; palette indices become their colours;
+* **alpha is dropped**, not blended: no background colour would be right for all images, and most
+  alpha channels in practice (microscopes, screenshots) are opaque everywhere;
 * 16-bit samples are divided by 257, so that 0 stays 0 and 65535 becomes 255;
-* floats are in `[0, 1]` when no value exceeds 1, otherwise in `[0, 255]`; NaN and infinity, and
-  anything outside those ranges, are refused;
-* the EXIF orientation of a photo is applied, so that up is up;
-* of an animation or a multi-page file the first frame is read.
+* floats are in `[0, 1]` if no value is above 1, otherwise in `[0, 255]`; NaN, infinity and values
+  outside these ranges are refused;
+* the EXIF orientation of a photo is applied;
+* of an animation or a file of several pages, the first is read.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from labkit.errors import LabkitError, opening, printable
 
-#: The largest picture read by default, in pixels. A few kilobytes of a crafted PNG can unpack to
-#: gigabytes; 80 million pixels is beyond any camera in common use and stays below Pillow's own
-#: warning at 89 million. To let data sets read larger ones, set `labkit.io.images.MAX_PIXELS`.
+#: The largest image that is read by default, in pixels. A few kilobytes of a crafted PNG can unpack
+#: to gigabytes; 80 million pixels is more than common cameras have, and less than the 89 million
+#: where Pillow warns. For larger images in data sets, set `labkit.io.images.MAX_PIXELS`.
 MAX_PIXELS = 80_000_000
 
-# The EXIF orientations that turn the picture by a quarter, exchanging its height and its width.
+# The EXIF orientations with a rotation by 90 degrees, which swap height and width.
 _QUARTER_TURNS = {5, 6, 7, 8}
 _EXIF_ORIENTATION = 0x0112
 
@@ -43,23 +43,23 @@ def read_image(
     *,
     upright: bool = True,
 ) -> np.ndarray:
-    """Read one picture as uint8 `[H, W, 3]` RGB.
+    """Read one image as uint8 `[H, W, 3]` RGB.
 
     Args:
-        source: a path, the bytes of a file, an open binary file, a Pillow image, or an array
-            `[H, W]`, `[H, W, 1]`, `[H, W, 2]` (grey and alpha), `[H, W, 3]` or `[H, W, 4]` of
-            bool, integers or floats (a tensor will do). See the module's text for the rules.
-        name: what to call the picture in an error; by default its path, or what it is.
-        max_pixels: files with more pixels than this are refused before they are unpacked; by
-            default `MAX_PIXELS`.
-        upright: turn a photo as its EXIF orientation says; false gives the pixels as stored.
+        source: a path, the bytes of a file, an open binary file, a Pillow image, or an array or
+            tensor `[H, W]`, `[H, W, 1]`, `[H, W, 2]` (grey and alpha), `[H, W, 3]` or `[H, W, 4]`
+            of bool, integers or floats. The module's docstring has the rules.
+        name: the image's name in error messages; by default its path, or a description.
+        max_pixels: files with more pixels are refused before they are unpacked; by default
+            `MAX_PIXELS`.
+        upright: apply the EXIF orientation; False gives the pixels as they are stored.
 
     Returns:
         A new uint8 array `[H, W, 3]`; it never shares memory with `source`.
 
     Raises:
         MissingFileError: there is no such file.
-        LabkitError: it is not a picture, is broken, is too large or holds values out of range.
+        LabkitError: it is not an image, is damaged, is too large or has values out of range.
     """
     if isinstance(source, (str, os.PathLike)):
         path = Path(source)
@@ -81,18 +81,19 @@ def read_image(
 
 
 def read_samples(source: str | os.PathLike | bytes, name: str | None = None) -> np.ndarray:
-    """The numbers that a picture file stores, for files whose values are labels and not colours.
+    """The values that an image file stores, for files whose values are labels and not colours.
 
     Args:
-        source: a path, or the bytes of a file. It has one picture of at most `MAX_PIXELS` pixels.
-        name: what to call it in an error.
+        source: a path, or the bytes of a file with one image of at most `MAX_PIXELS` pixels.
+        name: the image's name in error messages.
 
     Returns:
-        `[H, W]` or `[H, W, C]` in the file's own type; of a palette the indices, not the colours.
-        Neither EXIF nor a scale is applied.
+        `[H, W]` or `[H, W, C]` in the file's own type, and palette indices instead of colours.
+        Neither the EXIF orientation nor a scale is applied.
 
     Raises:
-        MissingFileError, LabkitError: as `read_image`; also for a file of several pages.
+        MissingFileError: there is no such file.
+        LabkitError: as in `read_image`, or the file has several pages.
     """
     if isinstance(source, bytes):
         stream, label = io.BytesIO(source), name or "the given bytes"
@@ -110,10 +111,19 @@ def read_samples(source: str | os.PathLike | bytes, name: str | None = None) -> 
 def image_size(
     path: str | os.PathLike, name: str | None = None, *, upright: bool = True
 ) -> tuple[int, int]:
-    """The (height, width) that `read_image` would give, from the file's header alone.
+    """The size of the image that `read_image` returns, from the file's header alone.
+
+    Args:
+        path: the file.
+        name: the image's name in error messages.
+        upright: as in `read_image`.
+
+    Returns:
+        (height, width) in pixels.
 
     Raises:
-        MissingFileError, LabkitError: as `read_image`, for what the header can tell.
+        MissingFileError: there is no such file.
+        LabkitError: as in `read_image`, as far as the header tells.
     """
     label = name or printable(path)
     with _open_path(Path(path)) as stream, _open_pillow(stream, label) as picture:
@@ -140,7 +150,7 @@ def _open_path(path: Path) -> io.BufferedReader:
 
 
 def _open_pillow(stream: Any, label: str) -> Image.Image:
-    """Pillow's lazy image: the header is read, the pixels are not."""
+    """Pillow's lazy image: only the header is read, the pixels are not."""
     try:
         return Image.open(stream)
     except UnidentifiedImageError:
@@ -162,7 +172,7 @@ def _read_file(stream: Any, label: str, max_pixels: int | None, upright: bool) -
 
 
 def _load_pixels(picture: Image.Image, label: str, limit: int) -> None:
-    """Unpack a picture, unless that would be more than `limit` pixels."""
+    """Unpack an image, unless that would be more than `limit` pixels."""
     width, height = picture.size
     if width * height > limit:
         raise LabkitError(
@@ -171,7 +181,7 @@ def _load_pixels(picture: Image.Image, label: str, limit: int) -> None:
         )
     try:
         picture.load()
-    except Exception as error:  # truncated or corrupt: the decoders differ in what they raise
+    except Exception as error:  # truncated or corrupt: every decoder raises its own errors
         raise LabkitError(_broken(label, error)) from None
 
 
@@ -181,7 +191,7 @@ def _from_pillow(
     _load_pixels(picture, label, MAX_PIXELS if max_pixels is None else max_pixels)
     try:
         picture = ImageOps.exif_transpose(picture) if upright else picture
-    except Exception:  # damaged EXIF tells nothing about the pixels, which are whole
+    except Exception:  # damaged EXIF; the pixels may be fine
         pass
     if picture.mode in ("I", "F") or picture.mode.startswith("I;16"):
         return _from_array(_deep_samples(picture), label)
@@ -189,7 +199,7 @@ def _from_pillow(
 
 
 def _deep_samples(picture: Image.Image) -> np.ndarray:
-    """Samples of more than 8 bits: Pillow's mode "I" is how it holds some 16-bit grey files."""
+    """Samples of more than 8 bits: Pillow reads some 16-bit grey files as mode "I" (32 bits)."""
     samples = np.array(picture)
     if picture.mode == "F" or not samples.size:
         return samples

@@ -1,7 +1,7 @@
-"""An archive from the web as a folder: unpacked entirely or not at all, and never outside it.
+"""A downloaded archive as a folder: unpacked entirely or not at all, and never outside the folder.
 
-Names in an archive are a stranger's. One that leads out of the folder, a link, a device, a password
-or more bytes than such an archive can honestly hold is refused before anything is written.
+Archives may be malicious. A name that leads out of the folder, a link, a device, a password, or far
+more bytes than images and annotations can unpack to is refused before anything is written.
 """
 
 from __future__ import annotations
@@ -15,30 +15,38 @@ from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
 from labkit.errors import LabkitError, MissingFileError
+from labkit.io.whole_file import move
 
-# Pictures hardly shrink in an archive and annotations tenfold. What unpacks to more is a bomb.
+# Images hardly get smaller in an archive, annotations ten times. More than this is a zip bomb.
 MOST_TIMES = 30
-ALWAYS_ALLOWED = 64 << 20  # bytes; a small archive of a few empty masks may shrink a hundredfold
-MOST_ENTRIES = 2_000_000  # COCO has 164,000 pictures
+ALWAYS_ALLOWED = 64 << 20  # bytes; a few empty masks may get a hundred times smaller
+MOST_ENTRIES = 2_000_000  # COCO has 164,000 images
 _LEFTOVERS = {"__MACOSX", ".DS_Store", "Thumbs.db"}  # what file managers add to archives
 
 
 def unpack(archive: str | os.PathLike, target: str | os.PathLike) -> Path:
-    """Unpack a zip archive into the new folder `target`; returns the folder.
+    """Unpack a zip archive into the new folder `target`.
 
-    Where everything in the archive is in one folder, that folder becomes `target`. What file
-    managers leave behind (`__MACOSX`, `.DS_Store`) is left out.
+    If everything in the archive is in one folder, that folder becomes `target`. What file managers
+    add to archives (`__MACOSX`, `.DS_Store`) is left out.
+
+    Args:
+        archive: the zip file. It is not removed.
+        target: the folder to make.
+
+    Returns:
+        The folder.
 
     Raises:
         MissingFileError: there is no such archive.
-        LabkitError: it is no zip archive or a damaged one, an entry is refused, the disk is full,
-            or `target` is there already.
+        LabkitError: it is damaged or not a zip archive, an entry is refused, the disk is full, or
+            `target` exists already.
     """
     archive, target = Path(archive), Path(target)
     if not archive.is_file():
         raise MissingFileError(f"{archive}: there is no such archive; check the path.")
     if target.exists():
-        raise LabkitError(f"{target} is there already; remove it to unpack {archive.name} anew.")
+        raise LabkitError(f"{target} exists already; remove it to unpack {archive.name} again.")
     draft = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
         with zipfile.ZipFile(archive) as opened:
@@ -47,10 +55,10 @@ def unpack(archive: str | os.PathLike, target: str | os.PathLike) -> Path:
             _refuse_full_disk(entries.values(), draft, archive)
             for path, entry in entries.items():
                 _write(opened, entry, draft / path)
-        draft.rename(target)
+        move(draft, target)
     except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, zlib.error):
         raise LabkitError(
-            f"{archive} is damaged or not a zip archive; remove it and get it again."
+            f"{archive} is damaged or not a zip archive; remove it and download it again."
         ) from None
     except OSError as error:
         raise LabkitError(
@@ -62,7 +70,7 @@ def unpack(archive: str | os.PathLike, target: str | os.PathLike) -> Path:
 
 
 def _checked(entries: list[zipfile.ZipInfo], archive: Path) -> dict[PurePosixPath, zipfile.ZipInfo]:
-    """The files of an archive by the path they get; LabkitError for what must not be unpacked."""
+    """The files of an archive by the path they get; LabkitError if one must not be unpacked."""
     allowed = ALWAYS_ALLOWED + MOST_TIMES * archive.stat().st_size
     total = sum(entry.file_size for entry in entries)
     if total > allowed or len(entries) > MOST_ENTRIES:
@@ -87,7 +95,7 @@ def _safe_path(entry: zipfile.ZipInfo, archive: Path) -> PurePosixPath:
     name, mode = entry.filename, entry.external_attr >> 16
     path = PurePosixPath(name)
     out = path.is_absolute() or ".." in path.parts or not path.parts
-    # Windows takes "a\\..\\b" for a path and "C:b" for one on another drive.
+    # On Windows "a\\..\\b" is a path too, and "C:b" is one on another drive.
     if out or "\\" in name or ":" in name or "\0" in name:
         raise LabkitError(f"{archive} holds {name!r}, which leads out of it; it is not unpacked.")
     if stat.S_IFMT(mode) not in (0, stat.S_IFREG, stat.S_IFDIR):
@@ -107,7 +115,7 @@ def _refuse_full_disk(entries: Iterable[zipfile.ZipInfo], folder: Path, archive:
 
 
 def _write(opened: zipfile.ZipFile, entry: zipfile.ZipInfo, path: Path) -> None:
-    # Never more than the size that was checked: zipfile reads no further, and compares the CRC.
+    # Never more than the size that was checked: zipfile stops there and compares the CRC.
     path.parent.mkdir(parents=True, exist_ok=True)
     with opened.open(entry) as source, path.open("xb") as file:
         shutil.copyfileobj(source, file, 1 << 20)

@@ -1,6 +1,5 @@
 """What a finished run leaves beside its weights: metrics.json and the figures."""
 
-import resource
 import sys
 from pathlib import Path
 
@@ -10,6 +9,11 @@ from labkit.io.data_files import write_json
 from labkit.models.mask_rcnn import MaskRCNN
 from labkit.training.history import History
 from labkit.viz import confusion_figure, detection_sheet, loss_curves, pr_curves, save
+
+try:
+    import resource
+except ImportError:  # Windows has no such module
+    resource = None
 
 PICTURES = 12  # on the sheet
 
@@ -22,18 +26,24 @@ def write_report(
     dataset: Dataset | None = None,
     evaluation: Evaluation | None = None,
 ) -> list[Path]:
-    """Write metrics.json and figures/ into run_dir; returns the paths, best first.
+    """Write metrics.json and figures/ into a run's folder.
 
-    dataset and evaluation: what the model was measured on, and what came out. Without them there
-    are the loss curves alone.
+    Args:
+        run_dir: the run's folder.
+        model: the trained model.
+        history: the run's losses.
+        seconds: how long the training took.
+        dataset: what the model was evaluated on.
+        evaluation: the result. Without it only the loss curves are drawn.
+
+    Returns:
+        The paths of what was written, the most interesting one first.
     """
     figures = run_dir / "figures"
     figures.mkdir(parents=True, exist_ok=True)
-    metrics = {
-        "train_seconds": round(seconds, 1),
-        "steps": len(history),
-        "peak_rss_mb": peak_rss_mb(),
-    }
+    metrics = {"train_seconds": round(seconds, 1), "steps": len(history)}
+    if (peak := peak_rss_mb()) is not None:
+        metrics["peak_rss_mb"] = peak
     drawn = {"losses.png": loss_curves(history.to_dict(), validation=history.validation)}
     if evaluation is not None:
         metrics = evaluation.to_dict() | metrics
@@ -50,7 +60,9 @@ def write_report(
     return [*(figures / name for name in drawn), run_dir / "metrics.json"]
 
 
-def peak_rss_mb() -> int:
-    """The most memory this process has held, in MiB."""
+def peak_rss_mb() -> int | None:
+    """The most memory this process has held, in MiB; None where the system does not say."""
+    if resource is None:
+        return None
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak // (1 << 20 if sys.platform == "darwin" else 1 << 10)

@@ -1,7 +1,6 @@
 """What happens around the steps of a run: recording, reporting, saving, stopping if it breaks."""
 
 import math
-import sys
 import time
 from collections import Counter
 from pathlib import Path
@@ -11,6 +10,7 @@ import numpy as np
 
 from labkit.errors import LabkitError
 from labkit.io.data_files import write_json
+from labkit.io.progress import print_above
 from labkit.training.checkpoints import save_checkpoint
 from labkit.training.history import History
 from labkit.training.schedules import inner, plateau_factor, rate_of
@@ -163,62 +163,10 @@ class LeftOut(keras.callbacks.Callback):
             return
         self.shown = now
         name = f"Epoch {done}" if len(epochs) == 1 else f"Epochs {epochs[0] + 1} to {done}"
-        if sys.stderr.isatty():
-            sys.stderr.write("\r\x1b[K")  # the line of Progress
-        print(f"{name}: left out {left_out_by_reason(counts)}.", flush=True)
+        print_above(f"{name}: left out {left_out_by_reason(counts)}.")
 
 
 def left_out_by_reason(counts: Counter) -> str:
     """The counts as text: 12 instances (crowd), 3 (vanished in the crop)."""
     (reason, count), *others = sorted(counts.items())
     return ", ".join([f"{count} instances ({reason})", *(f"{n} ({r})" for r, n in others)])
-
-
-class Progress(keras.callbacks.Callback):
-    """One line that is rewritten: step, time left, the rate and the losses (last 20 steps)."""
-
-    def __init__(self, history: History, start: int, last: int, stream=None):
-        super().__init__()
-        self.history, self.first, self.last = history, start, last
-        self.stream = stream or sys.stderr
-        self.shown = 0.0
-        self.display = _line_of_a_notebook()
-
-    def on_train_begin(self, logs=None):
-        self.began = time.monotonic()
-
-    def on_train_batch_end(self, batch, logs=None):
-        now, step = time.monotonic(), self.history.rows[-1]["step"]
-        rewritten = self.display is not None or self.stream.isatty()
-        pause = 0.5 if rewritten else 30.0  # a log file wants a line now and then
-        if now - self.shown < pause and step < self.last:
-            return
-        self.shown = now
-        line = self._line(step, now - self.began)
-        if self.display is not None:
-            self.display(line)
-        else:
-            end = "\n" if not rewritten or step == self.last else ""
-            self.stream.write(f"\r{line}\x1b[K{end}" if rewritten else line + end)
-            self.stream.flush()
-
-    def _line(self, step: int, elapsed: float) -> str:
-        recent = self.history.rows[-20:]
-        means = {n: np.mean([r[n] for r in recent]) for n in ("total", *self.history.losses)}
-        left = elapsed / max(step - self.first, 1) * (self.last - step)
-        losses = "  ".join(f"{n} {v:.3f}" for n, v in means.items())
-        validated = self.history.validation[-1:]
-        ap = "".join(f"  AP box {v['bbox_AP']:.3f} mask {v['segm_AP']:.3f}" for v in validated)
-        return (
-            f"step {step}/{self.last}  {int(left // 60)}:{int(left % 60):02d} left  "
-            f"lr {recent[-1]['lr']:.1e}  {losses}{ap}"
-        )
-
-
-def _line_of_a_notebook():
-    """A function that rewrites one line below the running cell; None outside a notebook."""
-    if "ipykernel" not in sys.modules:
-        return None
-    from labkit.viz.live import live_line  # IPython and matplotlib, which a server may lack
-
-    return live_line()

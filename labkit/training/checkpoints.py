@@ -5,7 +5,6 @@ rename happens entirely or not at all, so a run killed at any moment leaves no h
 """
 
 import json
-import os
 import shutil
 from pathlib import Path
 
@@ -13,7 +12,7 @@ import numpy as np
 
 from labkit.errors import LabkitError
 from labkit.io.data_files import write_json
-from labkit.io.whole_file import whole_file
+from labkit.io.whole_file import flush_to_disk, move, whole_file
 from labkit.models.detector import Detector
 from labkit.training.averages import averaged, keeps_average
 from labkit.weights.runs import AVERAGE, WEIGHTS, checkpoints_of
@@ -39,10 +38,10 @@ def save_checkpoint(model: Detector, run_dir: Path, step: int, keep: int, stage:
     }
     (draft / "state.json").write_text(json.dumps(state), encoding="utf-8")
     for file in (*draft.iterdir(), draft):
-        _flush(file)
+        flush_to_disk(file)
     _remove(folder)  # the same step again
-    draft.rename(folder)
-    _flush(folder.parent)
+    move(draft, folder)
+    flush_to_disk(folder.parent)
     for old in checkpoints_of(run_dir)[:-keep]:
         _remove(old)
     return folder
@@ -53,7 +52,7 @@ def _remove(folder: Path) -> None:
     gone = folder.with_name(f".{folder.name}.gone")
     shutil.rmtree(gone, ignore_errors=True)
     if folder.exists():
-        folder.rename(gone)
+        move(folder, gone)
         shutil.rmtree(gone)
 
 
@@ -85,11 +84,3 @@ def restore_optimizer(model: Detector, folder: Path) -> None:
 def save_run(run_dir: Path, record: dict) -> None:
     """Write run.json, whole or not at all."""
     write_json(run_dir / "run.json", record, indent=2)
-
-
-def _flush(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -1,6 +1,7 @@
 """`train`: from a model and a data set to a run on disk that can be stopped and resumed."""
 
 import contextlib
+import functools
 from collections import Counter
 from pathlib import Path
 
@@ -18,16 +19,17 @@ from labkit.training.callbacks import (
     Checkpointer,
     LeftOut,
     Plateau,
-    Progress,
     Recorder,
     left_out_by_reason,
 )
 from labkit.training.checkpoints import restore_optimizer, save_weights, step_of
+from labkit.training.device import announce_device
 from labkit.training.distribution import Team, fit
 from labkit.training.film import Camera, cut_film
 from labkit.training.history import TABLES, History
 from labkit.training.loggers import make_logger
 from labkit.training.precision import computing_in
+from labkit.training.progress import Progress
 from labkit.training.record import prepare_run, run_record
 from labkit.training.schedules import make_optimizer
 from labkit.training.settings import AP_METRICS, TrainSettings
@@ -115,8 +117,10 @@ def train(
     batches = WatchedBatches(dataset, model.config, plan, cache)
     run = _Run(model, team, batches, run_dir, history)
     logger = make_logger(log if team.chief else (), run_dir, history, record)
-    watchers = [*_validators(run, settings, validation), logger] if team.chief else []
     verbose = verbose and team.chief
+    watchers = [*_validators(run, settings, validation, verbose), logger] if team.chief else []
+    if verbose:
+        announce_device(settings.precision, team.here)
     if verbose and settings.peak_rate != settings.learning_rate:
         print(
             f"Learning rates are for batches of {settings.rate_for_batch}; for these, "
@@ -168,12 +172,16 @@ class _Run:
         watchers += callbacks
         if verbose and team.workers == 1:  # with several, the sum is printed at the end
             watchers.append(LeftOut(self.batches, history, start))
-        if verbose:
-            watchers.append(Progress(history, start, last))
+        progress = Progress(history, start, last, verbose)
+        watchers.append(progress)
         if team.chief:
             watchers.append(Checkpointer(self.run_dir, history, leg, self.batches))
         left = leg.last - start
-        with training_only(model, leg.trains), _weighing(model, leg.loss_weights):
+        with (
+            training_only(model, leg.trains),
+            _weighing(model, leg.loss_weights),
+            contextlib.closing(progress),
+        ):
             model.steps_done.assign(start)
             with team.scope():
                 model.compile(optimizer=make_optimizer(leg.settings))
@@ -202,7 +210,9 @@ class _Run:
         return f"id {image_id}"
 
 
-def _validators(run: _Run, settings: TrainSettings, validation: Dataset | None) -> list:
+def _validators(
+    run: _Run, settings: TrainSettings, validation: Dataset | None, verbose: bool
+) -> list:
     """The callbacks that look at the validation images."""
     if validation is None:
         return []
@@ -211,7 +221,8 @@ def _validators(run: _Run, settings: TrainSettings, validation: Dataset | None) 
         found.append(ValidationLosses(validation, history, settings, run.model.config))
     if settings.validate_every:
         camera = Camera(run.run_dir, validation, settings.film) if settings.film else None
-        found.append(Validation(validation, history, settings.validate_every, evaluate, camera))
+        look = functools.partial(evaluate, progress=verbose)
+        found.append(Validation(validation, history, settings.validate_every, look, camera))
     return [*found, KeepBest(run.run_dir, history, settings)] if found else []
 
 

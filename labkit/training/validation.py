@@ -15,6 +15,7 @@ from labkit.data.batch_order import BatchPlan
 from labkit.data.dataset import Dataset
 from labkit.data.pipeline import Batches
 from labkit.io.data_files import read_json, write_json
+from labkit.io.progress import print_above
 from labkit.training.averages import averaged
 from labkit.training.checkpoints import save_weights
 from labkit.training.film import Camera
@@ -109,10 +110,9 @@ class KeepBest(keras.callbacks.Callback):
         if score > self._kept_score(dict(found)):
             self._save(step, score)
         if has_stalled(self.history, self.settings):
-            print(
+            print_above(
                 f"Stopped at step {step}: {self.settings.best_by} has not improved in the last "
-                f"{self.settings.stop_after} looks at it.",
-                flush=True,
+                f"{self.settings.stop_after} looks at it."
             )
             self.model.stop_training = True
 

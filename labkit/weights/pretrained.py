@@ -40,7 +40,7 @@ def from_pretrained(
             to do.
     """
     if isinstance(source, str) and not Path(source).exists():
-        if source not in PRETRAINED and os.sep in source:
+        if source not in PRETRAINED and ("/" in source or os.sep in source):
             raise LabkitError(f"{source}: there is no such file or folder of weights.")
         model = _from_entry(find(source), class_names, config)
     elif Path(source).is_dir():

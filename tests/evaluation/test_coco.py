@@ -1,6 +1,7 @@
 """COCO numbers: equal to pycocotools' own, for other limits too, and fed with little memory."""
 
 import copy
+import itertools
 import json
 import weakref
 from pathlib import Path
@@ -372,6 +373,18 @@ def test_what_the_model_is_asked_for():
 def test_progress_is_quiet_where_nobody_looks(capsys):
     evaluate(Perfect(), Squares(2), progress=True)
     assert capsys.readouterr() == ("", "")
+
+
+def test_progress_of_what_takes_long(capsys, monkeypatch):
+    seconds = itertools.count(step=15)
+    monkeypatch.setattr("tqdm.std.time", lambda: float(next(seconds)))
+    evaluate(Perfect(), Squares(30), progress=False)
+    assert capsys.readouterr() == ("", "")
+    evaluate(Perfect(), Squares(30))
+    out, err = capsys.readouterr()
+    lines = err.splitlines()
+    assert out == "" and len(lines) > 2 and "\r" not in err
+    assert all(line.startswith("evaluating: ") for line in lines) and " 30/30 [" in lines[-1]
 
 
 def test_an_empty_data_set_and_image_ids_used_twice_are_named():

@@ -14,9 +14,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from terminal import on_terminal
 
 from labkit.errors import LabkitError
-from labkit.io import download
+from labkit.io import download, progress
 from labkit.io.download import cache_folder, fetch
 
 CONTENT = bytes(range(256)) * 4096  # one MiB
@@ -140,7 +141,7 @@ def test_a_file_that_is_there_is_not_downloaded_again(site, target, capsys):
     assert fetch(f"{site.address}/w", target).read_bytes() == b"mine"  # nothing says it is wrong
     capsys.readouterr()
     assert fetch(f"{site.address}/w", target, sha256=SHA256).read_bytes() == CONTENT
-    assert "is another file than the one wanted" in capsys.readouterr().err
+    assert "is not the file that is wanted" in capsys.readouterr().err
 
 
 def test_a_file_that_is_there_needs_no_writable_folder(site, target, monkeypatch):
@@ -166,20 +167,34 @@ def test_a_redirect_is_followed(site, target):
     assert [path for path, _ in site.asked] == ["/w", "/moved"]
 
 
-def test_progress_is_told_on_stderr_or_not_at_all(site, target, capsys):
+def test_progress_is_shown_on_stderr_or_not_at_all(site, target, capsys):
     fetch(f"{site.address}/w", target)
     out, err = capsys.readouterr()
-    assert out == "" and f"{site.address}/w (1.0 MB)" in err
+    first, start, end = err.splitlines()
+    assert out == "" and first == f"downloading {site.address}/w"
+    assert start.startswith("weights.pth:   0%|") and " 0.00/1.05M [" in start
+    assert end.startswith("weights.pth: 100%|") and " 1.05M/1.05M [" in end
     fetch(f"{site.address}/w", target.with_name("b"), progress=False)
     assert capsys.readouterr() == ("", "")
 
 
-def test_progress_on_a_terminal_is_one_line_that_grows(site, target, capsys, monkeypatch):
-    monkeypatch.setattr(download.sys.stderr, "isatty", lambda: True, raising=False)
+def test_progress_on_a_terminal_is_one_line_that_grows(site, target, monkeypatch):
+    monkeypatch.setattr(progress, "REDRAW", 0)
     monkeypatch.setattr(download, "_CHUNK", 2**18)
+    site.drops = [2**19]
+    with on_terminal() as terminal:
+        fetch(f"{site.address}/w", target)
+    first, half, trying_again, whole = terminal.screen()
+    assert first == f"downloading {site.address}/w"
+    assert half.startswith("weights.pth:  50%|")
+    assert "524,288 of 1,048,576 bytes; trying again" in trying_again
+    assert whole.startswith("weights.pth: 100%|") and "weights.pth:  75%|" in terminal.getvalue()
+
+
+def test_a_server_that_tells_no_length_is_shown_how_much_has_come(site, target, capsys):
+    site.has_length = False
     fetch(f"{site.address}/w", target)
-    err = capsys.readouterr().err
-    assert err.endswith("\rweights.pth: 1.0 of 1.0 MB \n") and err.count("\n") == 1
+    assert "weights.pth: 1.05MB [" in capsys.readouterr().err.splitlines()[-1]
 
 
 def test_the_opener_can_be_anothers(site, target):
@@ -368,7 +383,7 @@ def test_a_folder_that_cannot_be_made(site, tmp_path):
 
 @pytest.mark.parametrize("url", ["file:///etc/hostname", "ftp://a/b", "data:,x", "/etc/hostname"])
 def test_only_http(target, url):
-    assert "no http or https address" in refusal(url, target)
+    assert "not an http or https address" in refusal(url, target)
 
 
 @pytest.mark.parametrize("elsewhere", ["file:///etc/hostname", "ftp://a.invalid/w", "data:,x"])
@@ -387,8 +402,8 @@ def test_a_redirect_from_https_to_http_is_not_followed():
 
 
 @pytest.mark.parametrize("digits", ["", "abc", "1234567", "x" * 8, "0" * 65])
-def test_what_is_no_digest(target, digits):
-    with pytest.raises(LabkitError, match="no SHA-256"):
+def test_what_is_not_a_digest(target, digits):
+    with pytest.raises(LabkitError, match="not a SHA-256 digest"):
         fetch("https://a.invalid/w", target, sha256=digits)
 
 

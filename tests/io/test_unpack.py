@@ -152,7 +152,7 @@ def test_damage_leaves_nothing_behind(tmp_path, damage):
 def test_what_is_there_is_not_written_over(tmp_path):
     path = archive(tmp_path, {"a": b"1", "b": b"2"})
     unpack(path, tmp_path / "out")
-    with pytest.raises(LabkitError, match="there already"):
+    with pytest.raises(LabkitError, match="exists already"):
         unpack(path, tmp_path / "out")
     with pytest.raises(MissingFileError, match="no such archive"):
         unpack(tmp_path / "none.zip", tmp_path / "other")

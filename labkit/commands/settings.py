@@ -135,7 +135,7 @@ def read_assignment(assignment: str, config: Config, settings, changes: Changes)
 
 
 def field_names(owner) -> list[str]:
-    return [field.name for field in dataclasses.fields(owner)]
+    return [f.name for f in dataclasses.fields(owner)]
 
 
 def parse_value(key: str, text: str, present):

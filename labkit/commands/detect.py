@@ -116,5 +116,5 @@ def file_key(path: Path) -> str:
 
 
 def count_names(names: list[str]) -> str:
-    """ "3 disc, 1 square"."""
+    """Words like "3 disc, 1 square"; "nothing" for no names."""
     return ", ".join(f"{names.count(name)} {name}" for name in sorted(set(names))) or "nothing"

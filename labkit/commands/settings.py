@@ -149,7 +149,7 @@ def parse_value(key: str, text: str, present):
     Raises:
         LabkitError: a number or true/false is needed, and the text is something else.
     """
-    if isinstance(present, tuple):
+    if isinstance(present, tuple | dict):  # loss_weights is a dict, and takes a list in its order
         items = [item for item in text.strip("[]()").split(",") if item.strip()]
         return tuple(parse_value(key, item, 0.0) for item in items)
     if isinstance(present, str):

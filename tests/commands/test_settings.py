@@ -138,8 +138,10 @@ def test_a_resumed_run_begins_with_its_own_settings(tmp_path):
     assert again == (config, settings.replace(stages=stages, steps=7, film=2))
 
 
-def test_the_last_of_two_options_counts():
+def test_several_set_options():
     options = ("--batch-size", 2, "--set", "batch_size=3", "--set", "batch_size=4")
     assert changed(TrainSettings(), *options).batch_size == 4
+    config, _ = chosen_settings(parsed("--set", "loss_weights=1,1,1,1,2"), SMALL_OBJECTS, None)
+    assert config.loss_weights == dict.fromkeys(Config.LOSSES, 1) | {"mask": 2}
     augment = changed(TrainSettings(), "--set", "augment.scale=0.5,2", "--set", "augment.hue=0.1")
     assert (augment.augment.scale, augment.augment.hue) == ((0.5, 2.0), 0.1)

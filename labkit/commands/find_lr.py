@@ -26,7 +26,7 @@ all change the answer. With --out there is a figure (rates.png) and the curve it
 
 
 def add_options(parser) -> None:
-    add_training_data(parser.add_argument_group("data: as of `labkit train`"))
+    add_training_data(parser.add_argument_group("data: as for `labkit train`"))
     test = parser.add_argument_group("the test")
     test.add_argument(
         "--from",

@@ -129,7 +129,9 @@ def read_assignment(assignment: str, config: Config, settings, changes: Changes)
     else:
         known = field_names(config) + field_names(settings)
         near = difflib.get_close_matches(name, known, n=1)
-        hint = f"did you mean '{near[0]}'?" if near else "see labkit.Config, labkit.TrainSettings."
+        hint = "see labkit.Config and labkit.TrainSettings."
+        if near:
+            hint = f"did you mean '{near[0]}'?"
         raise LabkitError(f"--set {key}: neither Config nor TrainSettings has such a field; {hint}")
     found[name] = parse_value(key, text, getattr(owner, name))
 

@@ -9,8 +9,10 @@ import pytest
 
 from labkit import cli
 from labkit.data import shapes
+from labkit.models.config import PRESETS
+from labkit.training import TrainSettings
 
-COMMANDS = ("train", "detect", "evaluate", "info")
+COMMANDS = [name.replace("_", "-") for name in cli.COMMANDS]
 
 
 def labkit(capsys, *argv):
@@ -36,18 +38,34 @@ def test_help_is_shown_with_examples(capsys, argv):
 def test_help_and_mistakes_do_not_import_tensorflow():
     code = (
         "import sys; from labkit import cli\n"
-        "for argv in (['--help'], ['train', '--help'], ['train', '--nonsense']):\n"
-        "    try: cli.main(argv)\n"
-        "    except SystemExit: pass\n"
-        "sys.exit('tensorflow' in sys.modules or 'matplotlib' in sys.modules)"
+        f"for command in {COMMANDS}:\n"
+        "    for argv in (['--help'], [command, '--help'], [command, '--nonsense']):\n"
+        "        try: cli.main(argv)\n"
+        "        except SystemExit: pass\n"
+        "sys.exit(' '.join({'tensorflow', 'keras', 'matplotlib'} & {*sys.modules}) or 0)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+    assert done.stdout.count("usage: ") == 2 * len(COMMANDS)
+    assert done.stderr.count("\n") == len(COMMANDS)
 
 
-def test_demo_has_a_help_of_its_own(capsys):
-    status, out, _ = labkit(capsys, "demo", "--help")
-    assert status == 0 and "--steps" in out
+def test_python_runs_the_package():
+    argv = [sys.executable, "-m", "labkit"]
+    done = subprocess.run([*argv, "info", "--help"], capture_output=True, text=True)
+    assert done.returncode == 0 and done.stdout.startswith("usage: labkit info")
+    done = subprocess.run([*argv, "trian"], capture_output=True, text=True)
+    assert done.returncode == 2 and "trian" in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_help_names_the_presets_and_the_demos_steps(capsys):
+    for command in ("train", "find-lr", "inspect"):
+        assert "--preset {" + ",".join(PRESETS) + "}" in labkit(capsys, command, "--help")[1]
+    steps = TrainSettings.preset("tiny").steps
+    assert f"one batch each (default: {steps})" in " ".join(
+        labkit(capsys, "demo", "--help")[1].split()
+    )
+    assert cli.build_parser().parse_args(["demo"]).steps == steps
 
 
 # ---------------------------------------------------------------- errors: one sentence, status 2
@@ -84,6 +102,8 @@ def test_demo_has_a_help_of_its_own(capsys):
         ("evaluate --results r.json --annotations missing.json", "missing.json"),
         ("evaluate --max-dets many", "many"),
         ("evaluate --area tiny=256-0", "argument --area: 'tiny=256-0' is no range"),
+        ("demo --steps few", "few"),
+        ("demo --nonsense", "--nonsense"),
     ],
 )
 def test_a_mistake_is_answered_in_one_sentence(capsys, tmp_path, monkeypatch, argv, words):

@@ -1,59 +1,84 @@
-"""The demo: train the tiny preset on shapes, measure it on pictures it has not seen, show it.
-
-    labkit demo --out runs/demo
+"""`labkit demo`: train the tiny preset on shapes, measure it on pictures it has not seen, show it.
 
 Two CPU cores are enough; nothing is downloaded. See the README for what it reached and how long
 it took.
 """
 
-import argparse
 import shutil
 import time
 from pathlib import Path
 
-from labkit.data import shapes
-from labkit.data.augment import Augment
+from labkit.commands.numbers import positive_int
 from labkit.errors import LabkitError
-from labkit.evaluation import evaluate
-from labkit.models.config import Config
-from labkit.models.mask_rcnn import MaskRCNN
-from labkit.reports.run import write_report
-from labkit.training import TrainSettings, train
-from labkit.training.history import TABLES
+from labkit.quiet import import_tensorflow
 
-SHAPES_AUGMENT = Augment(quarter_turns=True)  # shapes have no up
+NAME = "demo"
+HELP = "train a small model on drawn shapes and measure it on unseen ones"
+EPILOG = """\
+examples:
+  labkit demo
+  labkit demo --steps 300 --out runs/quick
+
+The folder of --out gets the model, its numbers and figures; an earlier demo there is replaced.
+"""
 UNSEEN_SEED = 1_000_003  # of the pictures it is measured on
 
 
-def parser() -> argparse.ArgumentParser:
-    p = argparse.ArgumentParser(
-        prog="labkit demo",
-        description="Train a small Mask R-CNN on drawn shapes and measure it on unseen ones.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+def add_options(parser) -> None:
+    parser.add_argument(
+        "--out",
+        default="runs/demo",
+        metavar="DIR",
+        help="folder for what it leaves (default: runs/demo)",
     )
-    p.add_argument("--out", default="runs/demo", help="folder for what it leaves")
-    p.add_argument(
+    parser.add_argument(
         "--steps",
-        type=int,
-        default=TrainSettings.preset("tiny").steps,
-        help="training steps, of one batch each",
+        type=positive_int,
+        default=1200,  # the preset's
+        metavar="N",
+        help="training steps, of one batch each (default: 1200)",
     )
-    p.add_argument("--images", type=int, default=4000, help="training pictures")
-    p.add_argument("--unseen", type=int, default=100, help="pictures it is measured on")
-    p.add_argument("--seed", type=int, default=0, help="of weights, pictures and batches")
-    return p
+    parser.add_argument(
+        "--images",
+        type=positive_int,
+        default=4000,
+        metavar="N",
+        help="training pictures (default: 4000)",
+    )
+    parser.add_argument(
+        "--unseen",
+        type=positive_int,
+        default=100,
+        metavar="N",
+        help="pictures it is measured on (default: 100)",
+    )
+    parser.add_argument(
+        "--seed",
+        type=int,
+        default=0,
+        metavar="N",
+        help="seed of weights, pictures and batches (default: 0)",
+    )
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Run the demo; returns the exit status."""
-    args = parser().parse_args(argv)
+def run(args) -> int:
+    import_tensorflow()
+    from labkit.data import shapes
+    from labkit.data.augment import Augment
+    from labkit.evaluation import evaluate
+    from labkit.models.config import Config
+    from labkit.models.mask_rcnn import MaskRCNN
+    from labkit.reports.run import write_report
+    from labkit.training import TrainSettings, train
+
     out = Path(args.out)
-    _clear(out)
+    remove_earlier_demo(out)
     seen = shapes(args.images, 128, seed=args.seed)
     unseen = shapes(args.unseen, 128, seed=args.seed + UNSEEN_SEED)
     config = Config.preset("tiny", seed=args.seed, max_instances=seen.max_instances)
     model = MaskRCNN(config, seen.class_names)
-    settings = TrainSettings.preset("tiny", steps=args.steps, augment=SHAPES_AUGMENT)
+    augment = Augment(quarter_turns=True)  # shapes look as well from any side
+    settings = TrainSettings.preset("tiny", steps=args.steps, augment=augment)
     print(
         f"Training {model.count_params():,} parameters on {args.images} pictures of shapes, "
         f"{settings.steps} steps of {settings.batch_size}. Stop with Ctrl-C, nothing breaks.",
@@ -73,23 +98,25 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def _clear(out: Path) -> None:
-    """A demo replaces the demo before it, and nothing else."""
+def remove_earlier_demo(out: Path) -> None:
+    """Removes what an earlier demo left. Raises LabkitError where there are other files."""
+    from labkit.training.history import TABLES
+
     if not out.exists():
         return
-    others = [p.name for p in out.iterdir() if p.name not in OURS and not p.name.endswith(".part")]
-    if others:
-        raise LabkitError(f"{out} holds {others[0]}, which no demo wrote: choose another --out.")
+    of_a_demo = {
+        "run.json",
+        *TABLES.values(),
+        "checkpoints",
+        "model.weights.h5",
+        "metrics.json",
+        "figures",
+        "broken.json",
+        "seen.json",
+    }
+    for path in out.iterdir():
+        if path.name not in of_a_demo and not path.name.endswith(".part"):
+            raise LabkitError(
+                f"{out} holds {path.name}, which no demo wrote: choose another --out."
+            )
     shutil.rmtree(out)
-
-
-OURS = {
-    "run.json",
-    *TABLES.values(),
-    "checkpoints",
-    "model.weights.h5",
-    "metrics.json",
-    "figures",
-    "broken.json",
-    "seen.json",
-}

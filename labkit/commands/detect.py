@@ -4,9 +4,50 @@ import json
 import sys
 from pathlib import Path
 
+from labkit.commands.numbers import fraction, positive_int
 from labkit.commands.sources import image_files
 from labkit.errors import LabkitError
 from labkit.quiet import import_tensorflow
+
+NAME = "detect"
+HELP = "find objects in pictures"
+EPILOG = """\
+examples:
+  labkit detect --weights runs/demo photo.jpg
+  labkit detect --weights runs/nuclei --score 0.7 --max-dets 500 --out found/ slides/
+
+The folder of --out gets a picture for every picture, with the masks drawn on it, and
+detections.json: all objects as a COCO data set (images, annotations with scores, categories).
+"""
+
+
+def add_options(parser) -> None:
+    parser.add_argument("images", nargs="+", metavar="PICTURE", help="files, or folders of them")
+    parser.add_argument(
+        "--weights", required=True, metavar="RUN", help="a run's folder, or one of its checkpoints"
+    )
+    parser.add_argument(
+        "--out",
+        default="detections",
+        metavar="DIR",
+        help="folder for the results (default: detections/)",
+    )
+    parser.add_argument(
+        "--score",
+        type=fraction,
+        default=0.5,
+        metavar="X",
+        help="leave out objects with a lower score (default: 0.5)",
+    )
+    parser.add_argument(
+        "--max-dets",
+        type=positive_int,
+        metavar="N",
+        help="objects in a picture at most (default: the model's, 100)",
+    )
+    parser.add_argument(
+        "--json", action="store_true", help="print detections.json too, and nothing else, on stdout"
+    )
 
 
 def run(args) -> int:
@@ -24,7 +65,8 @@ def run(args) -> int:
         "annotations": [],
         "categories": [{"id": i, "name": name} for i, name in enumerate(model.class_names, 1)],
     }
-    taken, broken = {on_disk(path) for path in files}, 0  # --out may be the pictures' own folder
+    # Names that no drawn picture may have: --out may be the pictures' own folder.
+    taken, broken = {file_key(path) for path in files}, 0
     for number, path in enumerate(files, 1):
         try:
             image = read_image(path)
@@ -33,19 +75,19 @@ def run(args) -> int:
             broken += 1
             continue
         found = model.detect(image, score_threshold=args.score, max_detections=args.max_dets)
-        picture = unused(out / f"{path.stem}.png", taken)
+        picture = unused_path(out / f"{path.stem}.png", taken)
         found.save(picture)
         height, width = image.shape[:2]
         written["images"].append(
             {"id": number, "file_name": path.as_posix(), "height": height, "width": width}
         )
         for area, result in zip(found.areas, found.to_coco(image_id=number), strict=True):
-            number_of = len(written["annotations"]) + 1
-            result |= {"id": number_of, "area": float(area), "iscrowd": 0}
+            annotation_id = len(written["annotations"]) + 1
+            result |= {"id": annotation_id, "area": float(area), "iscrowd": 0}
             written["annotations"].append(result)
         if not args.json:
-            print(f"{path}: {counts(found.names)} -> {picture}")
-    if broken == len(files):  # and whatever an earlier command left stays
+            print(f"{path}: {count_names(found.names)} -> {picture}")
+    if broken == len(files):  # the results of an earlier command stay as they are
         raise LabkitError("no picture could be read; nothing was written.")
     write_json(out / "detections.json", written)
     if args.json:
@@ -58,21 +100,21 @@ def run(args) -> int:
     return 2 if broken else 0
 
 
-def unused(path: Path, taken: set[str]) -> Path:
-    """path, or path-2, path-3 ... where the pictures, or others' results, have that name."""
+def unused_path(path: Path, taken: set[str]) -> Path:
+    """The path, or path-2, path-3 ... where that name is taken; it is then taken, too."""
     candidate, number = path, 1
-    while on_disk(candidate) in taken:
+    while file_key(candidate) in taken:
         number += 1
         candidate = path.with_stem(f"{path.stem}-{number}")
-    taken.add(on_disk(candidate))
+    taken.add(file_key(candidate))
     return candidate
 
 
-def on_disk(path: Path) -> str:
-    """The same for all paths that may lead to one file: some disks take a.PNG for a.png."""
+def file_key(path: Path) -> str:
+    """The same text for all paths that may lead to one file: to some disks, a.PNG is a.png."""
     return str(path.resolve()).casefold()
 
 
-def counts(names: list[str]) -> str:
-    """ "3 disc, 1 square"."""
+def count_names(names: list[str]) -> str:
+    """Words like "3 disc, 1 square"; "nothing" for no names."""
     return ", ".join(f"{names.count(name)} {name}" for name in sorted(set(names))) or "nothing"

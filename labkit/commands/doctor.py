@@ -2,7 +2,24 @@
 
 import json
 
+from labkit.commands.options import add_json
 from labkit.quiet import import_tensorflow, only_json_on_stdout
+
+NAME = "doctor"
+HELP = "say what is wrong with a run"
+EPILOG = """\
+examples:
+  labkit doctor runs/mine
+  labkit doctor runs/mine --json
+
+Reads what a run has written so far, also while it goes on, and names what is wrong, the numbers
+that show it, and what to do. The exit status is 0 if nothing is found, 1 if something is.
+"""
+
+
+def add_options(parser) -> None:
+    parser.add_argument("run", metavar="RUN", help="a run's folder")
+    add_json(parser)
 
 
 def run(args) -> int:

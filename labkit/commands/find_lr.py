@@ -3,13 +3,15 @@
 import json
 from pathlib import Path
 
-from labkit.commands.numbers import whole
-from labkit.commands.options import add_batches, add_model, add_training_data
+from labkit.commands.numbers import positive_int
+from labkit.commands.options import add_batches, add_json, add_model, add_training_data
+from labkit.commands.settings import chosen_settings
 from labkit.commands.sources import chosen_data
-from labkit.commands.train import chosen_settings, start_backbone
+from labkit.commands.start import start_backbone
 from labkit.errors import LabkitError
 from labkit.quiet import import_tensorflow, only_json_on_stdout
 
+NAME = "find-lr"
 HELP = "test which learning rate suits a training"
 EPILOG = """\
 examples:
@@ -19,12 +21,12 @@ examples:
 
 A short training in which the rate rises from far too low to far too high; nothing is kept of it.
 Give it the options of the `labkit train` that you plan: batch size, optimizer, clipping and model
-all move the answer. With --out there is a figure (rates.png) and the curve itself (rates.json).
+all change the answer. With --out there is a figure (rates.png) and the curve itself (rates.json).
 """
 
 
 def add_options(parser) -> None:
-    add_training_data(parser.add_argument_group("data: as of `labkit train`"))
+    add_training_data(parser.add_argument_group("data: as for `labkit train`"))
     test = parser.add_argument_group("the test")
     test.add_argument(
         "--from",
@@ -45,22 +47,22 @@ def add_options(parser) -> None:
     test.add_argument(
         "--steps",
         dest="test_steps",
-        type=whole,
+        type=positive_int,
         default=100,
         metavar="N",
         help="steps of the test, of one batch each (default: 100)",
     )
     test.add_argument("--out", metavar="DIR", help="folder for rates.png and rates.json")
-    test.add_argument("--json", action="store_true", help="print JSON and nothing else on stdout")
+    add_json(test)
     add_batches(test)
     add_model(parser)
-    # What a training asks for besides, and a test has no say in.
+    # Options of `labkit train` that a test does not have, but `chosen_settings` reads.
     parser.set_defaults(steps=None, learning_rate=None, deterministic=False, recipe=None, stage=[])
 
 
 def run(args) -> int:
     with only_json_on_stdout(args.json):
-        found = tested(args)
+        found = range_test(args)
         written = write_test(found, Path(args.out)) if args.out else []
     print(json.dumps(found.to_dict(), indent=2) if args.json else found)
     if not args.json:
@@ -69,8 +71,8 @@ def run(args) -> int:
     return 0
 
 
-def tested(args):
-    """The `RateTest` that the options ask for."""
+def range_test(args):
+    """The `RateTest` of the chosen data and settings."""
     if not 0 < args.first < args.last:
         raise LabkitError(
             f"--from must be above 0 and below --to, got --from {args.first:g} --to {args.last:g}."

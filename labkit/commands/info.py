@@ -5,9 +5,25 @@ import os
 import platform
 from pathlib import Path
 
+from labkit.commands.options import add_json
 from labkit.errors import LabkitError
 from labkit.models.config import PRESETS
 from labkit.quiet import import_tensorflow, only_json_on_stdout
+
+NAME = "info"
+HELP = "describe this installation, or a run"
+EPILOG = """\
+examples:
+  labkit info              versions, devices, presets
+  labkit info runs/demo    what a run was trained on, how far it came, how good it is
+  labkit info --pretrained published weights: what they are, their terms, where they are kept
+"""
+
+
+def add_options(parser) -> None:
+    parser.add_argument("run", nargs="?", metavar="RUN", help="a run's folder")
+    parser.add_argument("--pretrained", action="store_true", help="list the published weights")
+    add_json(parser)
 
 
 def run(args) -> int:
@@ -50,7 +66,7 @@ def describe_installation() -> dict:
 
 
 def describe_pretrained(run: str | None) -> dict:
-    """The published weights that labkit knows. Asks no server."""
+    """The published weights that labkit knows; needs no network."""
     from labkit.weights import registry
 
     if run:
@@ -59,7 +75,7 @@ def describe_pretrained(run: str | None) -> dict:
 
 
 def describe_run(run_dir: Path) -> dict:
-    """What a run was trained on, how far it is, and how good."""
+    """What a run was trained on, how many steps it has done, and how good it is."""
     import_tensorflow()
     from labkit.training import History
     from labkit.weights.runs import latest_checkpoint, read_run

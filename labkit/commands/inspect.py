@@ -3,17 +3,48 @@
 import json
 from pathlib import Path
 
-from labkit.commands.sources import is_drawn, named
-from labkit.data.catalogue import CATALOGUE
+from labkit.commands.options import add_json
+from labkit.commands.sources import is_drawn, load_by_name
 from labkit.errors import LabkitError
-from labkit.models.config import Config
+from labkit.models.config import PRESETS, Config
 from labkit.quiet import import_tensorflow, only_json_on_stdout
+
+NAME = "inspect"
+HELP = "look through a data set before training"
+EPILOG = """\
+examples:
+  labkit inspect data/nuclei/train.json --images data/nuclei/train
+  labkit inspect data/nuclei --check --out report/
+  labkit inspect shapes --json
+
+Classes and how rare they are, sizes of boxes and whether the anchors suit them, overlaps, pictures
+without objects, and every entry that cannot be used. With --out there are figures of all this.
+"""
+
+
+def add_options(parser) -> None:
+    parser.add_argument(
+        "path", metavar="PATH", help="annotations or their folder, or a name of the catalogue"
+    )
+    parser.add_argument("--split", metavar="NAME", help="which split (default: train)")
+    parser.add_argument("--images", metavar="DIR", help="the folder of the pictures of a json")
+    parser.add_argument(
+        "--preset",
+        choices=tuple(PRESETS),
+        default="tiny",
+        help="whose image size and anchors the boxes are compared with (default: tiny)",
+    )
+    parser.add_argument(
+        "--check", action="store_true", help="read every picture too, to find broken ones"
+    )
+    parser.add_argument("--out", metavar="DIR", help="folder for the figures and description.json")
+    add_json(parser)
 
 
 def run(args) -> int:
     with only_json_on_stdout(args.json):
         import_tensorflow()  # the anchors are computed with it
-        dataset = opened(args)
+        dataset = load(args)
         description = dataset.describe(Config.preset(args.preset), check=args.check)
         written = write_report(dataset, description, Path(args.out)) if args.out else []
     if args.json:
@@ -25,10 +56,13 @@ def run(args) -> int:
     return 0
 
 
-def opened(args):
-    """The data set that PATH names: what lies there, in any known format, or the catalogue's."""
+def load(args):
+    """The data set that PATH names: a file or folder in any known format, or the catalogue's."""
     if not args.images:
-        return named(args.path, "val" if is_drawn(args.path) else "train", split=args.split)
+        part = "val" if is_drawn(args.path) else "train"
+        return load_by_name(args.path, part, split=args.split)
+    from labkit.data.catalogue import CATALOGUE
+
     if not Path(args.path).exists() and args.path in CATALOGUE:
         raise LabkitError(f"--images goes with your own annotations; {args.path} has its own.")
     from labkit.data.load import load_dataset

@@ -1,9 +1,9 @@
-"""What the text of an option must be, for argparse: the value, or what was expected instead."""
+"""Types of options, for argparse: the text becomes a value, or an error says what was expected."""
 
 import argparse
 
 
-def whole(text: str) -> int:
+def positive_int(text: str) -> int:
     """A whole number of at least 1."""
     try:
         if (number := int(text)) >= 1:
@@ -14,18 +14,18 @@ def whole(text: str) -> int:
 
 
 def size_or_native(text: str) -> int | str:
-    """A whole number, or the word native."""
+    """A whole number of at least 1, or the word native."""
     if text == "native":
         return text
     try:
-        return whole(text)
+        return positive_int(text)
     except argparse.ArgumentTypeError as error:
         raise argparse.ArgumentTypeError(f"{error}, nor 'native'") from None
 
 
 def multiple_of_32(text: str) -> int:
-    """A side of a training image: what the network halves five times."""
-    number = whole(text)
+    """A side of a training image: the network halves it five times."""
+    number = positive_int(text)
     if number % 32:
         near = max(number // 32 * 32, 32)
         raise argparse.ArgumentTypeError(
@@ -34,7 +34,7 @@ def multiple_of_32(text: str) -> int:
     return number
 
 
-def share(text: str) -> float:
+def fraction(text: str) -> float:
     """A number between 0 and 1."""
     try:
         if 0 <= (number := float(text)) <= 1:
@@ -44,19 +44,19 @@ def share(text: str) -> float:
     raise argparse.ArgumentTypeError(f"'{text}' is not a number between 0 and 1")
 
 
-def shares(text: str) -> list[float]:
-    """Numbers between 0 and 1 with commas between them."""
-    return [share(part) for part in text.split(",")]
+def fractions(text: str) -> list[float]:
+    """Numbers between 0 and 1, separated by commas."""
+    return [fraction(part) for part in text.split(",")]
 
 
 def area_range(text: str) -> tuple[str, tuple[float, float]]:
-    """NAME=FROM-TO or NAME=FROM-, areas in pixels."""
+    """NAME=FROM-TO or NAME=FROM-, areas in square pixels."""
     name, _, limits = text.partition("=")
     low, dash, high = limits.partition("-")
     try:
-        found = float(low), float(high) if high else 1e10
-        if name and dash and 0 <= found[0] < found[1]:
-            return name, found
+        limits = float(low), float(high) if high else 1e10
+        if name and dash and 0 <= limits[0] < limits[1]:
+            return name, limits
     except ValueError:
         pass
     raise argparse.ArgumentTypeError(

@@ -1,6 +1,6 @@
-"""Options that several commands share: which data to learn from, and which model of it."""
+"""Options that several commands share: on which data, with which model, as JSON or not."""
 
-from labkit.commands.numbers import multiple_of_32, size_or_native, whole
+from labkit.commands.numbers import multiple_of_32, positive_int, size_or_native
 from labkit.models.config import PRESETS
 
 
@@ -17,14 +17,33 @@ def add_training_data(group) -> None:
     group.add_argument("--images", metavar="DIR", help="... and the folder of their pictures")
 
 
+def add_evaluation_data(group) -> None:
+    """--annotations with --images, or --data with --split and --image-size."""
+    group.add_argument("--annotations", metavar="FILE", help="the ground truth: a COCO json ...")
+    group.add_argument("--images", metavar="DIR", help="... and the folder of its pictures")
+    group.add_argument(
+        "--data",
+        metavar="PATH",
+        help="or a folder or file in any format (its validation split), or a name of the "
+        "catalogue: of shapes and digits, 100 pictures that `labkit train` never shows",
+    )
+    group.add_argument("--split", metavar="NAME", help="another split of --data, e.g. test")
+    group.add_argument(
+        "--image-size",
+        type=positive_int,
+        metavar="N",
+        help="side of the pictures of shapes and digits in pixels (default: 128)",
+    )
+
+
 def add_batches(group) -> None:
     """--batch-size and --seed."""
-    group.add_argument("--batch-size", type=whole, metavar="N", help="pictures in a step")
+    group.add_argument("--batch-size", type=positive_int, metavar="N", help="pictures in a step")
     group.add_argument(
         "--seed",
         type=int,
         metavar="N",
-        help="of weights and batches: the same seed starts the same run (default: 0)",
+        help="seed of weights and batches: the same seed starts the same run (default: 0)",
     )
 
 
@@ -34,13 +53,14 @@ def add_model(parser) -> None:
     model.add_argument(
         "--preset",
         choices=tuple(PRESETS),
-        help="tiny: made for two CPU cores (the default); r50_fpn: the paper's, wants a GPU",
+        help="tiny: made for two CPU cores (the default); r50_fpn: the paper's, needs a GPU. The "
+        "others are the networks that torchvision and Matterport publish weights for",
     )
     model.add_argument(
         "--image-size",
         type=size_or_native,
         metavar="N",
-        help="pixels that a picture's shorter side is resized to, or 'native' to leave its size",
+        help="pixels that a picture's shorter side is resized to, or 'native' to keep its size",
     )
     model.add_argument(
         "--crop",
@@ -53,7 +73,7 @@ def add_model(parser) -> None:
         "--backbone-weights",
         choices=("imagenet", "none"),
         help="what the backbone starts from (default: imagenet, downloaded once by Keras, where "
-        "the backbone has such weights: r50_fpn does, tiny does not)",
+        "the backbone has such weights: tiny has none)",
     )
     model.add_argument(
         "--set",
@@ -62,3 +82,8 @@ def add_model(parser) -> None:
         metavar="KEY=VALUE",
         help="change a field of Config or TrainSettings; may be repeated",
     )
+
+
+def add_json(group) -> None:
+    """--json."""
+    group.add_argument("--json", action="store_true", help="print JSON and nothing else on stdout")

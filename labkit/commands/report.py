@@ -2,12 +2,14 @@
 
 from pathlib import Path
 
-from labkit.commands.numbers import share, whole
+from labkit.commands.numbers import fraction, positive_int
+from labkit.commands.options import add_evaluation_data
 from labkit.commands.run_data import note_if_seen
 from labkit.commands.sources import chosen_data
 from labkit.errors import LabkitError
 from labkit.quiet import import_tensorflow
 
+NAME = "report"
 HELP = "write a page that compares models, or files of results"
 EPILOG = """\
 examples:
@@ -16,7 +18,8 @@ examples:
   labkit report ours.json theirs.json --annotations val.json --out page.html
 
 One HTML file that needs nothing else: COCO's numbers and other definitions of AP, curves, score
-thresholds, confusion, types of errors, calibration, size and crowding, the worst images.
+thresholds, confusion, types of errors, calibration, size and crowding, the worst images. Files of
+results need no --images: the worst images are then drawn on grey.
 """
 
 
@@ -29,27 +32,17 @@ def add_options(parser) -> None:
     )
     parser.add_argument("--out", required=True, metavar="FILE", help="the page, e.g. page.html")
     parser.add_argument("--title", default="Evaluation", help="its heading")
-    data = parser.add_argument_group("what they are compared with")
-    data.add_argument("--annotations", metavar="FILE", help="the truth: a COCO json ...")
-    data.add_argument(
-        "--images",
-        metavar="DIR",
-        help="... and the folder of its pictures (results "
-        "do without; the worst images are then drawn on grey)",
-    )
-    data.add_argument("--data", metavar="PATH", help="or anything that `labkit evaluate` takes")
-    data.add_argument("--split", metavar="NAME", help="another split of --data, e.g. test")
-    data.add_argument("--image-size", type=whole, metavar="N", help="side of drawn pictures")
+    add_evaluation_data(parser.add_argument_group("what they are compared with"))
     parser.add_argument(
         "--max-dets",
-        type=whole,
+        type=positive_int,
         default=100,
         metavar="N",
         help="detections that count in a picture (default: 100)",
     )
     parser.add_argument(
         "--score",
-        type=share,
+        type=fraction,
         default=0.5,
         metavar="X",
         help="show detections from this score on (default: 0.5)",
@@ -57,7 +50,7 @@ def add_options(parser) -> None:
 
 
 def run(args) -> int:
-    names, choice = names_of(args.runs), vars(args)
+    names, choice = short_names(args.runs), vars(args)
     files = [source.endswith(".json") for source in args.runs]
     if all(files) and args.annotations and not args.images:
         if args.data or args.split:
@@ -72,9 +65,9 @@ def run(args) -> int:
     evaluations = {}
     for name, source, is_file in zip(names, args.runs, files, strict=True):
         evaluations[name] = (
-            of_results(source, truth, args.max_dets)
+            evaluate_results_file(source, truth, args.max_dets)
             if is_file
-            else of_model(source, dataset, args.max_dets, choice)
+            else evaluate_model(source, dataset, args.max_dets, choice)
         )
     from labkit.reports.evaluation import write_evaluation_page
 
@@ -85,14 +78,15 @@ def run(args) -> int:
     return 0
 
 
-def of_results(source: str, truth, max_dets: int):
-    """A file of results: needs no model, so no TensorFlow."""
+def evaluate_results_file(source: str, truth, max_dets: int):
+    """The Evaluation of a file of results: it needs no model, so no TensorFlow."""
     from labkit.evaluation import evaluate_results
 
     return evaluate_results(truth, source, max_dets=max_dets)
 
 
-def of_model(source: str, dataset, max_dets: int, choice: dict):
+def evaluate_model(source: str, dataset, max_dets: int, choice: dict):
+    """The Evaluation of a run's model, or of a checkpoint's, on a data set."""
     import_tensorflow()
     from labkit.evaluation import evaluate
     from labkit.weights.runs import load_model
@@ -101,12 +95,12 @@ def of_model(source: str, dataset, max_dets: int, choice: dict):
     return evaluate(load_model(source), dataset, max_dets=max_dets)
 
 
-def names_of(sources: list[str]) -> list[str]:
-    """The shortest ends of the paths that tell them apart: folder names, mostly."""
+def short_names(sources: list[str]) -> list[str]:
+    """The shortest ends of the paths that tell them apart: mostly the names of the folders."""
     paths = [Path(source).resolve() for source in sources]
     if len(set(paths)) < len(paths):
         raise LabkitError("report: a run is named twice; name each once.")
-    parts = [named_by(Path(source), paths).parts for source in sources]
+    parts = [naming_path(Path(source), paths).parts for source in sources]
     for depth in range(1, max(map(len, parts)) + 1):
         names = ["/".join(part[-depth:]) for part in parts]
         if len(set(names)) == len(names):
@@ -114,9 +108,9 @@ def names_of(sources: list[str]) -> list[str]:
     return names
 
 
-def named_by(source: Path, others: list[Path]) -> Path:
-    """A run's folder; a file without its .json, unless that is one of the others."""
+def naming_path(source: Path, others: list[Path]) -> Path:
+    """The path that a source is named after: a file's has no .json, unless that is another one."""
     if source.suffix != ".json":
         return source.resolve()
-    file = source.parent.resolve() / source.name  # under the name that it was given by
+    file = source.parent.resolve() / source.name  # a link keeps its own name
     return file if file.with_suffix("") in others else file.with_suffix("")

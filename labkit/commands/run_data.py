@@ -1,11 +1,15 @@
-"""What a run was started on and from: remembered in its folder, asked for when it goes on.
+"""Which data a run was started on: kept in its folder, and looked up when the run is resumed.
 
-Which data it was started on is asked for when it is measured, too.
+`labkit evaluate` and `labkit report` look it up too, to say so where a model is about to be
+measured on its own training pictures.
 """
 
 import os
 import sys
 from pathlib import Path
+
+from labkit.commands.sources import is_drawn
+from labkit.errors import LabkitError
 
 DATA_FILE = "data.json"
 
@@ -25,9 +29,48 @@ def remembered(run_dir: Path) -> dict | None:
     return read_json(file) if file.exists() else None
 
 
+def data_options(args, stored: Path | None) -> dict:
+    """The options that say which data, with absolute paths; a resumed run keeps its own.
+
+    Args:
+        args: of `labkit train`.
+        stored: the folder of the run that is resumed; None for a new one.
+
+    Returns:
+        The choice, see `labkit.commands.sources`, with "cache" where there is one.
+    """
+    files = ("annotations", "images", "val_annotations", "val_images")
+    cache = {"cache": os.path.abspath(args.cache)} if args.cache else {}
+    choice = {f: os.path.abspath(path) for f in files if (path := getattr(args, f))}
+    if data := args.data:  # resumed from another folder, it is still the same
+        choice["data"] = os.path.abspath(data) if os.path.exists(data) else data
+    size = args.image_size if isinstance(args.image_size, int) else None
+    before = remembered(stored) if stored else None
+    if before and all(before.get(name) == value for name, value in choice.items()):
+        refuse_another_size(size, before, stored)
+        return before | cache
+    return {"data": None} | choice | cache | {"image_size": size}
+
+
+def refuse_another_size(size: int | None, before: dict, run_dir: Path) -> None:
+    """Raises LabkitError where drawn pictures would get another size than the run began with."""
+    from labkit.data.catalogue import GENERATED_SIZE
+
+    drawn = before.get("image_size") or GENERATED_SIZE
+    if is_drawn(before.get("data")) and size not in (None, drawn):
+        raise LabkitError(
+            f"--image-size {size}: {run_dir} was started on pictures of {drawn} pixels; leave it "
+            "out, or start another run."
+        )
+
+
 def note_if_seen(run: str | Path, choice: dict) -> None:
-    """Say so where a run, or a checkpoint of one, is about to be measured on all the pictures that
-    it was trained on."""
+    """Print a note where a model is about to be measured on all of its own training pictures.
+
+    Args:
+        run: a run's folder, or a checkpoint of one.
+        choice: what it is measured on, see `labkit.commands.sources`.
+    """
     from labkit.data.load import is_training_part
     from labkit.weights.runs import run_of
 

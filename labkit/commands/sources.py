@@ -1,86 +1,127 @@
-"""Where a command's pictures come from: the catalogue, anything on disk, or a json and a folder."""
+"""Where a command's pictures come from: the catalogue, files on disk, or a json and a folder.
+
+A "choice" is a dict of the options that say which data, by name: data, annotations, images, split,
+image_size, and in a training val_annotations and val_images. What is missing was not given.
+"""
 
 from pathlib import Path
 
-from labkit.data import catalogue as datasets
 from labkit.errors import LabkitError, MissingFileError
 
 
 def chosen_data(choice: dict, part: str):
-    """The data set that options name: by "data", or by "annotations" and "images".
+    """The data set that a choice names: by "data", or by "annotations" and "images".
 
-    part: "train" or "val". Raises LabkitError unless exactly one is named, and whole.
+    Args:
+        choice: see above.
+        part: "train" or "val": which part, where the data have both and no split is chosen.
+
+    Returns:
+        A `labkit.data.Dataset`.
+
+    Raises:
+        LabkitError: none is named, or two are, or one is incomplete or cannot be opened.
     """
     name, annotations, images = (choice.get(k) for k in ("data", "annotations", "images"))
     if name and (annotations or images):
         raise LabkitError("give either --data PATH or --annotations FILE --images DIR, not both.")
     if choice.get("split") and not name:
-        raise LabkitError("--split goes with --data: annotations that are named have no choice.")
+        raise LabkitError("--split goes with --data: --annotations names one file, without splits.")
     if name:
-        return named(name, part, size=choice.get("image_size"), split=choice.get("split"))
+        return load_by_name(name, part, size=choice.get("image_size"), split=choice.get("split"))
     if not annotations and not images:
         raise LabkitError(
             "say on which data: --data PATH, --data shapes (or another name of the catalogue), or "
             "--annotations FILE --images DIR."
         )
-    return pair(annotations, images, "--annotations", "--images")
+    return load_annotations(annotations, images, "--annotations", "--images")
+
+
+def training_data(choice: dict):
+    """The data to train on, and the data to measure AP on: None where there are none."""
+    dataset = chosen_data(choice, "train")
+    annotations, images = choice.get("val_annotations"), choice.get("val_images")
+    if choice.get("data"):
+        if annotations or images:
+            raise LabkitError(
+                "--val-annotations and --val-images go with --annotations; --data brings its own "
+                "validation pictures."
+            )
+        return dataset, validation_data(choice)
+    if not annotations and not images:
+        return dataset, None
+    return dataset, load_annotations(annotations, images, "--val-annotations", "--val-images")
 
 
 def validation_data(choice: dict):
-    """What --data has to measure a model on while it trains; None where it is all of one piece."""
+    """The validation part of --data, or None where it has none."""
     name = choice["data"]
     if Path(name).exists():
         from labkit.data.load import validation_split
 
         split = validation_split(name)
-        return None if split is None else named(name, "val", split=split)
-    entry = _in_catalogue(name)
+        return None if split is None else load_by_name(name, "val", split=split)
+    entry = catalogue_entry(name)
     return None if entry.splits and "val" not in entry.splits else chosen_data(choice, "val")
 
 
 def is_drawn(name: str | None) -> bool:
-    """Whether --data names one of the data sets that labkit draws: what lies there goes first."""
-    return name in datasets.GENERATED_NAMES and not Path(name).exists()
+    """Whether --data names a data set that labkit draws, and no file or folder of that name."""
+    from labkit.data.catalogue import GENERATED_NAMES
+
+    return name in GENERATED_NAMES and not Path(name).exists()
 
 
-def named(name: str, part: str, *, size: int | None = None, split: str | None = None):
-    """The data set at a path, or else the catalogue's of that name.
+def load_by_name(name: str, part: str, *, size: int | None = None, split: str | None = None):
+    """The data set at a path or, where nothing is there, the catalogue's of that name.
 
-    part: "train" or "val", where there is a choice; split: which, by its own name. size: of drawn
-    pictures.
+    Args:
+        name: a path, or a name of the catalogue.
+        part: "train" or "val", where there is a choice.
+        size: side of drawn pictures, in pixels.
+        split: the split by its own name, instead of `part`.
 
-    Raises LabkitError if there is neither such a path nor such a name, or no such part.
+    Raises:
+        LabkitError: there is neither such a path nor such a name, or no such part.
     """
     if not Path(name).exists():
-        entry = _in_catalogue(name)
+        from labkit.data import catalogue
+
+        entry = catalogue_entry(name)
         if split is None and (not entry.splits or part in entry.splits):
             split = part
-        return datasets.load(name, split, size=size or datasets.GENERATED_SIZE)
+        return catalogue.load(name, split, size=size or catalogue.GENERATED_SIZE)
     from labkit.data.load import load_dataset, splits, validation_split
 
-    if part == "val" and split is None and (there := splits(name)):
+    if part == "val" and split is None and (available := splits(name)):
         split = validation_split(name)
         if split is None:  # measuring on the training pictures would flatter
             raise LabkitError(
-                f"{name} has the splits {', '.join(there)}, of which none is for validation; "
+                f"{name} has the splits {', '.join(available)}, of which none is for validation; "
                 "choose with --split."
             )
     return load_dataset(name, split=split)
 
 
-def _in_catalogue(name: str) -> datasets.Entry:
-    if name not in datasets.CATALOGUE:
+def catalogue_entry(name: str):
+    """The entry of that name. Raises LabkitError, with similar names, where there is none."""
+    from labkit.data import catalogue
+
+    if name not in catalogue.CATALOGUE:
         raise MissingFileError(
             f"{name}: there is no such file or folder, and no data set of that name; "
-            f"{datasets.hint(name)}"
+            f"{catalogue.hint(name)}"
         )
-    return datasets.CATALOGUE[name]
+    return catalogue.CATALOGUE[name]
 
 
-def pair(annotations: str | None, images: str | None, *options: str):
-    """Annotations with the folder of their pictures, in any format.
+def load_annotations(annotations: str | None, images: str | None, *options: str):
+    """The data set of annotations, in any format, and the folder of their pictures.
 
-    options: what the two are called, for the error when one is missing.
+    Args:
+        annotations: a file or folder.
+        images: a folder.
+        *options: the names of these two options, for the error when one of them is missing.
     """
     if not annotations or not images:
         missing, given = options if not annotations else options[::-1]
@@ -103,6 +144,6 @@ def image_files(sources: list[str]) -> list[Path]:
         else:
             raise LabkitError(f"{source}: there is no such file or folder.")
     if not found:
-        kinds = " ".join(sorted(data_files.IMAGE_SUFFIXES))
-        raise LabkitError(f"{', '.join(sources)}: no pictures there; these count: {kinds}.")
+        suffixes = " ".join(sorted(data_files.IMAGE_SUFFIXES))
+        raise LabkitError(f"{', '.join(sources)}: no pictures there; these count: {suffixes}.")
     return found

@@ -1,33 +1,117 @@
 """`labkit train`: options become data, a Config and TrainSettings; `labkit.training` trains."""
 
 import contextlib
-import dataclasses
-import difflib
-import os
 import time
 from pathlib import Path
 
-from labkit.commands.run_data import remember, remembered
-from labkit.commands.sources import chosen_data, is_drawn, pair, validation_data
-from labkit.data.catalogue import GENERATED_SIZE
+from labkit.commands.numbers import positive_int
+from labkit.commands.options import add_batches, add_model, add_training_data
+from labkit.commands.run_data import data_options, remember
+from labkit.commands.settings import chosen_settings, with_validation
+from labkit.commands.sources import training_data
+from labkit.commands.start import start_backbone, start_options
 from labkit.errors import LabkitError
-from labkit.models.backbones import BACKBONES
-from labkit.models.config import PRESETS, Config
 from labkit.quiet import import_tensorflow
 
-DEFAULT_PRESET = "tiny"
-NATIVE_CROP = 256  # pixels
+NAME = "train"
+HELP = "train a model"
+EPILOG = """\
+examples:
+  labkit train --data digits --run runs/digits --steps 800
+  labkit train --data my-photos/ --run runs/mine
+  labkit train --annotations train.json --images train/ \\
+               --val-annotations val.json --val-images val/ --run runs/nuclei
+  labkit train --run runs/nuclei --resume    goes on after an interruption, with the same data
+  labkit train --data shapes --run runs/staged --stage heads:300 --stage all:600@0.0003
+  labkit train --data coco --run runs/coco --preset r50_fpn --distribute mirrored \\
+               --batch-size 16 --set rate_for_batch=2   8 GPUs, and 8 times the learning rate
+
+--set changes any field of the model's Config or of TrainSettings; lists are written with commas:
+  --set detections=300 --set anchor_sizes=8,16,32,64,128 --set augment.quarter_turns=true
+
+The run's folder gets the weights, checkpoints to resume from, the losses (history.csv) and, with
+validation pictures, their AP. `labkit info RUN` sums it up.
+"""
+
+
+def add_options(parser) -> None:
+    data = parser.add_argument_group("data: yours, or one of the catalogue")
+    add_training_data(data)
+    data.add_argument(
+        "--val-annotations",
+        metavar="FILE",
+        help="pictures to measure AP on while training: their annotations ...",
+    )
+    data.add_argument("--val-images", metavar="DIR", help="... and their folder")
+    data.add_argument(
+        "--cache",
+        metavar="DIR",
+        help="keep decoded pictures in this folder, uncompressed: for pictures that are slow to "
+        "read and need more than the 2 GiB of memory that is used for them",
+    )
+    run = parser.add_argument_group("the run")
+    run.add_argument(
+        "--run",
+        required=True,
+        metavar="RUN",
+        help="folder for everything the run leaves, e.g. runs/first",
+    )
+    run.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on from the run's last checkpoint, with the run's own settings",
+    )
+    run.add_argument(
+        "--steps", type=positive_int, metavar="N", help="training steps (batches) in all"
+    )
+    run.add_argument(
+        "--recipe",
+        metavar="NAME",
+        help="train in stages as others did: paper, food, cityscapes, coco-stuff, trash or "
+        "alternating (see labkit.training.recipes)",
+    )
+    run.add_argument(
+        "--stage",
+        action="append",
+        default=[],
+        metavar="WHAT:STEPS",
+        help="a stage of your own, e.g. heads:300 or all:10epochs@0.0003; may be repeated. WHAT is "
+        "heads, 5+, 4+, 3+, all, rpn, roi_heads or a regular expression over paths of weights",
+    )
+    run.add_argument(
+        "--log",
+        action="append",
+        default=[],
+        choices=("tensorboard", "wandb"),
+        help="log every step to another program, too; may be repeated",
+    )
+    add_batches(run)
+    run.add_argument(
+        "--distribute",
+        choices=("mirrored", "workers"),
+        help="mirrored: on all GPUs of this machine; workers: on several machines, each of which "
+        "runs this command with its own TF_CONFIG. --batch-size is then that of all together",
+    )
+    run.add_argument(
+        "--learning-rate", type=float, metavar="X", help="the highest, after the warm-up"
+    )
+    run.add_argument(
+        "--deterministic",
+        action="store_true",
+        help="the same seed gives the same losses to the last digit (slower)",
+    )
+    add_model(parser)
 
 
 def run(args) -> int:
     run_dir = Path(args.run)
-    going_on = args.resume and (run_dir / "run.json").exists()
-    if args.resume and not going_on and not (args.data or args.annotations):
+    stored = run_dir if args.resume and (run_dir / "run.json").exists() else None
+    if args.resume and not stored and not (args.data or args.annotations):
         raise LabkitError(
             f"--resume: {run_dir} holds no run to go on with; check --run, or say on which data to "
             "start one."
         )
-    choice = data_options(args, run_dir, going_on)
+    choice = data_options(args, stored)
     dataset, validation = training_data(choice)
     import_tensorflow()
     import keras
@@ -40,15 +124,14 @@ def run(args) -> int:
     scope = contextlib.nullcontext()
     if args.distribute:  # before anything is computed: workers find one another first
         scope = make_strategy(args.distribute).scope()
-    stored = run_dir if going_on else None
     config, settings = chosen_settings(args, dataset, stored)
     choice |= start_options(args, config, stored)
     settings = settings.planned(len(dataset))
     if validation is not None:
-        settings = with_looks(settings, args, stored)
+        settings = with_validation(settings, args, stored)
     with scope:
         model = MaskRCNN(config, dataset.class_names)
-        if not (going_on and latest_checkpoint(run_dir)):  # which brings weights of its own
+        if not (stored and latest_checkpoint(stored)):  # which has the weights of the backbone, too
             start_backbone(model, choice["backbone_weights"])
     chief = Team(model).chief
     if chief:
@@ -57,7 +140,7 @@ def run(args) -> int:
             f"{model.count_params():,} parameters, {settings.steps} steps of {settings.batch_size}"
         )
 
-    def remember_data(logs=None):  # not sooner: a refused run must leave a folder as it was
+    def remember_data(logs=None):  # not earlier: a run that is refused must change nothing
         if chief:
             remember(run_dir, choice)
 
@@ -78,246 +161,8 @@ def run(args) -> int:
     return 0
 
 
-def start_backbone(model, weights: str | None) -> None:
-    """ImageNet weights into a backbone that has them, unless `weights` is "none"."""
-    backbone = BACKBONES[model.config.backbone]
-    if backbone.imagenet:
-        if weights != "none":
-            backbone.load_imagenet(model.backbone)
-    elif weights == "imagenet":
-        presets = [name for name, c in PRESETS.items() if BACKBONES[c.backbone].imagenet]
-        raise LabkitError(
-            f"--backbone-weights imagenet: the backbone {model.config.backbone} has no such "
-            f"weights; these presets have: {', '.join(presets)}."
-        )
-
-
-def start_options(args, config: Config, stored: Path | None) -> dict:
-    """The options that say what a run starts from; a resumed run keeps its own.
-
-    Runs of Python, and of an older labkit, remember none: there "preset" is missing, and so is
-    "backbone_weights" where a checkpoint has come since.
-    Raises LabkitError where an option contradicts the run.
-    """
-    if stored is None:
-        default = "imagenet" if BACKBONES[config.backbone].imagenet else "none"
-        return {
-            "preset": args.preset or DEFAULT_PRESET,
-            "backbone_weights": args.backbone_weights or default,
-        }
-    before = remembered(stored) or {}
-    kept = {name: before[name] for name in ("preset", "backbone_weights") if before.get(name)}
-    for name, value in kept.items():
-        if getattr(args, name) not in (None, value):
-            raise LabkitError(
-                f"--{name.replace('_', '-')} {getattr(args, name)}: {stored} was started with "
-                f"{value}; leave it out, or start another run."
-            )
-    if args.preset and "preset" not in kept:
-        raise LabkitError(
-            f"--preset {args.preset}: {stored} does not say which preset it was started with, and "
-            "a resumed run keeps its config; leave --preset out."
-        )
-    if "backbone_weights" not in kept:
-        kept |= forgotten_weights(args, config, stored)
-    return kept
-
-
-def forgotten_weights(args, config: Config, stored: Path) -> dict:
-    """What the backbone of a run starts from that does not say so itself."""
-    from labkit.weights.runs import latest_checkpoint
-
-    if latest_checkpoint(stored):
-        if args.backbone_weights:
-            raise LabkitError(
-                f"--backbone-weights {args.backbone_weights}: {stored} goes on with the weights of "
-                "its checkpoint; leave it out."
-            )
-        return {}
-    if not args.backbone_weights and BACKBONES[config.backbone].imagenet:
-        raise LabkitError(
-            f"{stored} has no checkpoint yet and does not say what its backbone started from; add "
-            "--backbone-weights imagenet, or --backbone-weights none."
-        )
-    return {"backbone_weights": args.backbone_weights or "none"}
-
-
-def data_options(args, run_dir: Path, going_on: bool) -> dict:
-    """The options that say which data; a resumed run remembers its own, and what goes with them."""
-    files = ("annotations", "images", "val_annotations", "val_images")
-    cache = {"cache": os.path.abspath(args.cache)} if args.cache else {}
-    choice = {f: os.path.abspath(path) for f in files if (path := getattr(args, f))}
-    if data := args.data:  # resumed from another folder, it is still the same
-        choice["data"] = os.path.abspath(data) if os.path.exists(data) else data
-    size = args.image_size if isinstance(args.image_size, int) else None
-    before = remembered(run_dir) if going_on else None
-    if before and all(before.get(name) == value for name, value in choice.items()):
-        refuse_another_size(size, before, run_dir)
-        return before | cache
-    return {"data": None} | choice | cache | {"image_size": size}
-
-
-def refuse_another_size(size: int | None, before: dict, run_dir: Path) -> None:
-    """Raises LabkitError where drawn pictures would be of another size than they were."""
-    drawn = before.get("image_size") or GENERATED_SIZE
-    if is_drawn(before.get("data")) and size not in (None, drawn):
-        raise LabkitError(
-            f"--image-size {size}: {run_dir} was started on pictures of {drawn} pixels; leave it "
-            "out, or start another run."
-        )
-
-
-def training_data(choice: dict):
-    """The data to train on and the data to measure on, which is None where none is given."""
-    dataset = chosen_data(choice, "train")
-    annotations, images = choice.get("val_annotations"), choice.get("val_images")
-    if choice.get("data"):
-        if annotations or images:
-            raise LabkitError(
-                "--val-annotations and --val-images go with --annotations; --data brings its own "
-                "validation pictures."
-            )
-        return dataset, validation_data(choice)
-    if not annotations and not images:
-        return dataset, None
-    return dataset, pair(annotations, images, "--val-annotations", "--val-images")
-
-
-def chosen_settings(args, dataset, stored: Path | None):
-    """Config and TrainSettings, a stored run's or the preset's, with what the options change."""
-    from labkit.training import TrainSettings, fit_to_data
-    from labkit.weights.runs import read_run
-
-    if stored:
-        record = read_run(stored)
-        config = Config.from_dict(record["config"])
-        return asked_for(config, TrainSettings.from_dict(record["settings"]), args)
-    preset = args.preset or DEFAULT_PRESET
-    config, settings = Config.preset(preset), TrainSettings.preset(preset)
-    if args.backbone_weights == "none":  # a frozen norm needs statistics that somebody has taken
-        config = config.replace(freeze_batch_norm=False)
-    config, settings = changed_settings(config, settings, args)  # the image size decides on the fit
-    if is_drawn(args.data):  # the presets were made on these
-        config = config.replace(max_instances=dataset.max_instances)
-        # A mirrored 2 is no 2; a shape has no up and no left.
-        symmetric = args.data == "shapes"
-        augment = dataclasses.replace(settings.augment, mirror=symmetric, quarter_turns=symmetric)
-        settings = settings.replace(augment=augment)
-    else:
-        config, settings, notes = fit_to_data(config, settings, dataset)
-        for note in notes:
-            print(note)
-    return asked_for(config, settings, args)
-
-
-def with_looks(settings, args, stored: Path | None):
-    """Settings with looks at AP on the way, where nobody has said how many."""
-    from labkit.weights.runs import read_run
-
-    said = any(assignment.partition("=")[0] == "validate_every" for assignment in args.set)
-    # A run that had pictures to look at, and 0 for how often, has that from somebody too.
-    if settings.validate_every or said or (stored and read_run(stored).get("validation")):
-        return settings
-    # three times on the way; the fourth is at the end
-    return settings.replace(validate_every=settings.steps // 4 + 1)
-
-
-def asked_for(config: Config, settings, args):
-    """Both with what the options say; a recipe comes between, and options have the last word."""
-    config, settings = changed_settings(config, settings, args)
-    return changed_settings(config, staged(settings, args), args)
-
-
-def staged(settings, args):
-    """Settings with the stages that --recipe or --stage ask for."""
-    from labkit.training import recipe
-    from labkit.training.stages import parse_stage
-
-    if args.recipe and args.stage:
-        raise LabkitError("--recipe and --stage: give one of them; a recipe is a list of stages.")
-    if args.recipe:
-        return recipe(args.recipe, settings, args.steps)
-    if args.stage:
-        settings = settings.replace(stages=tuple(map(parse_stage, args.stage)))
-    if settings.stages and args.steps:
-        raise LabkitError("--steps: the stages say how many; leave it out.")
-    return settings
-
-
-def changed_settings(config: Config, settings, args):
-    """Both with what the options say. Resuming, the library refuses what must not change."""
-    for_config = {} if args.seed is None else {"seed": args.seed}
-    given = {name: getattr(args, name) for name in ("steps", "batch_size", "learning_rate")}
-    for_settings = {name: value for name, value in given.items() if value is not None}
-    if args.deterministic:
-        for_settings["deterministic"] = True
-    if args.image_size == "native":
-        for_config["resize"] = "none"
-        for_settings["canvas"] = (NATIVE_CROP, NATIVE_CROP)
-    elif args.image_size:
-        longest = config.image_max_side * args.image_size // config.image_min_side
-        for_config |= {"image_min_side": args.image_size, "image_max_side": longest}
-        if is_drawn(args.data):  # square pictures; for others the data decide
-            for_settings["canvas"] = (-(-args.image_size // 32) * 32,) * 2
-    if args.crop:
-        for_settings["canvas"] = (args.crop, args.crop)
-    for assignment in args.set:
-        name, equals, text = assignment.partition("=")
-        if not equals:
-            raise LabkitError(f"--set {name}: write it like --set {name}=VALUE.")
-        if name in config.to_dict():
-            for_config[name] = parsed(name, text, getattr(config, name))
-        elif name.startswith("augment."):
-            augment = for_settings.get("augment", settings.augment)
-            for_settings["augment"] = changed_augment(augment, name.partition(".")[2], text)
-        elif name in settings.to_dict():
-            for_settings[name] = parsed(name, text, getattr(settings, name))
-        else:
-            raise LabkitError(unknown_setting(name, config, settings))
-    if "learning_rate" in for_settings:  # meant for this batch, whatever another was chosen for
-        for_settings.setdefault("rate_for_batch", 0)
-    return config.replace(**for_config), settings.replace(**for_settings)
-
-
-def changed_augment(augment, name: str, text: str):
-    if not hasattr(augment, name):
-        names = ", ".join(field.name for field in dataclasses.fields(augment))
-        raise LabkitError(f"--set augment.{name}: there is no such field; there are: {names}.")
-    value = parsed(f"augment.{name}", text, getattr(augment, name))
-    return dataclasses.replace(augment, **{name: value})
-
-
-def unknown_setting(name: str, config: Config, settings) -> str:
-    known = [field.name for part in (config, settings) for field in dataclasses.fields(part)]
-    near = difflib.get_close_matches(name, known, n=1)
-    hint = f"did you mean '{near[0]}'?" if near else "see labkit.Config and labkit.TrainSettings."
-    return f"--set {name}: neither Config nor TrainSettings has such a field; {hint}"
-
-
-def parsed(name: str, text: str, present):
-    """What a --set writes for a field that has the value `present` now.
-
-    Raises LabkitError where a number or true/false is wanted and something else was written.
-    """
-    if isinstance(present, tuple):
-        items = [item for item in text.strip("[]()").split(",") if item.strip()]
-        return tuple(parsed(name, item, 0.0) for item in items)
-    if isinstance(present, str):
-        return text
-    if isinstance(present, bool):
-        if text.lower() in ("true", "false"):
-            return text.lower() == "true"
-        raise LabkitError(f"--set {name}: write true or false, not '{text}'.")
-    for number in (int, float):
-        try:
-            return number(text)
-        except ValueError:
-            continue
-    raise LabkitError(f"--set {name}: '{text}' is not a number.")
-
-
 def report_run(model, history, validation, run_dir: Path, seconds: float) -> None:
-    """AP of the finished model, metrics.json, the figures, and where they are."""
+    """Measures the finished model, writes metrics.json and the figures, and says where they are."""
     from labkit.evaluation import evaluate
     from labkit.reports.run import write_report
 

@@ -19,12 +19,13 @@ CANVAS = 256  # side of the windows that large images are trained on
 
 
 def fit_to_data(
-    config: DetectorConfig, settings: TrainSettings, dataset: Dataset
+    config: DetectorConfig, settings: TrainSettings, dataset: Dataset, *, keep_size: bool = False
 ) -> tuple[DetectorConfig, TrainSettings, list[str]]:
     """Config and settings changed to suit a data set, and a sentence for each change.
 
     - Where resizing to the config's image size would leave a quarter of the objects smaller than
-      12 px, images keep their own pixels and training sees windows of 256 px.
+      12 px, images keep their own pixels and training sees windows of 256 px (not with keep_size:
+      then the image size was chosen).
     - Anchor sizes double from the size of the small objects on, if the backbone has no published
       weights (tiny).
     - Crowded images get more proposals and more samples a RoI head, where these are few.
@@ -37,7 +38,8 @@ def fit_to_data(
     sizes = np.sqrt(np.maximum(heights * widths, 1e-6))
     shape = _typical_shape(dataset)
     scale = resized_shape(*shape, config)[0] / shape[0]
-    if config.resize != "none" and np.quantile(sizes * scale, 0.25) < SMALL < np.median(sizes):
+    too_small = np.quantile(sizes * scale, 0.25) < SMALL < np.median(sizes)
+    if config.resize != "none" and too_small and not keep_size:
         notes.append(
             f"A quarter of the objects would be smaller than {SMALL:.0f} px after resizing by "
             f"{scale:.2f}: images keep their own pixels, and training sees windows of {CANVAS} px."

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from labkit.data.augment import Augment
 from labkit.errors import LabkitError
 from labkit.frozen import Frozen
-from labkit.models.registry import loss_names
+from labkit.models.registry import loss_names, presets
 from labkit.training.stages import OPTIMIZERS, SCHEDULES, Stage, planned_stages
 
 AP_METRICS = ("segm_AP", "segm_AP50", "bbox_AP", "bbox_AP50")
@@ -139,9 +139,10 @@ class TrainSettings(Frozen):
     @classmethod
     def presets(cls) -> dict[str, "TrainSettings"]:
         """Settings that suit the presets of the detectors, by the same names."""
-        return PRESETS
+        return {name: PRESETS.get(name, PRESETS["r50_fpn"]) for name in presets()}
 
 
+# The presets of detectors that are not named here are variants of r50_fpn, and train as it does.
 PRESETS = {
     "tiny": TrainSettings(steps=1200, learning_rate=3e-3),
     # The paper trains 90,000 steps of 16 images at 0.02; a step of 2 images takes an eighth of that

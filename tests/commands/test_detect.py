@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from labkit import cli, training
-from labkit.commands.detect import on_disk, unused
+from labkit.commands.detect import file_key, unused_path
 
 
 class Found:
@@ -62,6 +62,6 @@ def test_weights_that_are_a_picture(tmp_path, capsys):
 
 
 def test_some_disks_do_not_tell_small_letters_from_large_ones(tmp_path):
-    taken = {on_disk(tmp_path / "IMG.PNG")}
-    assert unused(tmp_path / "IMG.png", taken).name == "IMG-2.png"
-    assert unused(tmp_path / "img.png", taken).name == "img-3.png"
+    taken = {file_key(tmp_path / "IMG.PNG")}
+    assert unused_path(tmp_path / "IMG.png", taken).name == "IMG-2.png"
+    assert unused_path(tmp_path / "img.png", taken).name == "img-3.png"

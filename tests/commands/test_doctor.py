@@ -1,15 +1,9 @@
-"""`labkit doctor`, and the stages of `labkit train`: options to settings, findings to a status."""
+"""`labkit doctor`: findings become words, JSON and an exit status."""
 
-import argparse
 import json
 
-import pytest
-
 from labkit import cli
-from labkit.commands.train import changed_settings, staged
-from labkit.errors import LabkitError
-from labkit.models.config import Config
-from labkit.training import History, Stage, TrainSettings
+from labkit.training import History, TrainSettings
 from labkit.training.checkpoints import save_run
 
 
@@ -61,35 +55,3 @@ def test_a_healthy_run(tmp_path, capsys):
 def test_no_run_is_one_sentence(tmp_path, capsys):
     assert cli.main(["doctor", str(tmp_path / "nothing")]) == 2
     assert "run.json does not exist" in capsys.readouterr().err
-
-
-def options(**given):
-    return argparse.Namespace(**({"recipe": None, "stage": [], "steps": None} | given))
-
-
-def asked(settings, *options):
-    """The settings of `labkit train` with these options, where the data or a recipe gave some."""
-    args = cli.build_parser().parse_args(["train", "--run", "r", "--data", "shapes", *options])
-    return changed_settings(Config(), settings, args)[1]
-
-
-def test_a_rate_that_is_given_is_not_scaled():
-    halved = TrainSettings(batch_size=4, learning_rate=3e-3, rate_for_batch=8)
-    assert halved.peak_rate < 3e-3 and asked(halved).peak_rate == halved.peak_rate
-    assert asked(halved, "--learning-rate", "0.001").peak_rate == 1e-3
-    assert asked(halved, "--set", "learning_rate=0.001").peak_rate == 1e-3
-    assert asked(halved, "--batch-size", "8").peak_rate == 3e-3
-    both = asked(halved, "--learning-rate", "0.001", "--set", "rate_for_batch=1")
-    assert both.peak_rate == pytest.approx(2e-3)
-
-
-def test_stages_on_the_command_line():
-    settings = TrainSettings(steps=50)
-    assert staged(settings, options()) == settings
-    found = staged(settings, options(stage=["heads:30", "all:2epochs@0.001"]))
-    assert found.stages == (Stage("heads", steps=30), Stage("all", epochs=2, learning_rate=0.001))
-    assert staged(found, options()) == found  # a resumed run keeps its own
-    assert len(staged(settings, options(recipe="food", steps=500)).stages) == 5
-    for wrong in ({"recipe": "food", "stage": ["all:3"]}, {"stage": ["all:3"], "steps": 4}):
-        with pytest.raises(LabkitError):
-            staged(settings, options(**wrong))

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from labkit.cli import main
-from labkit.commands.report import names_of
+from labkit.commands.report import short_names
 from labkit.errors import LabkitError
 
 BOX = {"image_id": 1, "category_id": 1, "bbox": [2, 2, 10, 10]}
@@ -57,16 +57,16 @@ def test_mistakes_are_one_sentence(files, capsys, monkeypatch, argv, message):
 
 
 def test_runs_are_named_by_the_shortest_ends_that_tell_them_apart():
-    assert names_of(["runs/first", "runs/second/"]) == ["first", "second"]
-    assert names_of(["x/run", "y/run"]) == ["x/run", "y/run"]
-    assert names_of(["a/found.json", "b.json"]) == ["found", "b"]
+    assert short_names(["runs/first", "runs/second/"]) == ["first", "second"]
+    assert short_names(["x/run", "y/run"]) == ["x/run", "y/run"]
+    assert short_names(["a/found.json", "b.json"]) == ["found", "b"]
     with pytest.raises(LabkitError, match="named twice"):
-        names_of(["runs/a", "runs/../runs/a"])
+        short_names(["runs/a", "runs/../runs/a"])
 
 
 def test_a_run_and_its_file_of_results_are_two_sources():
-    assert names_of(["runs/a", "runs/a.json"]) == ["a", "a.json"]
-    assert names_of(["runs/a.json", "b.json", "runs/a"]) == ["a.json", "b", "a"]
-    assert names_of(["x/a.json", "y/a"]) == ["x/a", "y/a"]
+    assert short_names(["runs/a", "runs/a.json"]) == ["a", "a.json"]
+    assert short_names(["runs/a.json", "b.json", "runs/a"]) == ["a.json", "b", "a"]
+    assert short_names(["x/a.json", "y/a"]) == ["x/a", "y/a"]
     with pytest.raises(LabkitError, match="named twice"):
-        names_of(["runs/a.json", "runs/a", "runs/../runs/a.json"])
+        short_names(["runs/a.json", "runs/a", "runs/../runs/a.json"])

@@ -7,8 +7,14 @@ import pytest
 from PIL import Image
 
 from labkit import cli
-from labkit.commands.sources import chosen_data, image_files, is_drawn, named, validation_data
-from labkit.commands.train import data_options
+from labkit.commands.run_data import data_options
+from labkit.commands.sources import (
+    chosen_data,
+    image_files,
+    is_drawn,
+    load_by_name,
+    validation_data,
+)
 from labkit.data import CocoDataset, ViaDataset, VocDataset, save_label_maps, save_via, shapes
 from labkit.data import catalogue as datasets
 from labkit.data.catalogue import CATALOGUE, Archive
@@ -81,7 +87,7 @@ def test_what_lies_there_goes_before_a_name(tmp_path, monkeypatch):
     ds = shapes(2, 64)
     ds.save_coco("shapes/a.json", "shapes/images")
     assert not is_drawn("shapes")
-    assert type(named("shapes", "train")) is CocoDataset and is_drawn("digits")
+    assert type(load_by_name("shapes", "train")) is CocoDataset and is_drawn("digits")
 
 
 def test_drawn_pictures_are_of_the_size_asked_for():
@@ -179,9 +185,9 @@ def test_the_cache_reaches_training_and_a_resumed_run_remembers_it(coco, tmp_pat
     choice = {"data": str(coco), "cache": str(tmp_path / "kept")}
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "data.json").write_text(json.dumps(choice))
-    assert data_options(args, tmp_path / "run", going_on=True) == choice
+    assert data_options(args, tmp_path / "run") == choice
     args.cache = "other"  # speed may change; the data may not
-    assert data_options(args, tmp_path / "run", True)["cache"] == str(tmp_path / "other")
+    assert data_options(args, tmp_path / "run")["cache"] == str(tmp_path / "other")
 
 
 @pytest.mark.slow  # three models are built and compiled

@@ -1,12 +1,16 @@
 """`labkit train`: what a run is started with, what it keeps of that when it goes on."""
 
 import json
+import math
 
 import pytest
 
 from labkit import cli, training
 from labkit.commands.run_data import remembered
+from labkit.data.catalogue import GENERATED
 from labkit.models.backbones import resnet
+from labkit.models.config import PRESETS, Config
+from labkit.training import History
 from labkit.training.record import prepare_run, run_record
 
 
@@ -107,6 +111,27 @@ def test_a_resumed_run_refuses_another_preset(train, tmp_path):
     forget(tmp_path / "r", "backbone_weights", "preset")
     assert "leave --preset out" in train("--resume --preset tiny")
     assert train("--resume") == ""
+
+
+# At its own size a preset takes minutes and gigabytes for a step.
+SMALL = (
+    "--image-size 64 --batch-size 1 --set backbone_blocks=1,1,1,1 --set proposals=20 "
+    "--set proposals_before_nms=40 --set proposals_train=20 --set roi_samples=16"
+)
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_every_preset_that_is_offered_trains(monkeypatch, tmp_path, preset):
+    monkeypatch.setitem(GENERATED, "val", {"count": 2, "seed": 1})
+    options = f"--data shapes --steps 1 --backbone-weights none --set validate_every=0 {SMALL}"
+    argv = ["train", "--preset", preset, "--run", str(tmp_path / "r"), *options.split()]
+    assert cli.main(argv) == 0
+    (row,) = History.load(tmp_path / "r").rows
+    assert all(math.isfinite(row[name]) for name in Config.LOSSES)
+    record = json.loads((tmp_path / "r" / "run.json").read_text())
+    assert record["config"]["resize"] == Config.preset(preset).resize
+    assert json.loads((tmp_path / "r" / "metrics.json").read_text())["images"] == 2
+    assert (tmp_path / "r" / "model.weights.h5").exists()
 
 
 # ---- the data ------------------------------------------------------------------------------------

@@ -1,0 +1,84 @@
+"""What a run starts from: its preset, and the weights of its backbone."""
+
+from pathlib import Path
+
+from labkit.commands.run_data import remembered
+from labkit.errors import LabkitError
+from labkit.models.backbones import BACKBONES
+from labkit.models.config import PRESETS, Config
+
+DEFAULT_PRESET = "tiny"
+
+
+def start_backbone(model, weights: str | None) -> None:
+    """Load ImageNet weights into a backbone that has them, unless `weights` is "none"."""
+    backbone = BACKBONES[model.config.backbone]
+    if backbone.imagenet:
+        if weights != "none":
+            backbone.load_imagenet(model.backbone)
+    elif weights == "imagenet":
+        presets = [name for name, c in PRESETS.items() if BACKBONES[c.backbone].imagenet]
+        raise LabkitError(
+            f"--backbone-weights imagenet: the backbone {model.config.backbone} has no such "
+            f"weights; these presets have: {', '.join(presets)}."
+        )
+
+
+def start_options(args, config: Config, stored: Path | None) -> dict:
+    """The options that say what a run starts from; a resumed run keeps its own.
+
+    Runs started from Python, and by an older labkit, did not keep them: there "preset" is missing,
+    and so is "backbone_weights" once there is a checkpoint.
+
+    Args:
+        args: of `labkit train`.
+        config: the run's.
+        stored: the folder of the run that is resumed; None for a new one.
+
+    Returns:
+        "preset" and "backbone_weights", where they are known.
+
+    Raises:
+        LabkitError: an option contradicts the run.
+    """
+    if stored is None:
+        default = "imagenet" if BACKBONES[config.backbone].imagenet else "none"
+        return {
+            "preset": args.preset or DEFAULT_PRESET,
+            "backbone_weights": args.backbone_weights or default,
+        }
+    before = remembered(stored) or {}
+    kept = {name: before[name] for name in ("preset", "backbone_weights") if before.get(name)}
+    for name, value in kept.items():
+        if getattr(args, name) not in (None, value):
+            raise LabkitError(
+                f"--{name.replace('_', '-')} {getattr(args, name)}: {stored} was started with "
+                f"{value}; leave it out, or start another run."
+            )
+    if args.preset and "preset" not in kept:
+        raise LabkitError(
+            f"--preset {args.preset}: {stored} does not say which preset it was started with, and "
+            "a resumed run keeps its config; leave --preset out."
+        )
+    if "backbone_weights" not in kept:
+        kept |= forgotten_weights(args, config, stored)
+    return kept
+
+
+def forgotten_weights(args, config: Config, stored: Path) -> dict:
+    """What the backbone of a run starts from that did not keep it."""
+    from labkit.weights.runs import latest_checkpoint
+
+    if latest_checkpoint(stored):
+        if args.backbone_weights:
+            raise LabkitError(
+                f"--backbone-weights {args.backbone_weights}: {stored} goes on with the weights of "
+                "its checkpoint; leave it out."
+            )
+        return {}
+    if not args.backbone_weights and BACKBONES[config.backbone].imagenet:
+        raise LabkitError(
+            f"{stored} has no checkpoint yet and does not say what its backbone started from; add "
+            "--backbone-weights imagenet, or --backbone-weights none."
+        )
+    return {"backbone_weights": args.backbone_weights or "none"}

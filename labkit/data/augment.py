@@ -147,7 +147,7 @@ def choose_view(shape, resized, canvas, augment: Augment, rng: np.random.Generat
 def render(example: Example, view: View, mini: int, resize_filter: str = "antialias"):
     """What the network gets through a view, before padding.
 
-    Returns image uint8 [h, w, 3], boxes float32 [n, 4], class_ids int32 [n], masks uint8 (0, 255),
+    Returns image uint8 [h, w, 3], boxes float32 [n, 4], class_ids int32 [n], masks uint8 (0, 1),
     and how many instances of the window vanished because less than a pixel of them is left.
     masks: [n, mini, mini], or [n, h, w] where mini is 0. resize_filter: as in `resize_image`, and
     as detection will resize its images.
@@ -178,7 +178,7 @@ def render(example: Example, view: View, mini: int, resize_filter: str = "antial
     image, boxes = _turn(image, np.float32(boxes).reshape(-1, 4), view)
     shape = (mini, mini) if mini else image.shape[:2]
     masks = np.stack([_turn_grid(m, view) for m in masks]) if masks else np.zeros((0, *shape), bool)
-    return image, boxes, np.int32(classes), masks.astype(np.uint8) * 255, vanished
+    return image, boxes, np.int32(classes), masks.astype(np.uint8), vanished
 
 
 def _touching(boxes: np.ndarray, view: View) -> np.ndarray:

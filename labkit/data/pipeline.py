@@ -28,7 +28,7 @@ class Batches:
     """The batches of a data set. `tf_dataset(steps, start)` is what `model.fit` takes.
 
     Each batch is a dict: images uint8 [B, H, W, 3], sizes float32 [B, 2] (the part that is image),
-    boxes float32 [B, G, 4], classes int32 [B, G] (0 is padding), masks uint8 [B, G, m, m],
+    boxes float32 [B, G, 4], classes int32 [B, G] (0 is padding), masks uint8 [B, G, m, m] (0, 1),
     image_ids int64 [B]; G is config.max_instances, B the worker's share of plan.batch_size. What
     could not be used is counted in `left_out` by reason: "over the limit of G instances", "vanished
     in the crop", "covered by a paste", "crowd".

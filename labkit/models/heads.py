@@ -120,7 +120,7 @@ def mask_targets(
 ) -> tf.Tensor:
     """The mask each RoI should show, float32 [B, K, size, size], by RoIAlign of its object's mask.
 
-    rois [B, K, 4]; matches int32 [B, K]. masks uint8 [B, G, h, w] (0..255): either of the image's
+    rois [B, K, 4]; matches int32 [B, K]. masks uint8 [B, G, h, w] (0, 1): either of the image's
     size (frames None), or mini-masks that fill the boxes `frames` [B, G, 4].
     """
     batch, number = tf.shape(rois)[0], tf.shape(rois)[1]
@@ -131,7 +131,7 @@ def mask_targets(
         extent = tf.cast(tf.stack([height, width]), tf.float32) / (frame[..., 2:] - frame[..., :2])
         origin = tf.concat([frame[..., :2]] * 2, axis=-1)
         rois = (rois - origin) * tf.concat([extent, extent], axis=-1)
-    flat = tf.cast(tf.reshape(masks, [-1, height, width, 1]), tf.float32) / 255.0
+    flat = tf.cast(tf.reshape(masks, [-1, height, width, 1]), tf.float32)
     # torchvision projects full masks with as many samples as a bin has pixels and no half-pixel
     # shift; a mini-mask of twice the target's side needs two samples, at pixel centres.
     ratio, aligned = (0, False) if frames is None else (2, True)

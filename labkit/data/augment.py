@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from labkit.data.colour import recolour
-from labkit.data.dataset import Cutouts, Sample
+from labkit.data.sample import Cutouts, Sample
 from labkit.frozen import Frozen
 from labkit.models.resize import resize_image
 from labkit.ops.masks import mini_mask

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from html import escape
 from typing import Any
 
 import numpy as np
 
 from labkit.data.anchor_fit import POOR_IOU, AnchorFit, fit_of, resized, suggest_anchors
+from labkit.data.classes import class_histogram
 from labkit.data.dataset import Dataset
-from labkit.data.shaping import class_histogram
 from labkit.models.config import PRESETS, Config
 
 LINES = 12  # classes and problems that are printed; to_dict has them all
@@ -72,6 +73,7 @@ class Description:
     overlaps: Overlaps
     problems: tuple[str, ...]
     checked: bool
+    illustrate: Callable[[Description], str] | None = field(default=None, repr=False)
 
     # ---- numbers -------------------------------------------------------------------------------
 
@@ -97,7 +99,7 @@ class Description:
     def to_dict(self) -> dict[str, Any]:
         """Everything but the single boxes, as JSON takes it; what cannot be said is None."""
         values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        for name in ("box_sides", "resized_sides"):
+        for name in ("box_sides", "resized_sides", "illustrate"):
             del values[name]
         for name in ("anchors", "suggested", "overlaps"):
             values[name] = dataclasses.asdict(values[name])
@@ -201,23 +203,17 @@ class Description:
         more = len(self.problems) - LINES
         problems += f"<li>… and {more} more</li>" if more > 0 else ""
         html = f"<p><b>{escape(self.title)}</b></p><table>{rows}</table>"
-        return html + (f"<ul>{problems}</ul>" if problems else "") + self._pictures()
-
-    def _pictures(self) -> str:
-        try:
-            from labkit.viz.dataset import box_sizes, class_bars, words_of_classes, words_of_sizes
-            from labkit.viz.show import show
-        except ImportError:  # no matplotlib on this machine: the table is better than a traceback
-            return ""
-        if not self.instances:
-            return ""
-        return (
-            show(class_bars(self), alt=words_of_classes(self))._repr_html_()
-            + show(box_sizes(self), alt=words_of_sizes(self))._repr_html_()
-        )
+        html += f"<ul>{problems}</ul>" if problems else ""
+        return html + (self.illustrate(self) if self.illustrate else "")
 
 
-def describe(dataset: Dataset, config: Config | None = None, *, check: bool = False) -> Description:
+def describe(
+    dataset: Dataset,
+    config: Config | None = None,
+    *,
+    check: bool = False,
+    illustrate: Callable[[Description], str] | None = None,
+) -> Description:
     """Look through a data set.
 
     Args:
@@ -225,6 +221,8 @@ def describe(dataset: Dataset, config: Config | None = None, *, check: bool = Fa
         config: whose resizing, anchors and NMS the data is measured by; by default the preset
             "tiny".
         check: read every picture as well, so that missing and broken ones are found.
+        illustrate: makes the pictures under the table that a notebook shows, as HTML. Nothing is
+            drawn here; `Dataset.describe` gives `labkit.viz.dataset.description_html`.
 
     Returns:
         A Description. Boxes are those around the outlines as they are written; crowds are counted
@@ -257,6 +255,7 @@ def describe(dataset: Dataset, config: Config | None = None, *, check: bool = Fa
         overlaps=_overlaps(labels, config.nms_iou),
         problems=tuple(problems),
         checked=check,
+        illustrate=illustrate,
     )
 
 

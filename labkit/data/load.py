@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from labkit.data.dataset import Dataset
-from labkit.data.sniff import READERS, Found, found_in, json_format, split_of
+from labkit.data.readers.formats import READERS, Found, found_in, json_format, split_of
 from labkit.errors import LabkitError, MissingFileError
 from labkit.io.data_files import Unusable, list_folder, path_inside, quote, read_json, subfolders
 

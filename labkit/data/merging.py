@@ -6,8 +6,9 @@ import dataclasses
 from collections.abc import Iterable
 from typing import Any
 
-from labkit.data.dataset import Cutouts, Dataset, Labels, Sample
-from labkit.data.shaping import ClassView
+from labkit.data.classes import ClassView
+from labkit.data.dataset import Dataset
+from labkit.data.sample import Cutouts, Labels, Sample
 from labkit.errors import LabkitError
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from labkit.data.classes import class_histogram
 from labkit.data.dataset import Dataset
-from labkit.data.shaping import class_histogram
 from labkit.errors import LabkitError
 
 

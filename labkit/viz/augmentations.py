@@ -3,7 +3,7 @@
 import numpy as np
 from matplotlib.figure import Figure
 
-from labkit.data.dataset import Sample
+from labkit.data.sample import Sample
 from labkit.errors import LabkitError
 from labkit.viz.dataset import draw_truth
 

@@ -10,6 +10,7 @@ from labkit.errors import LabkitError
 from labkit.viz.colors import CROWD, FAINT, INK, PREDICTION, TRUTH, instance_color
 from labkit.viz.instances import EMPTY_CANVAS, draw_instances
 from labkit.viz.labels import plain_text
+from labkit.viz.show import show
 
 ROW = 0.19  # inches of a class in the bar chart: enough for its name at 8 points
 ONE_COLUMN = 46  # classes in one column of bars; 91 stand in two
@@ -141,6 +142,17 @@ def words_of_sizes(description) -> str:
     return words + f", with the suggested anchors {description.suggested.uncovered:.1%}."
 
 
+def description_html(description) -> str:
+    """The pictures of a `labkit.data.describe.Description` as HTML, empty without instances."""
+    if not description.instances:
+        return ""
+    pictures = (
+        show(class_bars(description), alt=words_of_classes(description)),
+        show(box_sizes(description), alt=words_of_sizes(description)),
+    )
+    return "".join(picture._repr_html_() for picture in pictures)
+
+
 def contact_sheet(
     dataset,
     indices: Iterable[int] | None = None,
@@ -237,7 +249,7 @@ def _labels(sample, class_names: Sequence[str]) -> list[str]:
 def pruning_curve(rows: Sequence, by: str = "images") -> Figure:
     """Classes, images and instances kept over the threshold of `prune`, as shares of all.
 
-    rows: what `labkit.data.shaping.pruning_table` gave. by: what its threshold counts.
+    rows: what `labkit.data.classes.pruning_table` gave. by: what its threshold counts.
     """
     if not rows:
         raise LabkitError("pruning_curve: the table has no rows; the data set has no instances.")

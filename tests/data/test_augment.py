@@ -14,7 +14,7 @@ from labkit.data.augment import (
     choose_view,
     render,
 )
-from labkit.data.dataset import make_sample
+from labkit.data.sample import make_sample
 from labkit.errors import LabkitError
 from labkit.ops.masks import boxes_from_masks
 

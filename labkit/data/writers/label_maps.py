@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from labkit.data.dataset import Dataset
-from labkit.data.writers.files import save_picture, warn_of_loss
+from labkit.data.writers.common import save_picture, warn_of_loss
 from labkit.errors import LabkitError
 
 

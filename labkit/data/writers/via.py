@@ -7,8 +7,8 @@ import os
 from pathlib import Path
 
 from labkit.data.dataset import Dataset
-from labkit.data.via import CROWD
-from labkit.data.writers.files import save_picture
+from labkit.data.readers.via import CROWD
+from labkit.data.writers.common import save_picture
 from labkit.data.writers.outline import mask_polygon
 from labkit.io.data_files import write_text
 

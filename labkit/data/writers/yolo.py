@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from labkit.data.dataset import Dataset, Sample
-from labkit.data.writers.files import save_picture, warn_of_loss
+from labkit.data.dataset import Dataset
+from labkit.data.sample import Sample
+from labkit.data.writers.common import save_picture, warn_of_loss
 from labkit.data.writers.outline import mask_polygon
 from labkit.io.data_files import write_text
 

@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from labkit.data.coco import checked_image, read_categories
-from labkit.data.label_maps import MapInstances, values_in
-from labkit.data.pictures import PictureDataset
+from labkit.data.readers.base import PictureDataset
+from labkit.data.readers.coco import checked_image, read_categories
+from labkit.data.readers.label_maps import MapInstances, values_in
 from labkit.errors import LabkitError, MissingFileError
 from labkit.io.data_files import Unusable, path_inside, quote, read_json, shown, whole
 from labkit.io.images import read_samples

@@ -12,8 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from labkit.data.outlines import Outline, OutlineDataset, check_segmentation, ellipse, rectangle
-from labkit.data.pictures import Picture, check_size
+from labkit.data.readers.base import Picture, check_size
+from labkit.data.readers.outlines import (
+    Outline,
+    OutlineDataset,
+    check_segmentation,
+    ellipse,
+    rectangle,
+)
 from labkit.errors import LabkitError
 from labkit.io.data_files import (
     Unusable,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from labkit.data.sniff import READERS, found_in, json_format, looks_like_maps, split_of
+from labkit.data.readers.formats import READERS, found_in, json_format, looks_like_maps, split_of
 
 REGION = {"shape_attributes": {}, "region_attributes": {}}
 JSON = {

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from labkit.data.pictures import Instances, PictureDataset
+from labkit.data.readers.base import Instances, PictureDataset
 from labkit.errors import LabkitError
 from labkit.io.data_files import Unusable, image_files, quote, refuse_links_out, subfolders
 from labkit.io.images import read_samples

@@ -8,6 +8,8 @@ each; with `strict=True` the first of them is an error instead.
 from __future__ import annotations
 
 import os
+import sys
+import warnings
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,8 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from labkit.data.dataset import Dataset, Labels, Sample, make_sample
-from labkit.data.problems import warn_of_problems
+from labkit.data.dataset import Dataset
+from labkit.data.sample import Labels, Sample, make_sample
 from labkit.errors import LabkitError, MissingFileError, printable
 from labkit.io import images
 from labkit.io.data_files import Unusable, path_inside, quote, refuse_links_out
@@ -241,3 +243,25 @@ def read_sized(folder: Path, path: Path, wanted: tuple[int, int], label: str) ->
             "were made for."
         )
     return image
+
+
+def warn_of_problems(label: str, problems: Sequence[str]) -> None:
+    """Warn of the first problem and of how many there are; the line named is the caller's own.
+
+    label: what the data set is called, its file mostly.
+    """
+    if not problems:
+        return
+    count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems, the first"
+    first = problems[0].removeprefix(f"{label}: ")
+    warnings.warn(
+        f"{label}: {count}: {first} All are in the data set's .problems.", stacklevel=_outside()
+    )
+
+
+def _outside() -> int:
+    """How many calls above `warnings.warn` labkit was called from."""
+    level, frame = 2, sys._getframe(2)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("labkit."):
+        level, frame = level + 1, frame.f_back
+    return level

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from labkit.data import digits
-from labkit.data.digits import SPLITS, enlarge, ink_coverage, originals
+from labkit.data.synthetic.digits import SPLITS, enlarge, ink_coverage, originals
 from labkit.errors import LabkitError
 
 

@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from labkit.data.dataset import Cutouts, Dataset, Labels, Sample, make_sample
-from labkit.data.outlines import check_segmentation
-from labkit.data.pictures import check_size, read_sized
-from labkit.data.problems import warn_of_problems
+from labkit.data.dataset import Dataset
+from labkit.data.readers.base import check_size, read_sized, warn_of_problems
+from labkit.data.readers.outlines import check_segmentation
+from labkit.data.sample import Cutouts, Labels, Sample, make_sample
 from labkit.errors import LabkitError, MissingFileError
 from labkit.io.data_files import (
     Unusable,

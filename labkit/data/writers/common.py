@@ -7,7 +7,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from labkit.data.dataset import Sample
+from labkit.data.sample import Sample
 
 
 def save_picture(sample: Sample, folder: Path) -> Path:

@@ -6,8 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from labkit.data import CocoDataset
-from labkit.data.dataset import Dataset
-from labkit.data.shaping import (
+from labkit.data.classes import (
     class_counts,
     drop_classes,
     drop_empty,
@@ -16,6 +15,7 @@ from labkit.data.shaping import (
     prune,
     pruning_table,
 )
+from labkit.data.dataset import Dataset
 from labkit.errors import LabkitError
 
 NAMES = ("white", "wholemeal", "apple", "tea")

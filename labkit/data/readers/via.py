@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from labkit.data.outlines import (
+from labkit.data.readers.outlines import (
     Outline,
     OutlineDataset,
     check_segmentation,

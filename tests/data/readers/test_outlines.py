@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labkit.data.outlines import check_segmentation, ellipse, numbers, rectangle
+from labkit.data.readers.outlines import check_segmentation, ellipse, numbers, rectangle
 from labkit.io.data_files import Unusable
 from labkit.ops.masks import decode_segmentation
 

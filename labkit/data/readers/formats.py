@@ -13,14 +13,19 @@ from pathlib import Path
 
 import numpy as np
 
-from labkit.data.cityscapes import CityscapesDataset
-from labkit.data.coco import CocoDataset
-from labkit.data.label_maps import LabelMapDataset, picture_folder, read_label_map, split_pair
-from labkit.data.labelme import LabelmeDataset
-from labkit.data.mask_folders import MaskFolderDataset
-from labkit.data.panoptic import PanopticDataset
-from labkit.data.via import ViaDataset
-from labkit.data.voc import VocDataset
+from labkit.data.readers.cityscapes import CityscapesDataset
+from labkit.data.readers.coco import CocoDataset
+from labkit.data.readers.label_maps import (
+    LabelMapDataset,
+    picture_folder,
+    read_label_map,
+    split_pair,
+)
+from labkit.data.readers.labelme import LabelmeDataset
+from labkit.data.readers.mask_folders import MaskFolderDataset
+from labkit.data.readers.panoptic import PanopticDataset
+from labkit.data.readers.via import ViaDataset
+from labkit.data.readers.voc import VocDataset
 from labkit.errors import LabkitError
 from labkit.io.data_files import image_files, list_folder, subfolders
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from labkit.data.pictures import PictureDataset
+from labkit.data.readers.base import PictureDataset
 from labkit.errors import LabkitError
 from labkit.io.data_files import Unusable, image_files, subfolders
 from labkit.io.images import read_samples

@@ -8,7 +8,7 @@ from hypothesis.extra import numpy as hnp
 from PIL import Image
 
 from labkit.data import LabelMapDataset, load_dataset
-from labkit.data.label_maps import (
+from labkit.data.readers.label_maps import (
     boxes_of,
     picture_folder,
     read_label_map,
@@ -76,7 +76,7 @@ def test_labels_paint_no_mask(folder, monkeypatch):
     def painted(*_):
         raise AssertionError("masks were painted to count the instances")
 
-    monkeypatch.setattr("labkit.data.label_maps.separate", painted)
+    monkeypatch.setattr("labkit.data.readers.label_maps.separate", painted)
     ds = LabelMapDataset(folder / "masks")
     assert ds.labels(0).boxes.tolist() == expected.tolist() and ds.max_instances == 2
     assert ds.describe().instances == 2

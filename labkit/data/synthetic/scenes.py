@@ -1,6 +1,6 @@
 """A scene: figures laid on one another on a background, and the settings that made-up scenes share.
 
-`labkit.data.painting` knows how to draw; this knows what may stand where.
+`labkit.data.synthetic.painting` knows how to draw; this knows what may stand where.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from labkit.data.dataset import Dataset
-from labkit.data.painting import FULL, Coverage, Dice, Rotation
+from labkit.data.synthetic.painting import FULL, Coverage, Dice, Rotation
 from labkit.errors import LabkitError
 
 #: A picture that turns out too full is drawn anew, with ever smaller figures, up to so many times.

@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from labkit.data import painting, shapes
-from labkit.data.scenes import MIN_VISIBLE_PIXELS, Scene
-from labkit.data.shapes import CLASS_NAMES, outline
+from labkit.data import shapes
+from labkit.data.synthetic import painting
+from labkit.data.synthetic.scenes import MIN_VISIBLE_PIXELS, Scene
+from labkit.data.synthetic.shapes import CLASS_NAMES, outline
 from labkit.errors import LabkitError
 
 

@@ -14,10 +14,10 @@ from functools import cache, lru_cache
 
 import numpy as np
 
-from labkit.data import painting, scenes
-from labkit.data.dataset import Sample, make_sample
-from labkit.data.painting import FULL, ONE, UNIT, Colour, Coverage, Dice
-from labkit.data.scenes import Scene
+from labkit.data.sample import Sample, make_sample
+from labkit.data.synthetic import painting, scenes
+from labkit.data.synthetic.painting import FULL, ONE, UNIT, Colour, Coverage, Dice
+from labkit.data.synthetic.scenes import Scene
 from labkit.errors import LabkitError
 
 CLASS_NAMES = tuple("0123456789")

@@ -12,10 +12,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from labkit.data import painting, scenes
-from labkit.data.dataset import Sample, make_sample
-from labkit.data.painting import ONE, UNIT, Colour, Coverage, Dice, Rotation
-from labkit.data.scenes import Scene
+from labkit.data.sample import Sample, make_sample
+from labkit.data.synthetic import painting, scenes
+from labkit.data.synthetic.painting import ONE, UNIT, Colour, Coverage, Dice, Rotation
+from labkit.data.synthetic.scenes import Scene
 from labkit.errors import LabkitError
 
 CLASS_NAMES = ("rectangle", "ellipse", "triangle", "star")

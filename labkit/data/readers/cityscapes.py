@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw
 
-from labkit.data.label_maps import MapInstances, read_label_map, values_in
-from labkit.data.pictures import PictureDataset
+from labkit.data.readers.base import PictureDataset
+from labkit.data.readers.label_maps import MapInstances, read_label_map, values_in
 from labkit.errors import LabkitError, MissingFileError
 from labkit.io.data_files import (
     Unusable,

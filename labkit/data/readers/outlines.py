@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from labkit.data.pictures import Picture, PictureDataset
+from labkit.data.readers.base import Picture, PictureDataset
 from labkit.errors import LabkitError
 from labkit.io.data_files import Unusable, is_number, quote, shown
 from labkit.ops.masks import decode_segmentation, segmentation_box

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from labkit.data import PanopticDataset, load_dataset
-from labkit.data.panoptic import read_segment_numbers
+from labkit.data.readers.panoptic import read_segment_numbers
 from labkit.errors import LabkitError, MissingFileError
 
 NUMBERS = np.zeros((30, 40), np.int64)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from labkit.data.pictures import Instances, PictureDataset, check_size, read_sized
+from labkit.data.readers.base import Instances, PictureDataset, check_size, read_sized
 from labkit.errors import LabkitError, MissingFileError
 from labkit.io.data_files import Unusable
 

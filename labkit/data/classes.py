@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from labkit.data.dataset import Cutouts, Dataset, Labels, Sample
+from labkit.data.dataset import Dataset
+from labkit.data.sample import Cutouts, Labels, Sample
 from labkit.errors import LabkitError
 
 # ---- classes -------------------------------------------------------------------------------------

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from labkit.data.label_maps import MapInstances, read_label_map, values_in
-from labkit.data.labelme import read_labels
-from labkit.data.pictures import PictureDataset
+from labkit.data.readers.base import PictureDataset
+from labkit.data.readers.label_maps import MapInstances, read_label_map, values_in
+from labkit.data.readers.labelme import read_labels
 from labkit.errors import LabkitError, MissingFileError
 from labkit.io.data_files import Unusable, image_files, path_inside, quote, read_text
 

@@ -1,8 +1,7 @@
-"""Other data sets made of one: classes grouped, kept or pruned, pictures split, data sets merged.
+"""A data set with other classes: grouped, kept, dropped, or pruned to those with enough examples.
 
-Every step gives a new `Dataset`, a view that asks its parent and copies nothing; steps may follow
-one another in any order, and `save_coco` writes the result. What a step leaves out is what it was
-asked to leave out.
+Every function returns a new `Dataset`, a view that reads from its parent and copies nothing. They
+can be combined in any order, and `save_coco` writes the result.
 """
 
 from __future__ import annotations
@@ -22,11 +21,12 @@ from labkit.errors import LabkitError
 
 
 class ClassView(Dataset):
-    """A data set seen with other classes; its pictures are all there.
+    """A data set seen with other classes, and with all its pictures.
 
     Args:
         parent: the data set.
-        class_names, category_ids: of the view.
+        class_names: of the view.
+        category_ids: of the view.
         class_of: for each class of the parent, its class id in the view, or 0 to leave it out.
     """
 
@@ -78,7 +78,7 @@ class ClassView(Dataset):
         )
 
     def instance_limit(self, index: int) -> int:
-        if self._class_of[1:].all():  # nothing is left out, so the parent's cheap answer holds
+        if self._class_of[1:].all():  # nothing is left out: the parent's cheap answer is right
             return self.parent.instance_limit(index)
         return len(self.labels(index).class_ids)
 
@@ -103,12 +103,12 @@ def group_classes(
 
     Args:
         dataset: any data set.
-        groups: the new class's name, and the names of the classes that it takes in.
+        groups: the name of each new class, and the names of the classes in it.
         keep_others: whether classes in no group stay as they are, or are left out.
 
     Returns:
         A data set whose classes are those in no group, in their order and with their category ids,
-        then the groups with ids above all there are: no id changes its meaning.
+        followed by the groups with new, higher ids: no id changes its meaning.
 
     Raises:
         LabkitError: a class is unknown or in two groups, a group is empty, or a group's name is
@@ -153,16 +153,18 @@ def group_classes(
 def keep_classes(dataset: Dataset, names: Iterable[str]) -> Dataset:
     """Only these classes, in the data set's order, with their category ids; all pictures stay.
 
-    Raises LabkitError for a name that the data set does not have, and where none is named.
+    Raises:
+        LabkitError: the data set has no class of such a name, or none is named.
     """
     names = set(_known(dataset, names, "keep_classes"))
     return _keep(dataset, [name in names for name in dataset.class_names], "keep_classes")
 
 
 def drop_classes(dataset: Dataset, names: Iterable[str]) -> Dataset:
-    """All classes but these; all pictures stay.
+    """All classes except these; all pictures stay.
 
-    Raises LabkitError for a name that the data set does not have, and where no class is left.
+    Raises:
+        LabkitError: the data set has no class of such a name, or no class is left.
     """
     names = set(_known(dataset, names, "drop_classes"))
     return _keep(dataset, [name not in names for name in dataset.class_names], "drop_classes")
@@ -181,7 +183,7 @@ def _keep(dataset: Dataset, keep: Sequence[bool], caller: str) -> Dataset:
 
 
 def _known(dataset: Dataset, names: Iterable[str], caller: str) -> list[str]:
-    """The names as a list; LabkitError for one that is no class, with those that resemble it."""
+    """The names as a list; a LabkitError with similar names for one that is no class."""
     names = [names] if isinstance(names, str) else list(names)
     for name in names:
         if name not in dataset.class_names:
@@ -199,7 +201,7 @@ def _known(dataset: Dataset, names: Iterable[str], caller: str) -> list[str]:
 
 
 class PruningRow(NamedTuple):
-    """What stays when only the classes are kept that occur `threshold` times or more."""
+    """What remains if only the classes are kept that occur `threshold` times or more."""
 
     threshold: int
     classes: int
@@ -208,7 +210,7 @@ class PruningRow(NamedTuple):
 
 
 def class_counts(dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
-    """Of every class, in how many images it occurs and how often: two int64 [N], without crowds."""
+    """For every class, the number of images and of instances: two int64 [N], without crowds."""
     images = np.zeros(len(dataset.class_names), np.int64)
     instances = np.zeros_like(images)
     for index in range(len(dataset)):
@@ -219,7 +221,7 @@ def class_counts(dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
 
 
 def class_histogram(labels: Labels, classes: int) -> np.ndarray:
-    """int64 [classes]: how often each class occurs in one picture, without crowds."""
+    """The number of instances of each class in one picture, without crowds: int64 [classes]."""
     return np.bincount(labels.class_ids[~labels.crowd], minlength=classes + 1)[1:]
 
 
@@ -236,8 +238,9 @@ def prune(
     they are background. `pruning_table` shows what a threshold costs.
 
     Args:
-        min_images: keep classes that occur in so many pictures at least.
-        min_instances: keep classes with so many instances at least (crowds do not count).
+        dataset: any data set.
+        min_images: keep classes that occur in at least this many pictures.
+        min_instances: keep classes with at least this many instances (crowds do not count).
         keep_empty: keep pictures that show none of these classes.
 
     Raises:
@@ -257,6 +260,7 @@ def pruning_table(
     """For each threshold, how many classes, images and instances `prune` keeps.
 
     Args:
+        dataset: any data set.
         by: what the threshold counts, "images" or "instances" of a class.
         thresholds: by default every number at which the table changes, from 1 on.
     """
@@ -264,7 +268,7 @@ def pruning_table(
         raise LabkitError(f"pruning_table: by is {by!r}; it must be 'images' or 'instances'.")
     images, instances = class_counts(dataset)
     counts = images if by == "images" else instances
-    # A picture stays as long as its most frequent class does: one number a picture is enough.
+    # A picture stays as long as its most frequent class does: one number per picture is enough.
     best = [
         counts[seen > 0].max(initial=0)
         for seen in (class_histogram(dataset.labels(i), len(counts)) for i in range(len(dataset)))
@@ -284,9 +288,9 @@ def pruning_table(
 
 
 def drop_empty(dataset: Dataset) -> Dataset:
-    """Only the pictures with an instance that is not a crowd: those with something to learn.
+    """Only the pictures with at least one instance that is not a crowd.
 
-    Pictures without objects are worth keeping where they teach what is not an object.
+    Pictures without objects are often worth keeping: they teach what is not an object.
     """
     return dataset.subset(
         index for index in range(len(dataset)) if not dataset.labels(index).crowd.all()

@@ -1,7 +1,7 @@
-"""What a data set is: a sequence of samples, and the few facts about it that need no picture.
+"""What a data set is: a sequence of samples, and the facts about it that need no pixels.
 
-A `Dataset` never changes. Reading item `i` twice gives equal samples in arrays of their own, so a
-caller may write into what it gets.
+A `Dataset` never changes. Reading item `i` twice gives equal samples in new arrays, so a caller may
+write into them.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class Dataset(ABC):
-    """A sequence of `Sample`s that all speak of the same classes.
+    """A sequence of `Sample`s with the same classes.
 
     A subclass sets `class_names` (and, where the data has ids of its own, `category_ids`) and
     defines `__len__`, `read` and `image_info`. Everything else follows from these, and may be
@@ -36,7 +36,7 @@ class Dataset(ABC):
     Attributes:
         class_names: the foreground classes; class id `i + 1` is `class_names[i]`.
         category_ids: the data set's own id of each class, in the same order.
-        problems: what was found wrong and left out, one sentence each (file, field, remedy).
+        problems: what could not be used and was left out, one sentence each (file, field, remedy).
     """
 
     class_names: tuple[str, ...] = ()
@@ -59,7 +59,7 @@ class Dataset(ABC):
     def cutouts(self, index: int) -> Cutouts:
         """The sample at `index` with its masks cut to their boxes.
 
-        Overridden where the data can be read so without painting all masks whole first.
+        Overridden where this is possible without making all the whole masks first.
         """
         return Cutouts.of(self.read(index))
 
@@ -101,12 +101,12 @@ class Dataset(ABC):
         return tuple(self.image_info(index)["id"] for index in range(len(self)))
 
     def labels(self, index: int) -> Labels:
-        """Classes, crowds and boxes of one picture, in the order of `coco_annotations`."""
+        """Class ids, crowds and boxes of one picture, in the order of `coco_annotations`."""
         sample = self.read(index)
         return Labels(sample.class_ids, sample.crowd, sample.boxes)
 
     def check(self) -> list[str]:
-        """Read every picture: `problems`, and a sentence for each that cannot be read."""
+        """Read every picture; returns `problems` and a sentence for each unreadable picture."""
         broken = []
         for index in range(len(self)):
             try:
@@ -116,12 +116,12 @@ class Dataset(ABC):
         return [*self.problems, *broken]
 
     def instance_limit(self, index: int) -> int:
-        """A number that the instances of one picture do not exceed, as cheap as possible."""
+        """An upper bound on the number of instances in one picture, cheap to compute."""
         return len(self.read(index))
 
     @property
     def max_instances(self) -> int:
-        """No picture holds more instances than this (what a padded batch has to make room for)."""
+        """No picture has more instances than this: the room a padded batch needs."""
         return max((self.instance_limit(index) for index in range(len(self))), default=0)
 
     def box_sizes(self, index: int) -> np.ndarray:
@@ -212,8 +212,8 @@ class Dataset(ABC):
         """The ground truth as a COCO dictionary that pycocotools takes.
 
         Boxes are COCO's `[x, y, width, height]`, segmentations compressed RLE with `str` counts,
-        category ids the data set's own. Annotation ids start at 1: pycocotools marks a detection
-        without a partner by the id 0, so an annotation of that id would never count as found.
+        category ids the data set's own. Annotation ids start at 1: pycocotools marks an unmatched
+        detection with the id 0, so an annotation with that id would never count as found.
         """
         images = [self.image_info(index) for index in range(len(self))]
         annotations = [
@@ -251,7 +251,7 @@ def _illustrate(description: Description) -> str:
 
 
 class Subset(Dataset):
-    """Some pictures of another data set; nothing is copied."""
+    """A selection of another data set's pictures; nothing is copied."""
 
     def __init__(self, parent: Dataset, indices: Iterable[int]) -> None:
         self.parent = parent

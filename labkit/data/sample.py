@@ -23,7 +23,7 @@ class Sample:
         boxes: float32 `[N, 4]`, the tight boxes of the masks.
         class_ids: int32 `[N]`, 1 for the data set's first class; 0 (background) never occurs.
         masks: bool `[N, H, W]`, what is visible of each instance.
-        crowd: bool `[N]`, true for a region that holds many instances which nobody told apart.
+        crowd: bool `[N]`, true for a region of many instances that are not separated.
         image_id: the data set's own number for the picture.
         name: what to call the picture: its file name, or e.g. "shapes/12".
     """
@@ -49,8 +49,11 @@ class Cutouts(NamedTuple):
 
     200 whole masks of 1024 x 1024 pixels are 200 MB; cut out, they are a few.
 
-    image uint8 `[H, W, 3]`; boxes int `[N, 4]`, whole pixels; patches: N arrays bool `[h, w]`, the
-    mask inside each box; class_ids int32 `[N]`; crowd bool `[N]`; image_id.
+    Attributes:
+        image: uint8 `[H, W, 3]` RGB.
+        boxes: int `[N, 4]`, whole pixels.
+        patches: N arrays bool `[h, w]`, the mask inside each box.
+        class_ids, crowd, image_id: as in `Sample`.
     """
 
     image: np.ndarray
@@ -70,10 +73,13 @@ class Cutouts(NamedTuple):
 
 
 class Labels(NamedTuple):
-    """What is known of one picture's instances without its pixels.
+    """What is known of one picture's instances without reading its pixels.
 
-    class_ids int32 `[n]`; crowd bool `[n]`; boxes float32 `[n, 4]`, around the outlines as they are
-    written, so up to a pixel larger than the tight boxes of the masks.
+    Attributes:
+        class_ids: int32 `[n]`.
+        crowd: bool `[n]`.
+        boxes: float32 `[n, 4]`, around the outlines as they are written in the file, so up to a
+            pixel larger than the tight boxes of the masks.
     """
 
     class_ids: np.ndarray

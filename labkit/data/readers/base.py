@@ -1,8 +1,8 @@
 """Data sets whose pictures are files: what the readers of all formats have in common.
 
-A reader lists the pictures when it is made and says what it cannot use; pixels, of pictures and
-of masks, are read when a sample is asked for. Whatever is left out is in `problems`, one sentence
-each; with `strict=True` the first of them is an error instead.
+A reader lists the pictures when it is created, and reads the pixels of pictures and masks when a
+sample is requested. What it cannot use is left out and listed in `problems`, one sentence each;
+with `strict=True` the first problem is an error instead.
 """
 
 from __future__ import annotations
@@ -28,9 +28,13 @@ from labkit.ops.masks import boxes_from_masks
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture of a data set: its number, what its annotations call it, its file and its size.
+    """A picture of a data set.
 
-    height, width: the size that the annotations are for, in pixels.
+    Attributes:
+        number: its image id.
+        name: what its annotations call it.
+        path: its file.
+        height, width: the size that the annotations are for, in pixels.
     """
 
     number: int
@@ -48,11 +52,14 @@ class Picture:
 class Instances:
     """The instances of one picture, before those without a pixel are left out.
 
-    masks: bool `[N, H, W]`. class_ids: N numbers, 1 for the first class. places: what to call each
-    in a sentence, e.g. "regions[3]". crowd: N truth values, or none for "no crowds".
+    Formats that know the boxes without making the masks return a class of their own with the same
+    attributes, whose `masks` are made on demand.
 
-    Formats that know the boxes without painting the masks give a class of their own with the same
-    attributes, whose `masks` are made when they are asked for.
+    Attributes:
+        masks: bool `[N, H, W]`.
+        class_ids: N numbers, 1 for the first class.
+        places: what to call each instance in a message, e.g. "regions[3]".
+        crowd: N booleans; empty if there are no crowds.
     """
 
     masks: np.ndarray
@@ -62,20 +69,20 @@ class Instances:
 
     @property
     def boxes(self) -> np.ndarray:
-        """float32 `[N, 4]`; without area for an instance without a pixel."""
+        """The tight boxes, float32 `[N, 4]`; zeros for an instance without a pixel."""
         return boxes_from_masks(self.masks)
 
 
 class PictureDataset(Dataset):
-    """Pictures in files, and the instances that a format keeps of each.
+    """Base class of data sets with picture files.
 
-    A subclass lists the pictures in `self._pictures` when it is made, sets `class_names` (and
-    `category_ids`, where the format has such), calls `self._warn_of_problems()`, and defines
-    `instances`.
+    A subclass fills `self._pictures` when it is created, sets `class_names` (and `category_ids`, if
+    the format has them), calls `self._warn_of_problems()`, and defines `instances`.
 
     Attributes:
-        label: what sentences call the data set: its file or folder.
-        folder: the folder that holds the pictures; no picture lies outside it.
+        label: what messages call the data set: its file or folder.
+        folder: the folder of the pictures; no picture lies outside it.
+        strict: whether a problem is an error.
     """
 
     def __init__(
@@ -85,7 +92,7 @@ class PictureDataset(Dataset):
         self.folder = Path(folder)
         self.strict = strict
         self.problems: list[str] = []
-        self._said: set[str] = set()
+        self._reported: set[str] = set()
         self._pictures: list[Picture] = []
         self._known_labels: dict[int, Labels] = {}
         if not self.folder.is_dir():
@@ -137,7 +144,7 @@ class PictureDataset(Dataset):
         return len(self.labels(index).class_ids)
 
     def labels(self, index: int) -> Labels:
-        # A report, a threshold and a split each ask for all of them, and a map takes long to open.
+        # A report, a threshold and a split each need all labels, and a label map opens slowly.
         known = self._known_labels.get(index)
         if known is None:
             found = self.instances(index)
@@ -150,29 +157,29 @@ class PictureDataset(Dataset):
     # ---- for subclasses --------------------------------------------------------------------------
 
     def _kept(self, index: int, places: Sequence[str], visible: np.ndarray) -> np.ndarray:
-        """The numbers of the instances that have a pixel; those that have none are problems."""
+        """The indices of the instances with at least one pixel; the others are problems."""
         for place in [place for place, keep in zip(places, visible, strict=True) if not keep]:
             self._problem(f"{self._named(index)}: {place} covers no pixel; it is left out.")
         return np.flatnonzero(visible)
 
     def _named(self, index: int) -> str:
-        """How a sentence about one picture's annotations begins."""
+        """The beginning of a message about one picture's annotations."""
         return f"{self.label}: {quote(self._pictures[index].name)}"
 
     def _problem(self, sentence: str) -> None:
-        """Note a problem, once, however often the picture is read."""
+        """Add a problem to the list, once, even if the picture is read again."""
         sentence = printable(sentence)
         if self.strict:
             raise LabkitError(sentence)
-        if sentence not in self._said:
-            self._said.add(sentence)
+        if sentence not in self._reported:
+            self._reported.add(sentence)
             self.problems.append(sentence)
 
     def _find_picture(self, name: str, number: int) -> Picture:
         """The picture of a name in `folder`, with the size in its header.
 
         Raises:
-            Unusable: it is not inside the folder, is missing, or is no picture.
+            Unusable: it is outside the folder, missing, or not a picture.
         """
         path = path_inside(self.folder, name)
         try:
@@ -184,7 +191,7 @@ class PictureDataset(Dataset):
         return Picture(number, name, path, height, width)
 
     def _find_fitting(self, name: str, label_map: Path) -> Picture:
-        """As `_find_picture`, for a picture whose annotations are a file of the same size."""
+        """As `_find_picture`, for a picture whose annotations are an image of the same size."""
         try:
             refuse_links_out(label_map.parent, label_map)
             height, width = images.image_size(label_map, upright=False)
@@ -201,7 +208,7 @@ class PictureDataset(Dataset):
         return Picture(picture.number, picture.name, picture.path, height, width)
 
     def _warn_of_problems(self) -> None:
-        """Say once, when the data set is made, that something was left out."""
+        """Warn, when the data set is created, that something was left out."""
         if self.problems and not self._pictures:
             raise LabkitError(self.problems[-1] + " No image remains.")
         warn_of_problems(self.label, self.problems)
@@ -212,7 +219,7 @@ def _crowd(found: Instances) -> Sequence[bool]:
 
 
 def check_size(height: int, width: int) -> None:
-    """Raise LabkitError for a size that is no picture, or beyond `labkit.io.images.MAX_PIXELS`."""
+    """Raise LabkitError for an empty picture, or one above `labkit.io.images.MAX_PIXELS`."""
     if height < 1 or width < 1:
         raise LabkitError(f"the size {height} x {width} is no picture.")
     if height * width > images.MAX_PIXELS:
@@ -223,14 +230,23 @@ def check_size(height: int, width: int) -> None:
 
 
 def read_sized(folder: Path, path: Path, wanted: tuple[int, int], label: str) -> np.ndarray:
-    """A picture in the size (height, width) that its annotations are for: uint8 `[H, W, 3]`.
+    """Read a picture in the size that its annotations are for.
 
-    Some annotation tools show a photo upright, others as it is stored. The size tells which: the
-    annotations belong to the pixels of the size that they give.
+    Some annotation tools show a photo upright, others as it is stored. The size in the annotations
+    tells which.
+
+    Args:
+        folder: the folder that the picture must lie in.
+        path: the picture.
+        wanted: (height, width) in the annotations.
+        label: what messages call the annotations.
+
+    Returns:
+        uint8 `[H, W, 3]`.
 
     Raises:
-        MissingFileError, LabkitError: the file is missing, broken, of another size, or a link out
-            of the folder.
+        MissingFileError: there is no such file.
+        LabkitError: it is broken, of another size, or a link out of the folder.
     """
     refuse_links_out(folder, path)
     upright = images.image_size(path) == wanted
@@ -246,9 +262,11 @@ def read_sized(folder: Path, path: Path, wanted: tuple[int, int], label: str) ->
 
 
 def warn_of_problems(label: str, problems: Sequence[str]) -> None:
-    """Warn of the first problem and of how many there are; the line named is the caller's own.
+    """Warn of the first problem and say how many there are, at the line that called labkit.
 
-    label: what the data set is called, its file mostly.
+    Args:
+        label: what to call the data set; usually its file.
+        problems: one sentence each; without any there is no warning.
     """
     if not problems:
         return
@@ -260,7 +278,7 @@ def warn_of_problems(label: str, problems: Sequence[str]) -> None:
 
 
 def _outside() -> int:
-    """How many calls above `warnings.warn` labkit was called from."""
+    """The `stacklevel` of the call that came from outside labkit."""
     level, frame = 2, sys._getframe(2)
     while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("labkit."):
         level, frame = level + 1, frame.f_back

@@ -3,7 +3,7 @@
     ROOT/leftImg8bit/<split>/<city>/<name>_leftImg8bit.png
     ROOT/gtFine/<split>/<city>/<name>_gtFine_polygons.json and / or …_instanceIds.png
 
-The numbers of classes and the way polygons become maps are those of the official cityscapesScripts.
+Class ids and the way polygons become maps are those of the official cityscapesScripts.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ CLASSES = {
     "bicycle": 33,
 }
 
-# All that is drawn into the same map and hides what is behind it. Caravans and trailers have
-# instances too, but the benchmark does not count them.
+# Labels that are drawn into the map too, and hide what is behind them. Caravans and trailers have
+# instances, but the benchmark does not count them.
 _DRAWN_TOO = {
     "caravan",
     "trailer",
@@ -80,8 +80,8 @@ _PICTURE, _IDS, _POLYGONS = "_leftImg8bit.png", "_gtFine_instanceIds.png", "_gtF
 class CityscapesDataset(PictureDataset):
     """One split of Cityscapes' fine annotations.
 
-    Where a picture has an instanceIds map, that is read; otherwise the polygons are drawn, later
-    ones over earlier ones, which gives the same map. Groups ("cargroup") are crowds.
+    If a picture has an instanceIds map, that is read; otherwise the polygons are drawn, later ones
+    over earlier ones, which gives the same map. Groups ("cargroup") are crowds.
 
     Args:
         root: the folder that holds leftImg8bit and gtFine.
@@ -144,7 +144,7 @@ class CityscapesDataset(PictureDataset):
             if number in self.category_ids:
                 values.append(value)
                 class_ids.append(self.category_ids.index(number) + 1)
-                crowd.append(value < 1000)  # a class id alone: nobody told the instances apart
+                crowd.append(value < 1000)  # a class id alone: the instances are not separated
         return MapInstances(ids, values, class_ids, [f"id {v}" for v in values], crowd)
 
     # ---- polygons --------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 """Annotations in COCO's format: one json file, and a folder of pictures.
 
-A file that is not COCO at all is refused. Single entries that cannot be used (no such category,
-no area, an id twice, …) are left out, counted and listed in `problems`; with `strict=True` the
+A file that is not COCO at all is an error. Single entries that cannot be used (no such category,
+no area, an id that occurs twice, …) are left out and listed in `problems`; with `strict=True` the
 first of them is an error. Nothing is left out silently.
 """
 
@@ -33,8 +33,8 @@ from labkit.io.data_files import (
 from labkit.io.images import image_size
 from labkit.ops.masks import boxes_from_masks, decode_segmentation, segmentation_box
 
-# A bbox further than both of these from the box of its segmentation is a mistake to `check`. COCO's
-# own differ by some pixels: polygons have corners between pixels, and tips that cover none.
+# `check` reports a bbox if it differs from the box of its segmentation by more than both of these.
+# COCO's own differ by some pixels: polygons have corners between pixels, and tips that cover none.
 _SAME_BOX_PIXELS = 3
 _SAME_BOX_IOU = 0.5
 
@@ -42,15 +42,15 @@ _SAME_BOX_IOU = 0.5
 class CocoDataset(Dataset):
     """A data set in COCO's format.
 
-    Classes are ordered by category id, so that two files of the same categories (training,
-    validation) agree on the class ids whatever order they list them in. Pictures keep the file's
-    order, and those without annotations are kept: they teach what is not an object.
+    Classes are ordered by category id, so that two files with the same categories (training,
+    validation) have the same class ids, even if they list them in another order. Pictures keep the
+    file's order, and those without annotations are kept: they teach what is not an object.
 
     Args:
         annotations: the json file, or its content as a dictionary.
         images: the folder that `file_name` is relative to.
         strict: raise at the first entry that cannot be used, instead of leaving it out.
-        label: what sentences call the annotations; by default their file.
+        label: what messages call the annotations; by default their file.
 
     Raises:
         MissingFileError: there is no such json file or folder.
@@ -123,7 +123,7 @@ class CocoDataset(Dataset):
             self._annotations[index].append(entry)
 
     def _checked_annotation(self, entry: Any, seen: set[int]) -> int:
-        """The index of the picture that an annotation belongs to, if the annotation can be used."""
+        """The index of an annotation's picture; Unusable if the annotation cannot be used."""
         if not isinstance(entry, dict):
             raise Unusable("it is not an object {…}")
         if "id" in entry:
@@ -175,8 +175,8 @@ class CocoDataset(Dataset):
         """The sample at `index`.
 
         Raises:
-            MissingFileError, LabkitError: the picture is missing, broken, or of another size than
-                the json says.
+            MissingFileError: the picture is missing.
+            LabkitError: it is broken, or has another size than the json says.
         """
         info = self._images[index]
         image = self._read_picture(info)
@@ -200,7 +200,7 @@ class CocoDataset(Dataset):
         for annotation, mask in self._painted(index):
             y1, x1, y2, x2 = box = boxes_from_masks(mask[None])[0].astype(int)
             boxes.append(box)
-            patches.append(mask[y1:y2, x1:x2].copy())  # a view would keep all of the mask
+            patches.append(mask[y1:y2, x1:x2].copy())  # a view would keep the whole mask in memory
             kept.append(annotation)
         return Cutouts(
             self._read_picture(info),
@@ -212,7 +212,7 @@ class CocoDataset(Dataset):
         )
 
     def _painted(self, index: int) -> Iterator[tuple[dict[str, Any], np.ndarray]]:
-        """Each annotation of a picture with its mask, one at a time; those without a pixel not."""
+        """Each annotation of a picture with its mask, one at a time, except empty ones."""
         info = self._images[index]
         for position, annotation in enumerate(self._annotations[index]):
             mask = decode_segmentation(annotation["segmentation"], info["height"], info["width"])
@@ -239,10 +239,10 @@ class CocoDataset(Dataset):
         )
 
     def coco_annotations(self, index: int) -> list[dict[str, Any]]:
-        """The annotations as they stand in the file, with what pycocotools needs filled in.
+        """The annotations as they are in the file; what pycocotools needs and they lack is added.
 
-        COCO's sizes (small, medium, large) go by the file's `area`, and its AP by the file's
-        polygons, so these are not made anew: a published AP stays comparable.
+        COCO's sizes (small, medium, large) depend on the file's `area`, and its AP on the file's
+        polygons, so these are not computed again: a published AP stays comparable.
         """
         return [self._completed(index, entry) for entry in self._annotations[index]]
 
@@ -263,11 +263,11 @@ class CocoDataset(Dataset):
     # ---- looking through everything ------------------------------------------------------------
 
     def check(self) -> list[str]:
-        """Look at every picture's header and every mask: all problems, one sentence each.
+        """Check every picture's header and every mask; returns all problems, one sentence each.
 
         The list begins with `problems`. It adds pictures that are missing, unreadable or of another
-        size, and boxes that do not belong to their masks (as when a bbox was written as two corners
-        instead of `[x, y, width, height]`).
+        size, and boxes that do not fit their masks (for example a bbox that was written as two
+        corners instead of `[x, y, width, height]`).
         """
         found = []
         for index, info in enumerate(self._images):
@@ -303,7 +303,7 @@ class CocoDataset(Dataset):
         return [
             f"{self.label}: an annotation{_id_text(entry)} of {quote(info['file_name'])}: bbox "
             f"{entry['bbox']} is not the box [x, y, width, height] of its segmentation; labkit "
-            "goes by the segmentation, correct the bbox."
+            "uses the segmentation, correct the bbox."
         ]
 
 
@@ -325,9 +325,12 @@ def _load(annotations: str | os.PathLike | dict[str, Any], label: str) -> dict[s
 
 
 def checked_image(entry: Any, folder: Path) -> dict[str, Any]:
-    """An entry of "images" with id, file_name, height and width; Unusable says what is wrong.
+    """The id, file_name, height and width of an entry of "images".
 
-    A size that the json lacks is the picture's.
+    If the json has no size, the picture's own is used.
+
+    Raises:
+        Unusable: the entry cannot be used.
     """
     if not isinstance(entry, dict):
         raise Unusable("is not an object {…}")
@@ -347,7 +350,7 @@ def checked_image(entry: Any, folder: Path) -> dict[str, Any]:
 
 
 def read_categories(entries: list[Any], label: str) -> tuple[tuple[int, ...], tuple[str, ...]]:
-    """Ids and names, by id. All else refers to classes: here nothing is left out."""
+    """Ids and names, ordered by id. Every error raises: all annotations depend on the classes."""
     names: dict[int, str] = {}
     for number, entry in enumerate(entries):
         place = f"{label}: categories[{number}]"

@@ -1,7 +1,7 @@
-"""What kind of data set is here? Every format is told by what is in its files and folders.
+"""Which format is a data set in? Formats are recognised by the content of files and folders.
 
-`found_in` looks at one folder and its conventional subfolders; `labkit.data.load` decides where to
-look and what to take.
+`found_in` looks at one folder and its conventional subfolders; `labkit.data.load` decides which
+folders to search and which data set to take.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ READERS = {
     "label_maps": LabelMapDataset,
 }
 
-# The keys that tell one json from another. A file that has all of a line's keys is that format's;
-# the first line that fits counts, so panoptic stands before COCO, whose keys it has too.
+# The keys by which a json is recognised. A file with all keys of a line has that format; the first
+# line that fits is taken, so panoptic comes before COCO, whose keys it has too.
 _KEYS = (
     ("panoptic", (b"images", b"annotations", b"categories", b"segments_info")),
     ("coco", (b"images", b"annotations", b"categories")),
@@ -52,9 +52,8 @@ _KEYS = (
     ("labelme", (b"shapes", b"imageData")),
 )
 
-# A folder of LabelMe's has a json for every picture: so many are looked at, the reader reads all.
-_MOST_JSON = 50
-_MOST_MAPS = 3  # label maps opened to see whether they are such
+_MOST_JSON = 50  # files opened in a folder; LabelMe has one for every picture
+_MOST_MAPS = 3  # files opened to see whether they are label maps
 _PICTURES, _NO_MAPS = {"images", "image", "img", "imgs"}, ("SegmentationObject", "JPEGImages")
 
 
@@ -65,16 +64,16 @@ class Found:
     format: str
     path: Path
     split: str = ""
-    parts: tuple[Path, ...] = ()  # folders of its own that mean it when they are named themselves
+    parts: tuple[Path, ...] = ()  # its folders: a user who names one of them means the data set
 
     def __str__(self) -> str:
         return f"{self.format} ({self.path.name})"
 
 
 def json_format(path: Path) -> str | None:
-    """The format of a json file by its keys, found without parsing it: it may be half a gigabyte.
+    """The format of a json file by its keys, without parsing it: it may be half a gigabyte.
 
-    The reader looks properly, and says what is wrong with a file that only seems to be its own.
+    The reader checks the file properly, and says what is wrong if it has another format after all.
     """
     try:
         with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as m:
@@ -88,7 +87,7 @@ def json_format(path: Path) -> str | None:
 
 
 def found_in(folder: Path) -> list[Found]:
-    """The data sets that a folder holds itself, of all formats."""
+    """The data sets of any format in a folder."""
     return [
         *_json_files(folder),
         *_voc(folder),
@@ -144,7 +143,7 @@ def _mask_folders(folder: Path) -> list[Found]:
 
     if whole(folder):
         pictures, masks = image_files(folder / "images"), image_files(folder / "masks")
-        # Label maps may lie in "masks", too: then there is one a picture, of the same name.
+        # A folder "masks" may hold label maps instead: one for each picture, with the same name.
         if len(pictures) == 1 and pictures[0].stem not in {path.stem for path in masks}:
             return [Found("mask_folders", folder, "", (folder / "images", folder / "masks"))]
         return []
@@ -154,7 +153,7 @@ def _mask_folders(folder: Path) -> list[Found]:
 
 
 def _label_maps(folder: Path) -> list[Found]:
-    """Label maps in the folder itself, or in one beside its folder of pictures."""
+    """Label maps in the folder itself, or in a folder of it beside its folder of pictures."""
     if any((folder.parent / name).is_dir() and folder.name.startswith("Segm") for name in _NO_MAPS):
         return []  # a part of VOC, whose values are also classes and void
     if looks_like_maps(folder, picture_folder(folder)):
@@ -170,7 +169,7 @@ def _label_maps(folder: Path) -> list[Found]:
 
 
 def looks_like_maps(maps: Path, images: Path | None) -> bool:
-    """Whether the files of a folder are label maps of the pictures in another, by their pixels."""
+    """Whether the files of a folder are label maps of the pictures in another one."""
     if images is None:
         return False
     pictures, found = split_pair(images, maps)
@@ -179,7 +178,7 @@ def looks_like_maps(maps: Path, images: Path | None) -> bool:
 
 
 def _is_map(path: Path) -> bool:
-    """Whether most neighbours in the foreground have one value, as in labels and not in photos."""
+    """Whether most neighbouring foreground pixels are equal, as in labels but not in photos."""
     try:
         values = read_label_map(path)
     except LabkitError:

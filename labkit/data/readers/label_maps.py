@@ -1,7 +1,7 @@
-"""Label maps: a picture file of which every value is an instance, and 0 the background.
+"""Label maps: an image for each picture in which every value is an instance, and 0 the background.
 
-8 or 16 bits in a PNG, up to 32 in a TIFF. A label map knows no classes and no overlap; microscopy
-tools write them.
+8 or 16 bits in a PNG, up to 32 in a TIFF. Label maps cannot hold classes or overlapping instances;
+microscopy tools write them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from labkit.errors import LabkitError
 from labkit.io.data_files import Unusable, image_files, subfolders
 from labkit.io.images import read_samples
 
-#: What tools put behind a picture's name for its label map, and for the picture itself.
+#: What tools append to a picture's name for its label map, and for the picture itself.
 MAP_ENDINGS = (
     "_cp_masks",
     "_masks",
@@ -36,12 +36,12 @@ class LabelMapDataset(PictureDataset):
     """A folder of label maps, and the pictures of the same names.
 
     "a.png", "a_mask.tif" or "a_cp_masks.png" is the map of the picture "a.jpg" or "a_img.tif".
-    Pictures and maps without a partner are problems.
+    Pictures without a map, and maps without a picture, are problems.
 
     Args:
         maps: the folder of the label maps.
-        images: the folder of the pictures; by default the same folder, if maps have an ending of
-            their own there, or the one beside it that has pictures of the same names.
+        images: the folder of the pictures; by default the same folder, if the maps' names have such
+            endings, or the one beside it that has pictures of the same names.
         class_name: the one class.
         strict: raise at the first file that cannot be used, instead of leaving it out.
 
@@ -94,9 +94,9 @@ class LabelMapDataset(PictureDataset):
 
 @dataclass(eq=False)
 class MapInstances:
-    """The instances of one picture, as `Instances`, by their values in a map.
+    """The instances of one picture, as `Instances`, from their values in a label map.
 
-    label_map: int `[H, W]`. values: N numbers, each occurring once.
+    `label_map` is int `[H, W]`, `values` N different numbers.
     """
 
     label_map: np.ndarray
@@ -118,11 +118,11 @@ class MapInstances:
 
 
 def read_label_map(path: str | os.PathLike) -> np.ndarray:
-    """The values of a label map: int64 `[H, W]`, none negative.
+    """The values of a label map: int64 `[H, W]`, not negative.
 
     Raises:
-        MissingFileError, LabkitError: the file is missing or broken, has colours, or values that
-            are no whole numbers.
+        MissingFileError: there is no such file.
+        LabkitError: it is broken, has colours, or values that are not whole numbers.
     """
     samples = read_samples(path)
     if samples.ndim != 2:
@@ -149,17 +149,17 @@ def separate(label_map: np.ndarray, values: Iterable[int]) -> np.ndarray:
 
 
 def values_in(label_map: np.ndarray) -> list[int]:
-    """The values of a map but 0, ascending."""
-    # Counting is ten times faster than the sorting of np.unique, but takes room for every value.
+    """The values of a map except 0, ascending."""
+    # Counting is ten times faster than np.unique, which sorts, but needs memory for every value.
     few = label_map.max(initial=0) < 1 << 20
     found = np.flatnonzero(np.bincount(label_map.ravel())) if few else np.unique(label_map)
     return found[found != 0].tolist()
 
 
 def boxes_of(label_map: np.ndarray, values: Iterable[int]) -> np.ndarray:
-    """The tight box of every value, in one go: float32 `[N, 4]`, zeros for one that is not there.
+    """The tight box of every value: float32 `[N, 4]`, zeros for a value that does not occur.
 
-    The same as `boxes_from_masks` of the masks, which would take a full picture for each value.
+    The same as `boxes_from_masks` of the masks, which needs a whole mask for each value.
     """
     values = np.asarray(list(values), np.int64)
     boxes = np.zeros((len(values), 4), np.float32)
@@ -192,7 +192,7 @@ def _key(stem: str, endings: Sequence[str]) -> str:
 def split_pair(
     images: str | os.PathLike, maps: str | os.PathLike
 ) -> tuple[dict[str, Path], dict[str, Path]]:
-    """Pictures and label maps of two folders (or one) by what their names have in common."""
+    """Pictures and label maps in two folders (or one), both by their names without endings."""
     files = image_files(maps)
     if Path(images).resolve() == Path(maps).resolve():
         found = {
@@ -205,7 +205,7 @@ def split_pair(
     pictures = image_files(images)
     by_name = {path.stem: path for path in pictures}
     found = {}
-    for path in files:  # a picture may itself be called "a_mask": its whole name goes first
+    for path in files:  # a picture may itself be called "a_mask": its whole name comes first
         found[path.stem if path.stem in by_name else _key(path.stem, MAP_ENDINGS)] = path
     keys = {
         path: path.stem if path.stem in found else _key(path.stem, PICTURE_ENDINGS)
@@ -215,7 +215,7 @@ def split_pair(
 
 
 def picture_folder(maps: str | os.PathLike) -> Path | None:
-    """The folder with the pictures of label maps: their own, or the best one beside it."""
+    """The folder with the pictures of label maps: the same one, or the best one beside it."""
     maps = Path(maps).resolve()
     if not image_files(maps):
         return None

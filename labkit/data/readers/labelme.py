@@ -1,4 +1,4 @@
-"""Annotations of LabelMe: a json beside every picture (or with the picture in it)."""
+"""Annotations of LabelMe: a json for every picture, beside it or with the picture inside."""
 
 from __future__ import annotations
 
@@ -34,26 +34,26 @@ from labkit.io.data_files import (
 from labkit.io.images import read_image, read_samples
 from labkit.ops.masks import decode_segmentation, encode_rle
 
-#: Labels with a meaning of their own at the head of a labels.txt: neither is a class.
+#: Special labels at the top of a labels.txt; they are not classes.
 NOT_CLASSES = ("__ignore__", "_background_")
 
 
 class LabelmeDataset(OutlineDataset):
     """A folder of LabelMe's json files.
 
-    Polygons, rectangles, circles and painted masks become instances; shapes of one label and one
-    `group_id` are the parts of one instance. Lines and points have no area, and are problems.
+    Polygons, rectangles, circles and painted masks become instances; shapes with the same label and
+    `group_id` are the parts of one instance. Lines and points have no area and are problems.
     Shapes may overlap: LabelMe does not say which is in front. Shapes labelled "__ignore__" or
-    "_background_" are no instances; `ignored` counts them.
+    "_background_" are not instances; `ignored` counts them.
 
-    The picture is the one in the json (`imageData`) if there is one, since that is what was
-    annotated; otherwise the file `imagePath`, of which only the name counts if it lies elsewhere.
+    If the json contains the picture (`imageData`), that one is used, since it was annotated;
+    otherwise the file `imagePath`, or one of the same name in the folder of the pictures.
 
     Args:
         folder: the folder of the json files, or one json file.
         images: the folder of the pictures; by default that of the json files.
-        class_names: the classes in their order; shapes of any other are problems. By default the
-            lines of labels.txt in the folder, or of one in the folder above that has all labels;
+        class_names: the classes in their order; shapes of any other class are problems. By default
+            the lines of labels.txt in the folder, or in the folder above if it has all the labels;
             otherwise the labels that occur, sorted.
         strict: raise at the first entry that cannot be used, instead of leaving it out.
 
@@ -87,12 +87,12 @@ class LabelmeDataset(OutlineDataset):
         self._warn_of_problems()
 
     def _labels(self, folder: Path) -> tuple[list[str], str]:
-        """The classes, and where their names are from."""
+        """The names of the classes, and where they are from."""
         here, above = folder / "labels.txt", folder.parent / "labels.txt"
         if here.is_file():
             return read_labels(here), f"the lines of {here}"
         used = self.names_in_use()
-        # The one above may belong to another data set: it has to know every label.
+        # The one above may belong to another data set: it must have every label.
         if above.is_file() and set(used) <= set(names := read_labels(above)):
             return names, f"the lines of {above}"
         return used, "the labels that occur"
@@ -136,9 +136,9 @@ class LabelmeDataset(OutlineDataset):
     def _name_inside(self, name: str) -> str:
         """`imagePath` as a name in the folder of pictures.
 
-        LabelMe writes it relative to the json, as "..\\images\\a.jpg" where the json files have a
-        folder of their own. The file's own name is then looked for in the given folder, and only
-        there.
+        LabelMe writes it relative to the json, as "../images/a.jpg" (with backslashes on Windows)
+        if the json files have their own folder. Then only the file's name is used, in the folder of
+        the pictures.
         """
         try:
             if path_inside(self.folder, name).exists():
@@ -191,7 +191,7 @@ class LabelmeDataset(OutlineDataset):
 
 
 def read_labels(path: Path) -> list[str]:
-    """The classes of a labels.txt, one a line, without those that are none."""
+    """The classes of a labels.txt, one per line, without the special labels."""
     lines = [line.strip() for line in read_text(path).splitlines()]
     names = [line for line in lines if line and line not in NOT_CLASSES]
     if len(set(names)) != len(names):
@@ -214,8 +214,8 @@ def _bytes(text: Any, field: str) -> bytes:
 
 
 def shape_segmentation(shape: dict[str, Any], height: int, width: int) -> Any:
-    """A LabelMe shape as a COCO segmentation; `Unusable` for one without area, or malformed."""
-    kind = shape.get("shape_type") or "polygon"  # LabelMe before 3.3 knew nothing else
+    """A LabelMe shape as a COCO segmentation; Unusable if it has no area or is malformed."""
+    kind = shape.get("shape_type") or "polygon"  # LabelMe before 3.3 had nothing else
     if kind in ("point", "points", "line", "linestrip"):
         raise Unusable(f"is a {kind}, which has no area")
     points = _points(shape.get("points"))
@@ -248,17 +248,17 @@ def _two(points: list[list[float]], kind: str) -> list[list[float]]:
 
 
 def _corners(points: list[list[float]], kind: str) -> tuple[int, int, int, int]:
-    """Top, left, bottom and right pixel of a painted mask, all inside it."""
+    """The first row, first column, last row and last column of a painted mask."""
     (xa, ya), (xb, yb) = _two(points, kind)
     return int(min(ya, yb)), int(min(xa, xb)), int(max(ya, yb)), int(max(xa, xb))
 
 
 def _painted(shape: dict[str, Any], corners: tuple[int, ...], height: int, width: int) -> dict:
-    """A painted mask as run lengths: its png covers the pixels from corner to corner, both in."""
+    """A painted mask as run lengths: its png covers the pixels from corner to corner, inclusive."""
     top, left, bottom, right = corners
     png = read_samples(_bytes(shape.get("mask"), "mask"), name='"mask"')
     rows, columns = png.shape[:2]
-    # LabelMe's own models have written boxes that end behind the mask as well as on its last pixel.
+    # LabelMe's own models wrote boxes that end on the mask's last pixel, or one pixel after it.
     if bottom - top not in (rows - 1, rows) or right - left not in (columns - 1, columns):
         raise Unusable(
             f'"mask" has {rows} x {columns} pixels, but "points" span '
@@ -272,7 +272,7 @@ def _painted(shape: dict[str, Any], corners: tuple[int, ...], height: int, width
 
 
 def _joined(parts: list[Any], height: int, width: int) -> Any:
-    """The union of segmentations: polygons stay polygons, unless a painted mask is among them."""
+    """The union of segmentations; polygons stay polygons unless one is a painted mask."""
     if len(parts) == 1:
         return parts[0]
     if all(isinstance(part, list) for part in parts):

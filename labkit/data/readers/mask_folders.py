@@ -1,7 +1,7 @@
-"""One mask a file: the layout of the 2018 Data Science Bowl and of many who followed it.
+"""One file for each mask: the layout of the 2018 Data Science Bowl and of many data sets since.
 
 ROOT/<id>/images/<id>.png      the picture
-ROOT/<id>/masks/<any>.png      an instance, wherever a pixel is not 0
+ROOT/<id>/masks/<any>.png      an instance: all pixels that are not 0
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from labkit.io.images import read_samples
 class MaskFolderDataset(PictureDataset):
     """A folder with a folder for every picture. Masks may overlap; they are kept as they are.
 
-    A folder without `masks` says nothing about its picture and is a problem; an empty `masks` says
-    that there is no instance.
+    A picture's folder without `masks` is a problem; an empty `masks` means that the picture has no
+    instances.
 
     Args:
-        folder: the folder of the pictures' folders, or the one of a single picture.
-        class_name: the one class.
+        folder: the folder of the pictures' folders, or that of a single picture.
+        class_name: the name of the one class.
         strict: raise at the first file that cannot be used, instead of leaving it out.
 
     Raises:
@@ -80,7 +80,7 @@ class MaskFolderDataset(PictureDataset):
                 f"picture {size[0]} x {size[1]}."
             )
         channels = samples.reshape(*size, -1)
-        # An even number of channels ends with alpha, which is opaque where the mask is black, too.
+        # An even number of channels ends with alpha, which is opaque also where the mask is black.
         return channels[..., : channels.shape[-1] - (channels.shape[-1] % 2 == 0)].any(-1)
 
     def instance_limit(self, index: int) -> int:

@@ -1,6 +1,6 @@
 """Instances drawn as outlines: polygons, and the rectangles and ellipses of annotation tools.
 
-An outline is kept as COCO's `segmentation` (polygons, or run lengths for a painted mask) in
+An outline is kept as a COCO `segmentation` (polygons, or run lengths for a painted mask) in
 continuous pixel coordinates, and filled when its picture is read.
 """
 
@@ -19,14 +19,14 @@ from labkit.errors import LabkitError
 from labkit.io.data_files import Unusable, is_number, quote, shown
 from labkit.ops.masks import decode_segmentation, segmentation_box
 
-# An ellipse becomes a polygon that is nowhere further than this from it, in pixels.
+# An ellipse becomes a polygon that differs from it by at most this, in pixels.
 _ELLIPSE_ERROR = 0.02
 _MOST_CORNERS = 720
 
 
 @dataclass(frozen=True)
 class Outline:
-    """One instance: its class's name, its COCO segmentation, and what a sentence calls it."""
+    """One instance: its class's name, its COCO segmentation, and what messages call it."""
 
     name: str
     segmentation: Any
@@ -48,9 +48,11 @@ class OutlineDataset(PictureDataset):
         self._outlines.append(list(outlines))
 
     def _set_classes(self, names: Sequence[str], source: str) -> None:
-        """Name the classes in this order; outlines of any other class are problems.
+        """Set the classes in this order; outlines of any other class are problems.
 
-        source: where the names are from, for the sentence about such an outline.
+        Args:
+            names: of the classes.
+            source: where the names are from, for messages.
         """
         self.class_names = tuple(names)
         self.category_ids = tuple(range(1, len(names) + 1))
@@ -83,9 +85,9 @@ class OutlineDataset(PictureDataset):
 
 @dataclass(eq=False)
 class OutlineInstances:
-    """The instances of one picture, as `Instances`, by their COCO segmentations.
+    """The instances of one picture, as `Instances`, from their COCO segmentations.
 
-    size: (H, W) of the picture. boxes are those of the outlines as they are written.
+    The boxes are those of the outlines as they are written. `size` is (H, W) of the picture.
     """
 
     segmentations: Sequence[Any]
@@ -108,9 +110,9 @@ class OutlineInstances:
 
 
 def check_segmentation(segmentation: Any, height: int, width: int) -> None:
-    """Raise Unusable if a COCO segmentation is malformed, or is seen to cover no pixel.
+    """Raise Unusable if a COCO segmentation is malformed, or thin and covers no pixel.
 
-    Filling every polygon here would take minutes for COCO; only the suspicious are filled.
+    Filling every polygon here would take minutes for COCO; only thin ones are filled.
     """
     try:
         y1, x1, y2, x2 = segmentation_box(segmentation, height, width)
@@ -125,7 +127,7 @@ def check_segmentation(segmentation: Any, height: int, width: int) -> None:
 
 
 def numbers(shape: dict[str, Any], *fields: str) -> list[float]:
-    """The finite numbers in these fields of a shape; `Unusable` names the first that is none."""
+    """The finite numbers in these fields of a shape; Unusable if one is not a number."""
     for field in fields:
         if not is_number(shape.get(field)):
             raise Unusable(f'"{field}" is {shown(shape.get(field))}, not a number')

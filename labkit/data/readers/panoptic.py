@@ -1,4 +1,4 @@
-"""COCO's panoptic format: one json, and a colour PNG a picture in which every colour is a segment.
+"""COCO's panoptic format: one json, and for each picture a PNG whose colours are the segments.
 
 A segment's number is `R + 256 G + 65536 B` of its pixels; 0 is unlabelled.
 """
@@ -23,7 +23,7 @@ from labkit.io.images import read_samples
 
 @dataclass(frozen=True)
 class Segment:
-    """A segment of a picture: its number in the PNG, and what it is."""
+    """A segment of a picture: its number in the PNG, its class, and whether it is a crowd."""
 
     number: int
     class_id: int
@@ -36,9 +36,9 @@ class PanopticDataset(PictureDataset):
     Args:
         annotations: the json file.
         images: the folder of the pictures.
-        segments: the folder of the PNGs; by default the one beside the json that has its name.
+        segments: the folder of the PNGs; by default the one beside the json with the same name.
         stuff: "instances" makes every segment of stuff (sky, grass) one instance; "skip" leaves
-            stuff and its classes out, and counts it in `skipped` (class name to segments).
+            stuff and its classes out, and counts the segments of each class in `skipped`.
         strict: raise at the first entry that cannot be used, instead of leaving it out.
 
     Raises:
@@ -106,7 +106,7 @@ class PanopticDataset(PictureDataset):
             )
 
     def _read_annotation(self, entry: Any, images: dict[int, dict], place: str) -> None:
-        """Read the segments of one image, and take it from `images`: each has one annotation."""
+        """Read the segments of one image, and remove it from `images`: it has one annotation."""
         if not isinstance(entry, dict):
             raise Unusable("is not an object {…}")
         image = images.pop(whole(entry, "image_id"), None)
@@ -152,7 +152,7 @@ class PanopticDataset(PictureDataset):
             raise Unusable(f"has the category_id {category}, which is not among the categories")
         if entry.get("iscrowd", 0) not in (0, 1):
             raise Unusable(f"has the iscrowd {shown(entry['iscrowd'])}, not 0 or 1")
-        # Class 0 stands for stuff that is skipped.
+        # Class 0 means stuff that is skipped.
         skip = category in self._stuff
         class_id = 0 if skip else self.category_ids.index(category) + 1
         return Segment(number, class_id, bool(entry.get("iscrowd", 0)))

@@ -2,7 +2,7 @@
 
 VIA 1 writes the regions of a picture as an object {"0": …}, VIA 2 as a list; a VIA 2 project has
 both the annotations and the program's settings in one file. All three are read. VIA 3 is another
-format, which is refused.
+format, which labkit does not read.
 """
 
 from __future__ import annotations
@@ -23,25 +23,25 @@ from labkit.data.readers.outlines import (
 from labkit.errors import LabkitError
 from labkit.io.data_files import Unusable, quote, read_json, shown
 
-#: The region attribute by which `save_via` marks a crowd; never taken for the class.
+#: The region attribute with which `save_via` marks a crowd; it is never used as the class.
 CROWD = "iscrowd"
 
 
 class ViaDataset(OutlineDataset):
     """A data set annotated with VIA.
 
-    Coordinates are taken as they stand: continuous pixels from the picture's top left corner.
-    Polygons, rectangles, circles and ellipses become masks; points and lines have no area, and are
+    Coordinates are used as they are: continuous pixels from the picture's top left corner.
+    Polygons, rectangles, circles and ellipses become masks; points and lines have no area and are
     problems. Regions may overlap: VIA does not say which is in front.
 
     Args:
         annotations: the json file.
         images: the folder of the pictures; by default that of the json.
-        class_attribute: the region attribute that holds the class. Need not be given if the file
-            has only one, or none: then all regions are of one class, "object".
+        class_attribute: the region attribute that holds the class. Only needed if the file has
+            several. If it has none, all regions are of one class, "object".
         class_names: the classes in their order, so that several files agree; regions of any other
-            class are problems. By default the names that occur (and, in a project, those it
-            offers), sorted. For a file without a class attribute, the one name to use.
+            class are problems. By default the names that occur (and, in a project, those that it
+            offers), sorted. For a file without a class attribute, the name of the one class.
         strict: raise at the first entry that cannot be used, instead of leaving it out.
 
     Raises:
@@ -117,7 +117,7 @@ class ViaDataset(OutlineDataset):
 
 
 def via_entries(content: Any, label: str) -> dict[str, Any]:
-    """The pictures' entries of a VIA 1 or 2 file, or of a VIA 2 project."""
+    """The entries of the pictures in a VIA 1 or 2 file, or a VIA 2 project."""
     if not isinstance(content, dict):
         raise LabkitError(f"{label} is not VIA's: it holds no object with an entry a picture.")
     if "_via_img_metadata" in content:
@@ -161,7 +161,7 @@ def _class_attribute(entries: dict[str, Any], wanted: str | None, label: str) ->
 
 
 def _chosen(value: Any, attribute: str) -> str:
-    """The class in an attribute: a text, or the one box of several that is ticked."""
+    """The class in an attribute: a text, or the one of several checkboxes that is ticked."""
     if isinstance(value, dict):
         ticked = [name for name, state in value.items() if state is True]
         value = ticked[0] if len(ticked) == 1 else value
@@ -179,7 +179,7 @@ def _offered_names(content: dict[str, Any], attribute: str | None) -> list[str]:
 
 
 def shape_polygons(shape: dict[str, Any]) -> list[list[float]]:
-    """A VIA shape as COCO polygons; `Unusable` for one without area, or malformed."""
+    """A VIA shape as COCO polygons; Unusable if it has no area or is malformed."""
     kind = shape.get("name")
     if kind == "polygon":
         xs, ys = shape.get("all_points_x"), shape.get("all_points_y")

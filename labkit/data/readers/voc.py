@@ -1,4 +1,4 @@
-"""Pascal VOC's segmentation: two palette PNGs a picture, one of objects and one of classes."""
+"""Pascal VOC's segmentation: two palette PNGs for each picture, one of objects, one of classes."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ VOC_CLASSES = (
     "tvmonitor",
 )
 
-#: The value of pixels that belong to nothing for sure: the rims of objects, and what is too small.
+#: The value of pixels that are not labelled: the borders of objects, and objects too small.
 VOID = 255
 
 CLASS_FILES = ("classes.txt", "class_names.txt", "labels.txt")
@@ -102,7 +102,7 @@ class VocDataset(PictureDataset):
 
     def _add(self, name: str, pictures: dict[str, str]) -> None:
         if name not in pictures:
-            path_inside(self.folder, name)  # a name that leads elsewhere is called that
+            path_inside(self.folder, name)  # says so if the name leads out of the folder
             raise Unusable(f"has no picture in {self.folder}")
         for path in self._maps(name):
             picture = self._find_fitting(pictures[name], path)

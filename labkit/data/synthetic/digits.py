@@ -1,11 +1,11 @@
-"""Handwritten digits strewn over busy pictures: ten classes that need no download.
+"""Handwritten digits scattered over busy pictures: ten classes that need no download.
 
 The digits are the 1,797 originals that come with scikit-learn, 8 x 8 cells of 0..16 by thirteen
 writers (E. Alpaydin and C. Kaynak, "Optical Recognition of Handwritten Digits", UCI, 1998). They
-are enlarged smoothly, cut out at a level of ink, turned a little, coloured, and laid on the
-backgrounds of `shapes`. The originals of "train", "val" and "test" are different ones, from
-different stretches of the collection and so mostly from different hands: a good AP on "val" means
-that digits were learnt, not pictures of digits.
+are enlarged smoothly, cut out at a threshold of ink, turned a little, coloured, and laid on the
+backgrounds of `shapes`. "train", "val" and "test" use different originals, from different parts of
+the collection and so mostly from different writers: a good AP on "val" means that the model learnt
+digits and did not memorise the originals.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from labkit.errors import LabkitError
 
 CLASS_NAMES = tuple("0123456789")
 
-#: Which stretch of the 1,797 originals each split draws from, in percent.
+#: Which part of the 1,797 originals each split uses, in percent.
 SPLITS = {"train": (0, 70), "val": (70, 85), "test": (85, 100)}
 
 _CELLS = 8  # an original's rows and columns
 _FINE = 16  # points per cell of the enlarged original
-_INK = 6 * 16  # an original is 0..16; enlarged, 0..256. From here on it is ink.
+_INK = 6 * 16  # from this value on it is ink; originals are 0..16, enlarged ones 0..256
 
 
 def digits(
@@ -48,15 +48,20 @@ def digits(
     """A data set of handwritten digits, drawn when it is read.
 
     Args:
-        count: pictures. Picture i is the same whatever the count.
+        count: number of pictures. Picture i is the same whatever the count.
         size: side in pixels, or (height, width).
         seed: another seed gives other pictures.
         split: "train", "val" or "test": which originals are used; no two splits share one.
-        min_objects, max_objects: digits in a picture.
-        min_size, max_size: side of an original's 8 x 8 square (a digit fills it in height), in
-            pixels, or below 1 as a share of the picture's shorter side. By default 18 % (20 pixels
-            at least, 2.5 for a cell) and 38 %.
-        clutter, overlap, min_visible, noise: as in `labkit.data.shapes`.
+        min_objects: fewest digits in a picture.
+        max_objects: most digits in a picture.
+        min_size: smallest side of an original's 8 x 8 square (a digit fills its height), in pixels,
+            or below 1 as a share of the picture's shorter side. By default 18 %, at least 20 pixels
+            (2.5 for a cell).
+        max_size: largest side, likewise; by default 38 %.
+        clutter: as in `labkit.data.shapes`.
+        overlap: as in `labkit.data.shapes`.
+        min_visible: as in `labkit.data.shapes`.
+        noise: as in `labkit.data.shapes`.
 
     Raises:
         LabkitError: a setting is out of range, digits could not fit, scikit-learn is missing.
@@ -148,7 +153,7 @@ class Digits(scenes.Drawn):
         )
 
     def _compose(self, dice: Dice, max_size: int) -> Scene:
-        """One attempt at a picture: the background, and as many digits as find a place."""
+        """One attempt at a picture: the background, and as many digits as fit."""
         ground, colours = painting.background(dice, self.height, self.width, True)
         if self.clutter:
             painting.clutter(dice, ground, colours, dice.integer(2, 7))
@@ -178,13 +183,13 @@ class Digits(scenes.Drawn):
                 return
 
     def _ink(self, dice: Dice, figure: Coverage, side: int, colours: list[Colour]) -> np.ndarray:
-        """One colour that runs into another; both stand out from what is around."""
+        """A gradient of two colours, both different from the surroundings."""
         first = painting.colour_apart(dice, colours, 60)
         second = painting.colour_apart(dice, colours, 60)
         colours.append(first)
         height, width = figure.values.shape
         along = painting.turned(height, width, (height // 2, width // 2), dice.rotation())
-        blend = dice.integer(0, 160)  # how much of the second colour is reached at the end
+        blend = dice.integer(0, 160)  # how much of the second colour there is at the end
         return painting.mix(first, second, np.clip(128 + along * 8 // side, 0, 256) * blend >> 8)
 
 
@@ -208,20 +213,20 @@ def originals(split: str) -> tuple[np.ndarray, np.ndarray]:
 
 @lru_cache(maxsize=4096)
 def enlarge(drawing: bytes) -> np.ndarray:
-    """An original, two empty cells wider all round, 16 points a cell: int32 `[192, 192]`, 0..256.
+    """An original at 16 points per cell with two empty cells around: int32 `[192, 192]`, 0..256.
 
-    Catmull-Rom's cubic keeps the cells' own values and is smooth between them; its weights are
-    whole numbers over 2 · 32³.
+    The Catmull-Rom cubic keeps the cells' values and is smooth between them; its weights are whole
+    numbers over 2 · 32³.
     """
     cells = np.frombuffer(drawing, np.uint8).reshape(_CELLS, _CELLS).astype(np.int32) * 16
     points = _cubic(_cubic(np.pad(cells, 2)).T).T
     fine = np.clip(points, 0, 256).astype(np.int32)
-    fine.setflags(write=False)  # shared by everybody who asks for this original
+    fine.setflags(write=False)  # the cached array is shared
     return fine
 
 
 def _cubic(rows: np.ndarray) -> np.ndarray:
-    """Interpolate along the first axis at 16 points a cell, each at its centre."""
+    """Interpolate along the first axis at 16 points per cell, each at its centre."""
     n = _FINE
     t = np.arange(n) * 2 + 1 - n  # twice the distance from the cell's centre, in points
     shift, t = np.where(t < 0, -1, 0), np.where(t < 0, t + 2 * n, t)
@@ -257,7 +262,7 @@ def ink_coverage(enlarged: np.ndarray, centre: tuple[int, int], side: int, tilt:
     u = ((y * cosine)[:, None] - x * sine >> 12) * (_CELLS * _FINE) // side
     v = ((y * sine)[:, None] + x * cosine >> 12) * (_CELLS * _FINE) // side
     value = _at(enlarged, u, v)
-    # Ink's edge in the original is about a cell wide; this makes it about a pixel wide.
+    # The edge of the ink is about a cell wide in the original; this makes it about a pixel wide.
     values = np.clip((value - _INK) * side // _CELLS // 2 + FULL // 2, 0, FULL).astype(np.int32)
     values[:2] = values[-2:] = values[:, :2] = values[:, -2:] = 0
     return Coverage(values, top, left)

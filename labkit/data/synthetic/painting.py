@@ -1,11 +1,11 @@
-"""Painting pictures from numbers: what the made-up data sets (`shapes`, `digits`) are drawn with.
+"""Drawing pictures from random numbers: the tools of the synthetic data sets.
 
 Every pixel is the same on every machine. Random numbers come from `numpy.random.RandomState`, whose
-streams are frozen; geometry and colours are whole-number arithmetic. Where a root is needed it is a
-square root of float64 numbers, which IEEE 754 rounds in one way only; sine and cosine are not used.
+streams never change; geometry and colours are whole-number arithmetic. The only exception is the
+square root of float64 numbers, which IEEE 754 defines exactly; sine and cosine are not used.
 
-Units: positions are whole numbers of 1/64 pixel, coverage goes from 0 to 256 (a pixel wholly
-inside), rotations are pairs (cosine, sine) in 1/4096. Images in the making are int32 `[H, W, 3]`.
+Units: positions are whole numbers of 1/64 pixel, coverage goes from 0 to 256 (a pixel completely
+inside), rotations are pairs (cosine, sine) in 1/4096. Unfinished images are int32 `[H, W, 3]`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 UNIT = 64  # positions: 1/64 pixel
-FULL = 256  # coverage of a pixel that lies wholly inside
+FULL = 256  # coverage of a pixel that lies completely inside
 ONE = 4096  # rotations: 4096 is 1.0
 _ROWS = 4  # every pixel row is cut into this many scan lines
 
@@ -52,10 +52,11 @@ class Dice:
         return self._random.randint(0, 256, size=shape, dtype=np.uint8).astype(np.int32)
 
     def rotation(self) -> Rotation:
-        """A direction all round the circle.
+        """A random direction.
 
-        With t = tan(angle / 2), cosine is (1 - t²) / (1 + t²) and sine 2t / (1 + t²): rational for
-        a rational t, so that whole numbers do. t from -1 to 1 is half a circle, the sign the other.
+        With t = tan(angle / 2), the cosine is (1 - t²) / (1 + t²) and the sine 2t / (1 + t²): both
+        are rational if t is, so whole numbers are enough. t from -1 to 1 gives half of the circle,
+        the sign the other half.
         """
         p, q = self.integer(-64, 64), 64
         sign = 1 if self.chance(50) else -1
@@ -67,7 +68,7 @@ class Dice:
 
 
 def colour(dice: Dice, saturation: tuple[int, int], value: tuple[int, int]) -> Colour:
-    """A random hue with saturation and value drawn from the ranges given (0..255)."""
+    """A random colour; saturation and value are from these ranges (0..255)."""
     hue, s, v = dice.integer(0, 6 * 256 - 1), dice.integer(*saturation), dice.integer(*value)
     sector, f = hue >> 8, hue & 255
     low, down = v * (255 - s) // 255, v * (255 * 255 - s * f) // (255 * 255)
@@ -83,7 +84,7 @@ def colour(dice: Dice, saturation: tuple[int, int], value: tuple[int, int]) -> C
 
 
 def contrast(a: Colour, b: Colour) -> int:
-    """How far apart two colours look, 0..255: differences weighted as the eye does."""
+    """How different two colours look, 0..255, weighted as the eye sees red, green and blue."""
     return (3 * abs(a[0] - b[0]) + 5 * abs(a[1] - b[1]) + 2 * abs(a[2] - b[2])) // 10
 
 
@@ -94,7 +95,7 @@ def colour_apart(
     saturation: tuple[int, int] = (40, 235),
     value: tuple[int, int] = (50, 250),
 ) -> Colour:
-    """A colour that stands out from all the others; the best of a dozen where none does."""
+    """A colour that differs from all the others; if none does, the best of twelve."""
     best, best_contrast = (0, 0, 0), -1
     for _ in range(12):
         candidate = colour(dice, saturation, value)
@@ -117,7 +118,7 @@ def mix(a: Colour, b: Colour, t: np.ndarray) -> np.ndarray:
 
 @dataclass
 class Coverage:
-    """How much of every pixel a figure covers, within a window of the (unbounded) picture plane.
+    """How much of every pixel a figure covers, in a window that may reach beyond the picture.
 
     Attributes:
         values: int32 `[h, w]`, 0..256, zero in the outermost two rows and columns.
@@ -130,7 +131,7 @@ class Coverage:
 
 
 def _window(low: int, high: int) -> tuple[int, int]:
-    """The pixels from `low` to `high` (1/64 pixel), with two to spare at both ends."""
+    """The pixels from `low` to `high` (1/64 pixel), with two more at both ends."""
     return low // UNIT - 2, -(-high // UNIT) + 2
 
 
@@ -142,10 +143,10 @@ def _left_of(crossings: np.ndarray, left: int, width: int) -> np.ndarray:
 
 
 def polygon_coverage(points: Sequence[tuple[int, int]]) -> Coverage:
-    """Fill a simple polygon given by its corners (y, x) in 1/64 pixel, in either direction round.
+    """Fill a simple polygon given by its corners (y, x) in 1/64 pixel, in either orientation.
 
-    Every edge adds, on the scan lines it crosses, all that lies to its left; edges going up and
-    edges going down count with opposite signs, so what remains is the inside.
+    On the scan lines that it crosses, every edge adds everything to its left; edges going up and
+    edges going down have opposite signs, so only the inside remains.
     """
     ys, xs = zip(*points, strict=True)
     (top, bottom), (left, right) = _window(min(ys), max(ys)), _window(min(xs), max(xs))
@@ -196,7 +197,7 @@ def ellipse_coverage(
     return Coverage(lines.reshape(height, _ROWS, width).sum(axis=1, dtype=np.int32), top, left)
 
 
-# ---- fields: one number a pixel, 0..256, to mix two colours by -----------------------------------
+# ---- fields: a number 0..256 for every pixel, to mix two colours ---------------------------------
 
 
 def smooth_noise(dice: Dice, height: int, width: int, cell: int) -> np.ndarray:
@@ -215,7 +216,7 @@ def _between(knots: np.ndarray, length: int, cell: int) -> np.ndarray:
 
 
 def turned(height: int, width: int, centre: tuple[int, int], rotation: Rotation) -> np.ndarray:
-    """Along a turned axis: the signed distance of pixels from a centre (y, x), in 1/16 pixel."""
+    """The pixels' coordinates along a turned axis through a centre (y, x), in 1/16 pixel."""
     cosine, sine = rotation
     y = (np.arange(height, dtype=np.int32) - centre[0]) * 16 + 8
     x = (np.arange(width, dtype=np.int32) - centre[1]) * 16 + 8
@@ -223,7 +224,7 @@ def turned(height: int, width: int, centre: tuple[int, int], rotation: Rotation)
 
 
 def triangle_wave(distance: np.ndarray, period: int) -> np.ndarray:
-    """0..256 and back over a period (both in the same unit)."""
+    """From 256 to 0 and back over a period, which is in the unit of `distance`."""
     return np.abs(distance % period * 512 // period - 256)
 
 
@@ -233,7 +234,7 @@ def triangle_wave(distance: np.ndarray, period: int) -> np.ndarray:
 def background(
     dice: Dice, height: int, width: int, textured: bool
 ) -> tuple[np.ndarray, list[Colour]]:
-    """A textured background and the colours in it, which figures then keep away from."""
+    """A background and its colours, which figures then avoid."""
     first = colour(dice, (0, 130), (35, 235))
     second = _companion(dice, first)
     scale = max(min(height, width), 32)
@@ -243,14 +244,14 @@ def background(
         return image, [first]
     kind = dice.choice((_blotches, _weave, _planks, _tiles, _ramp))
     image = mix(first, second, kind(dice, height, width, scale))
-    # Uneven light: no part of the picture has quite the brightness of another.
+    # Uneven light: the brightness varies over the picture.
     light = smooth_noise(dice, height, width, scale // 2) - 128
     image += (light >> 3)[:, :, None]
     return image, [first, second]
 
 
 def _companion(dice: Dice, base: Colour) -> Colour:
-    """A colour near another: every channel moves, together more than apart."""
+    """A similar colour: all channels change by the same amount, and a little separately."""
     shift = dice.integer(22, 60) * dice.choice((-1, 1))
     if not 20 <= sum(base) // 3 + shift <= 240:
         shift = -shift
@@ -296,11 +297,11 @@ def _ramp(dice: Dice, height: int, width: int, scale: int) -> np.ndarray:
     return (ramp * 3 + smooth_noise(dice, height, width, max(2, scale // 24))) >> 2
 
 
-# ---- clutter: things that belong to no class -----------------------------------------------------
+# ---- clutter: objects of no class ----------------------------------------------------------------
 
 
 def clutter(dice: Dice, image: np.ndarray, colours: Sequence[Colour], amount: int) -> None:
-    """Draw hairs, arcs and crumbs: thin or tiny, so that nobody takes them for a figure."""
+    """Draw hairs, arcs and crumbs, so thin or tiny that they cannot be confused with a figure."""
     for _ in range(amount):
         paint = _companion(dice, dice.choice(colours))
         if dice.chance(35):
@@ -318,20 +319,20 @@ def _hair(dice: Dice, image: np.ndarray, paint: Colour) -> None:
 
 
 def _arc(dice: Dice, image: np.ndarray, paint: Colour) -> None:
-    """A piece of a circle too large to be in the picture whole."""
+    """A piece of a circle that is too large for the picture."""
     window = _part(dice, image)
     height, width = window.shape[:2]
     radius = dice.integer(max(height, width) * 3 // 4, max(height, width) * 2)
     cosine, sine = dice.rotation()
     y = np.arange(height, dtype=np.int64) - height // 2 + radius * sine // ONE
     x = np.arange(width, dtype=np.int64) - width // 2 + radius * cosine // ONE
-    # (d² - r²) / 2r is d - r as long as d is near r, and takes no root.
+    # (d² - r²) / 2r is about d - r where d is near r, and needs no square root.
     distance = (x * x + (y * y)[:, None] - radius * radius) * 8 // radius
     _stroke(window, np.abs(distance).astype(np.int32), dice.integer(8, 18), paint)
 
 
 def _crumbs(dice: Dice, image: np.ndarray, paint: Colour) -> None:
-    """Specks of one to three pixels, strewn over some place."""
+    """Specks of one to four pixels, scattered over a part of the picture."""
     window = _part(dice, image)
     height, width = window.shape[:2]
     for _ in range(dice.integer(3, 9)):
@@ -340,7 +341,7 @@ def _crumbs(dice: Dice, image: np.ndarray, paint: Colour) -> None:
 
 
 def _part(dice: Dice, image: np.ndarray) -> np.ndarray:
-    """A view of a random part of the picture, between a quarter and two thirds of its sides."""
+    """A view of a random part of the picture, a quarter to two thirds of each side."""
     height, width = image.shape[:2]
     rows, columns = (
         dice.integer(height // 4, height * 2 // 3),
@@ -351,6 +352,6 @@ def _part(dice: Dice, image: np.ndarray) -> np.ndarray:
 
 
 def _stroke(window: np.ndarray, distance: np.ndarray, half_width: int, paint: Colour) -> None:
-    """Paint where `distance` (1/16 pixel, not negative) is below half the width, edges softened."""
+    """Paint where `distance` (1/16 pixel, >= 0) is below half the width, with soft edges."""
     alpha = np.minimum(np.maximum((half_width + 8 - distance) * 16, 0), 256)
     window += (np.array(paint, np.int32) - window) * alpha[:, :, None] >> 8

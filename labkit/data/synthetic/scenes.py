@@ -1,6 +1,6 @@
-"""A scene: figures laid on one another on a background, and the settings that made-up scenes share.
+"""A scene: figures laid over one another on a background, and the settings of synthetic data sets.
 
-`labkit.data.synthetic.painting` knows how to draw; this knows what may stand where.
+`labkit.data.synthetic.painting` draws; this module decides what may be where.
 """
 
 from __future__ import annotations
@@ -13,24 +13,24 @@ from labkit.data.dataset import Dataset
 from labkit.data.synthetic.painting import FULL, Coverage, Dice, Rotation
 from labkit.errors import LabkitError
 
-#: A picture that turns out too full is drawn anew, with ever smaller figures, up to so many times.
+#: A picture whose figures do not fit is drawn again with smaller ones, up to this many times.
 DRAWINGS = 6
-#: A shape shows at least this many pixels, or it is not in the picture at all.
+#: A shape has at least this many visible pixels, or it is not in the picture at all.
 MIN_VISIBLE_PIXELS = 40
 
 
 class Scene:
-    """A picture in the making: what has been placed, what of it is still to be seen.
+    """An unfinished picture: which figures were placed, and what of them is still visible.
 
-    Figures are placed from back to front. Each hides what lies under it, and is refused where too
-    little of it, or of another, would be left to see: what is in the picture is always labelled,
-    and what is labelled can be recognised.
+    Figures are placed from back to front. Each hides what lies under it, and is refused if too
+    little of it, or of another one, would remain visible. So everything in the picture is labelled,
+    and everything labelled can be recognised.
     """
 
     def __init__(self, image: np.ndarray, min_visible: float, overlap: bool) -> None:
         self.image = image
-        self.owner = np.zeros(image.shape[:2], np.int32)  # 0: nobody, i + 1: figure i
-        self.areas: list[int] = []  # of the whole figures, as if nothing hid them
+        self.owner = np.zeros(image.shape[:2], np.int32)  # 0: background, i + 1: figure i
+        self.areas: list[int] = []  # of the whole figures, including hidden parts
         self.visible: list[int] = []
         self.class_ids: list[int] = []
         self._min_visible_256 = int(min_visible * 256)
@@ -40,7 +40,7 @@ class Scene:
         return len(self.areas)
 
     def try_place(self, figure: Coverage, class_id: int) -> bool:
-        """Claim the figure's pixels if all remain recognisable; paints nothing yet."""
+        """Reserve the figure's pixels if all figures stay recognisable; paints nothing yet."""
         whole = int(np.count_nonzero(figure.values >= FULL // 2))
         place, part = self._clip(figure)
         inside = figure.values[part] >= FULL // 2
@@ -65,10 +65,13 @@ class Scene:
         return True
 
     def paint(self, figure: Coverage, colours: np.ndarray, light: Rotation | None = None) -> None:
-        """Lay the figure's colours (int32, `[h, w, 3]` or one colour) over the picture.
+        """Paint the figure over the picture.
 
-        With a `light` (the direction it comes from, as (y, x) in -1..1) the rim towards it is
-        brighter, the far one darker, and a shadow falls on what lies below.
+        Args:
+            figure: where, and how much of each pixel it covers.
+            colours: int32, `[h, w, 3]` or one colour.
+            light: the direction the light comes from, (y, x) in -1..1. With light, the edge towards
+                it is brighter, the opposite one darker, and a shadow falls on what lies below.
         """
         place, part = self._clip(figure)
         if light is not None:
@@ -79,11 +82,11 @@ class Scene:
         target += (colours - target) * figure.values[part][:, :, None] >> 8
 
     def masks(self) -> np.ndarray:
-        """bool `[N, H, W]`, the visible pixels of every figure, in the order of placing."""
+        """The visible pixels of every figure, in the order of placing: bool `[N, H, W]`."""
         return self.owner == np.arange(1, len(self) + 1, dtype=np.int32)[:, None, None]
 
     def finished(self, dice: Dice, noise: int) -> np.ndarray:
-        """The picture as uint8, with noise of up to ± `noise` levels in every sample."""
+        """The picture as uint8, with noise of up to ± `noise` levels in every value."""
         if noise:
             self.image += (dice.bytes(*self.image.shape) * (2 * noise + 1) >> 8) - noise
         np.maximum(self.image, 0, out=self.image)
@@ -93,7 +96,7 @@ class Scene:
         return seen >= MIN_VISIBLE_PIXELS and seen * 256 >= whole * self._min_visible_256
 
     def _clip(self, figure: Coverage, dy: int = 0, dx: int = 0) -> tuple[tuple, tuple]:
-        """Where a figure (moved by dy, dx) meets the picture: slices of picture and of figure."""
+        """Where a figure (moved by dy, dx) overlaps the picture: slices of picture and figure."""
         (height, width), (rows, columns) = self.owner.shape, figure.values.shape
         top, left = figure.top + dy, figure.left + dx
         y0, y1 = max(top, 0), max(min(top + rows, height), max(top, 0))
@@ -119,7 +122,7 @@ def _rim(coverage: np.ndarray, light: Rotation) -> np.ndarray:
     return rim
 
 
-# ---- settings all made-up data sets share --------------------------------------------------------
+# ---- settings that all synthetic data sets share -------------------------------------------------
 
 
 def check_count(count: int) -> int:
@@ -164,7 +167,7 @@ def check_min_visible(min_visible: float) -> float:
     if not 0.35 <= min_visible <= 1:
         raise LabkitError(
             f"min_visible is {min_visible!r}; give a share from 0.35 to 1 (below about a third, "
-            "nobody can tell what a figure was)."
+            "a figure cannot be recognised)."
         )
     return float(min_visible)
 
@@ -176,7 +179,7 @@ def check_noise(noise: int) -> int:
 def check_pixels(
     value: float | None, short: int, default: int, name: str, smallest: int = 8
 ) -> int:
-    """A length in pixels, given in pixels or, below 1, as a share of the picture's shorter side."""
+    """A length in pixels, from one in pixels or, below 1, a share of the picture's shorter side."""
     if value is None:
         return default
     pixels = value * short if 0 < value < 1 else value
@@ -190,7 +193,7 @@ def check_pixels(
 
 def check_room(count: int, size: int, height: int, width: int, what: str) -> None:
     """Refuse pictures that `count` figures of `size` pixels would not fit into."""
-    # Strewn at random, figures begin to find no free place at about half of the area.
+    # Figures at random places begin to find no free place when they fill about half of the area.
     if count > 1 and count * (size * 3 // 2) ** 2 * 2 > height * width:
         raise LabkitError(
             f"{count} {what} of {size} px or more do not fit into {height} x {width} pixels; lower "
@@ -199,15 +202,20 @@ def check_room(count: int, size: int, height: int, width: int, what: str) -> Non
 
 
 def shrink(min_size: int, max_size: int, drawing: int) -> int:
-    """The largest size of the n-th drawing of a picture: in the last one, all figures are small."""
+    """The largest size allowed in the n-th drawing of a picture; in the last, the smallest."""
     return max_size - (max_size - min_size) * drawing // (DRAWINGS - 1)
 
 
 class Drawn(Dataset):
-    """A data set that draws its pictures: all of one size, numbered, with a known most of objects.
+    """A data set that draws its pictures, all of the same size.
 
-    A subclass sets `count`, `height`, `width`, `max_objects` and `folder`, the first part of its
-    pictures' names, and defines `read`.
+    A subclass defines `read` and sets the attributes.
+
+    Attributes:
+        count: number of pictures.
+        height, width: of every picture, in pixels.
+        max_objects: most objects in a picture.
+        folder: the first part of the pictures' names.
     """
 
     count: int
@@ -221,7 +229,7 @@ class Drawn(Dataset):
 
     def image_info(self, index: int) -> dict[str, Any]:
         index = self._check_index(index)
-        # Counting from 1: there are tools that take the image id 0 for "none".
+        # Image ids start at 1: some tools treat 0 as "none".
         return {
             "id": index + 1,
             "file_name": f"{self.folder}/{index}",

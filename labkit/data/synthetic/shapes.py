@@ -1,9 +1,9 @@
-"""Made-up pictures of shapes: a data set that needs no download and that anybody can judge.
+"""Synthetic pictures of shapes: a data set that needs no download and whose truth is easy to see.
 
-Rectangles, ellipses, triangles and stars, turned any way, in every colour, plain or patterned, lie
-on one another on a busy background. The class is in the outline only: colour, pattern and size say
-nothing about it. Masks hold what is visible; a shape that would be hidden beyond recognition, or
-cut off by the border, is moved until it is not.
+Rectangles, ellipses, triangles and stars of any orientation and colour, plain or patterned, lie
+over one another on a busy background. Only the outline tells the class: colour, pattern and size
+say nothing about it. Masks hold what is visible; a shape that would be hidden beyond recognition,
+or cut off by the border, is moved until it is not.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from labkit.errors import LabkitError
 
 CLASS_NAMES = ("rectangle", "ellipse", "triangle", "star")
 
-#: The eight directions light may come from, (y, x).
+#: The eight directions the light may come from, (y, x).
 _LIGHTS = [(y, x) for y in (-1, 0, 1) for x in (-1, 0, 1) if (y, x) != (0, 0)]
 
 # The corners of a five-pointed star on the unit circle, (y, x) in 1/4096: sine and cosine of
@@ -38,7 +38,7 @@ _STAR = (
     (-3314, -2408),
 )
 
-# Lengths against widths, as pairs of factors in 1/64 whose product is one square.
+# Factors of length and width in 1/64; their product is always about one.
 _STRETCH = ((64, 64), (68, 60), (73, 56), (79, 52))
 
 
@@ -61,20 +61,22 @@ def shapes(
     """A data set of shapes, drawn when it is read and the same on every machine.
 
     Args:
-        count: pictures. Picture i is the same whatever the count.
+        count: number of pictures. Picture i is the same whatever the count.
         size: side in pixels, or (height, width).
-        seed: another seed gives entirely other pictures; use one for training, one for validation.
-        classes: which shapes, and which id each has (the first is 1).
-        min_objects, max_objects: shapes in a picture.
-        min_size, max_size: of a shape, about the side of a square of its area; in pixels, or below
-            1 as a share of the picture's shorter side. By default 12 % (8 pixels at least) and
-            42 %; all sizes between are equally frequent.
+        seed: another seed gives entirely different pictures; use one for training and another one
+            for validation.
+        classes: which shapes there are, in the order of their class ids (the first has 1).
+        min_objects: fewest shapes in a picture.
+        max_objects: most shapes in a picture.
+        min_size: smallest shape, as the side of a square of about the same area; in pixels, or
+            below 1 as a share of the picture's shorter side. By default 12 %, at least 8 pixels.
+        max_size: largest shape, likewise; by default 42 %. All sizes between are equally frequent.
         textures: patterns on shapes and background, light and shadow; otherwise flat colours.
         clutter: hairs, arcs and crumbs on the background.
         overlap: shapes may hide parts of one another.
-        min_visible: the share of a whole shape that is seen at least (0.35 to 1), after all that
-            hides it and the picture's border.
-        noise: the camera's noise, in levels.
+        min_visible: the smallest share of a shape that must be visible (0.35 to 1), after what
+            other shapes and the picture's border hide.
+        noise: the camera's noise, up to ± this many grey levels.
 
     Raises:
         LabkitError: a setting is out of range, or the shapes could not fit.
@@ -144,7 +146,7 @@ class Shapes(scenes.Drawn):
 
     def read(self, index: int) -> Sample:
         for drawing in range(scenes.DRAWINGS):
-            # The first drawing's key has no number, so that it is the same whether or not it does.
+            # The first drawing's key has no number: pictures of earlier versions stay the same.
             dice = Dice(self.seed, index, drawing) if drawing else Dice(self.seed, index)
             scene = self._compose(dice, scenes.shrink(self.min_size, self.max_size, drawing))
             if len(scene) >= self.min_objects:
@@ -171,7 +173,7 @@ class Shapes(scenes.Drawn):
         scene = Scene(ground, self.min_visible, self.overlap)
         light = dice.choice(_LIGHTS) if self.textures else None
         for number in range(dice.integer(self.min_objects, self.max_objects)):
-            # What has to be there is tried long and ever smaller; what may be there is let go.
+            # A shape that is required is tried often, and smaller every time; others are given up.
             tries = 80 if number < self.min_objects else 8
             self._add_shape(dice, scene, colours, light, max_size, tries)
         return scene
@@ -197,7 +199,7 @@ class Shapes(scenes.Drawn):
                 return
 
     def _draw_centre(self, dice: Dice, size: int) -> tuple[int, int]:
-        """Anywhere that keeps most of the shape in the picture, in 1/64 pixel."""
+        """A random centre with most of the shape inside the picture, in 1/64 pixel."""
         margin = UNIT * size * 3 // 8
         return (
             dice.integer(margin, self.height * UNIT - margin),
@@ -207,15 +209,15 @@ class Shapes(scenes.Drawn):
     def _fill(
         self, dice: Dice, figure: Coverage, size: int, rotation: Rotation, colours: list[Colour]
     ) -> np.ndarray:
-        """A shape's own colours: one, or two in a pattern; all stand out from what is around."""
+        """A shape's colours: one, or two in a pattern, all different from the surroundings."""
         first = painting.colour_apart(dice, colours, 48)
         colours.append(first)  # the next shape keeps away from this one too
         if not self.textures:
             return np.array(first, np.int32)
         pattern = dice.choice(_PATTERNS if size >= 14 else _PLAIN_PATTERNS)
         second = painting.colour_apart(dice, [first, *colours[:2]], 40)
-        # A pattern's colours are nearer to one another than to what is around: an outline is the
-        # strongest edge there is, as on most things.
+        # The two colours of a pattern differ less from one another than from the surroundings: the
+        # outline is the strongest edge, as on most real objects.
         second = tuple(f + (s - f) * 3 // 8 for f, s in zip(first, second, strict=True))
         return pattern(dice, figure, size, rotation, first, second)
 
@@ -231,7 +233,7 @@ def _check_classes(classes: Sequence[str]) -> tuple[str, ...]:
 
 
 def _draw_size(dice: Dice, smallest: int, largest: int) -> int:
-    """Any side between the two, all as often."""
+    """A side between the two, all equally likely."""
     return dice.integer(smallest, largest)
 
 
@@ -252,8 +254,8 @@ def outline(
         y, x = side * short // 128, side * long // 128
         corners = [(-y, -x), (-y, x), (y, x), (y, -x)]
     elif name == "triangle":
-        # Base and height, about 1.5 sides each (1.41 would be the square's area), and the apex
-        # between one end of the base and the other.
+        # Base and height are about 1.5 sides (1.41 would give the square's area); the apex is
+        # somewhere above the base.
         y, x = side * 48 * short // 64 // 64, side * 48 * long // 64 // 64
         apex = x * dice.integer(-24, 24) // 64
         corners = [(-y * 4 // 3, apex), (y * 2 // 3, x), (y * 2 // 3, -x)]

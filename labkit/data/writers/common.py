@@ -1,4 +1,4 @@
-"""What all writers do alike: pictures as PNG files, and a warning of what a format cannot hold."""
+"""What all writers do: save pictures as PNG files, and warn of what the format cannot hold."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def save_picture(sample: Sample, folder: Path) -> Path:
 
 
 def warn_of_loss(format: str, lost: dict[str, int]) -> None:
-    """Say what was lost, if anything was: e.g. {"crowds left out": 3}."""
+    """Warn of what was lost, if anything was: e.g. {"crowds left out": 3}."""
     losses = [f"{what}: {count}" for what, count in lost.items() if count]
     if losses:
         warnings.warn(f"{format} cannot hold all of the data; {', '.join(losses)}.", stacklevel=3)

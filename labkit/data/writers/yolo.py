@@ -1,4 +1,4 @@
-"""Annotations as YOLO's segmentation models read them: a txt a picture, a line an instance."""
+"""Annotations for YOLO's segmentation models: a txt for each picture, a line for each instance."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def save_yolo(dataset: Dataset, folder: str | os.PathLike, split: str = "train")
 
 
 def _yaml(text: str) -> str:
-    """A text as yaml writes it in quotation marks: it may hold a colon, a line feed, an emoji."""
+    """A text in yaml's quotation marks: it may hold a colon, a line feed, an emoji."""
     plain = (c if " " <= c <= "~" and c not in '"\\' else f"\\U{ord(c):08x}" for c in text)
     return '"' + "".join(plain) + '"'
 

@@ -150,7 +150,7 @@ def test_several_pages_are_refused(tmp_path):
 def test_the_limit_of_pixels_can_be_raised(tmp_path, monkeypatch):
     path = save(tmp_path / "a.png", MAP)
     monkeypatch.setattr("labkit.io.images.MAX_PIXELS", 30 * 40 - 1)
-    with pytest.raises(LabkitError, match=r"limit of 1199.*labkit\.images\.MAX_PIXELS"):
+    with pytest.raises(LabkitError, match=r"limit of 1199.*labkit\.io\.images\.MAX_PIXELS"):
         read_label_map(path)
     monkeypatch.setattr("labkit.io.images.MAX_PIXELS", 30 * 40)
     assert read_label_map(path).shape == (30, 40)

@@ -42,7 +42,8 @@ def feature_shapes(height, width, config: Config) -> list[tuple]:
     """(rows, columns) of P2..P6 for an image, padded as detection does it.
 
     Args:
-        height, width: of the image in pixels; numbers, or arrays of equal shape.
+        height: of the image in pixels; a number or an array.
+        width: likewise, of the same shape.
         config: its strides and padding.
     """
     height, width = _padded(height, config), _padded(width, config)

@@ -48,3 +48,21 @@ def test_91_classes_keep_every_name_readable():
     boxes = [label.get_window_extent(renderer) for label in labels[:92]]
     gaps = [low.y0 - high.y1 for low, high in zip(boxes, boxes[1:], strict=False)]
     assert min(gaps) > 0
+
+
+@pytest.mark.parametrize("count", [1, 3, 40])
+def test_confusion_figure(count):
+    matrix = np.random.default_rng(0).integers(0, 9, (count + 1, count + 1))
+    figure = confusion_figure(matrix, [f"$class_{i}" for i in range(count)], title="$")
+    assert show(figure, alt="confusion").png
+    words = [text.get_text() for text in figure.axes[0].texts]
+    assert len(words) == (0 if count == 40 else (count + 1) ** 2)
+    assert [t.get_text() for t in figure.axes[0].get_xticklabels()][-1] == "missed"
+
+
+def test_confusion_figure_counts_and_shape():
+    matrix = np.array([[0, 4], [3, 12]])
+    words = [text.get_text() for text in confusion_figure(matrix, ["cell"]).axes[0].texts]
+    assert words == ["12", "3", "4", "–"]
+    with pytest.raises(LabkitError, match="2 names are given"):
+        confusion_figure(matrix, ["cell", "ring"])

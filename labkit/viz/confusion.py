@@ -1,4 +1,4 @@
-"""Matrices of true class against predicted class as pictures: confusion, and mean overlap."""
+"""Matrices of true class against predicted class as heat maps: confusion, and mean overlap."""
 
 from collections.abc import Sequence
 
@@ -24,41 +24,44 @@ def confusion_figure(
     normalise: str = "truth",
     title: str | None = None,
 ) -> Figure:
-    """The confusion matrix as a heat map: colour is a share, numbers count.
+    """The confusion matrix as a heat map: colours are shares, numbers are counts.
+
+    The background comes last: the right column holds missed objects, the bottom row false
+    positives. With more than 25 classes the numbers are left out.
 
     Args:
         matrix: int [N + 1, N + 1] of `labkit.evaluation.confusion_matrix`, background first.
         names: the N class names.
-        normalise: colour is the share of the "truth" (each row sums to 1) or of the "prediction"
-            (each column does).
+        normalise: the colour is the share of the "truth" (each row sums to 1) or of the
+            "prediction" (each column does).
         title: above it.
 
-    Classes come first and background last: the right column holds what was missed, the bottom row
-    what was found where nothing is. Beyond 25 classes the numbers are left out.
-
-    Raises LabkitError if matrix and names do not fit, or for another way to normalise.
+    Raises:
+        LabkitError: matrix and names do not fit, or `normalise` is something else.
     """
     shares = normalised(np.asarray(matrix), normalise)
     shares = _background_last("confusion_figure", shares, names)
     matrix = _background_last("confusion_figure", matrix, names)
     shown = np.ma.masked_array(shares, mask=np.zeros(shares.shape, bool))
-    # False alarms have no true class to take a share of, and what was missed no predicted one:
-    # that row or column stays white and only counts.
+    # False positives have no true class, and missed objects no predicted one, to be a share of:
+    # that row or column stays white and has only counts.
     background = shown.mask[-1] if normalise == "truth" else shown.mask[:, -1]
     background[:] = True
     words = [[str(count) if count else "" for count in row] for row in matrix]
-    words[-1][-1] = "–"  # nothing found where nothing is: cannot be counted
+    words[-1][-1] = "–"  # true negatives cannot be counted
     return _heat_map(shown, words, names, ("missed", "false alarm"), SHARES[normalise], title)
 
 
 def overlap_figure(overlaps: np.ndarray, names: Sequence[str], *, title: str | None = None):
-    """The mean IoU of the pairs of each true and predicted class as a heat map.
+    """The mean IoU of each pair of true and predicted class as a heat map; white without pairs.
 
     Args:
         overlaps: float [N + 1, N + 1] of `labkit.evaluation.confusion.mean_overlaps`.
         names: the N class names.
+        title: above it.
 
-    Cells without a pair are white. Returns a Figure; raises LabkitError if the two do not fit.
+    Raises:
+        LabkitError: overlaps and names do not fit.
     """
     shown = _background_last("overlap_figure", overlaps, names)[:-1, :-1]
     words = [["" if np.isnan(v) else f"{v:.2f}"[1 if v < 1 else 0 :] for v in row] for row in shown]
@@ -84,12 +87,12 @@ def _heat_map(
     meaning: str,
     title: str | None,
 ) -> Figure:
-    """background: what its column and its row are called, or None if there is neither."""
+    """Draw a matrix; `background` names its last column and row, None if there are none."""
     few = len(names) <= MOST_WITH_NUMBERS
     side = max(4.2, (CELL if few else SMALL_CELL) * len(shown) + LABELS)
     figure = Figure(figsize=(side + BAR, side), layout="constrained")
     ax = figure.subplots()
-    # White is nothing, and blue darkens evenly, so the map needs no colour vision to read.
+    # From white to dark blue: the brightness alone is enough to read the map.
     drawn = ax.imshow(shown, cmap="Blues", vmin=0, vmax=1)
     bar = figure.colorbar(drawn, ax=ax, shrink=0.7, label=meaning, aspect=30)
     bar.outline.set_visible(False)
@@ -131,7 +134,7 @@ def _write(ax: Axes, words: list[list[str]], shares: np.ma.MaskedArray) -> None:
 
 
 def _guide_lines(ax: Axes, count: int) -> None:
-    """Thin lines every five classes lead the eye from a cell to its names, at both ends."""
+    """Thin lines after every five classes lead the eye from a cell to its names."""
     for place in np.arange(4.5, count, 5):
         ax.axhline(place, color="#d9dcdf", linewidth=0.4)
         ax.axvline(place, color="#d9dcdf", linewidth=0.4)

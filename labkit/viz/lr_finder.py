@@ -1,4 +1,4 @@
-"""The picture of a range test: the loss over the learning rate, and what is suggested."""
+"""The learning rate range test: the loss over the learning rate, and the suggested rate."""
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -7,10 +7,14 @@ from labkit.viz.colors import FAINT, INK, PREDICTION, TRUTH
 
 
 def rate_figure(test, title: str | None = None) -> Figure:
-    """The losses of a `labkit.training.lr_finder.RateTest` over the rate, on a logarithmic axis.
+    """The losses of a range test over the learning rate, on a logarithmic axis.
 
-    Every step's loss is grey, the running mean blue. Lines mark the suggested rate (solid), where
-    the loss fell fastest (dotted), and the highest at which it was as good as ever (dashed).
+    Every step's loss is grey, the running mean blue. Lines mark the suggested rate (solid), the
+    rate at which the loss falls fastest (dotted), and the highest one with a low loss (dashed).
+
+    Args:
+        test: a `labkit.training.lr_finder.RateTest`.
+        title: above the figure.
     """
     figure = Figure(figsize=(7.5, 3.6), layout="constrained")
     ax = figure.add_subplot(xscale="log")
@@ -22,7 +26,7 @@ def rate_figure(test, title: str | None = None) -> Figure:
         (test.edge, "highest good", INK, "--"),
     ):
         ax.axvline(rate, color=color, linestyle=style, linewidth=2, label=f"{name} {rate:.1e}")
-    # The loss at the end may be a thousand times that of the beginning: it needs no room.
+    # The loss at the end may be a thousand times higher than at the beginning: it is cut off.
     top = 1.3 * max(test.smoothed[0], np.median(test.losses))
     ax.set(xlim=(test.rates[0], test.rates[-1]), ylim=(0, top))
     ax.set(xlabel="learning rate", ylabel="total loss")

@@ -44,7 +44,7 @@ def random_batch(count: int, height: int, width: int, objects: int = 8) -> dict:
         "sizes": np.tile(np.float32([height, width]), (count, 1)),
         "boxes": np.concatenate([corner, corner + size], -1).astype(np.float32),
         "classes": rng.integers(1, 81, (count, objects)).astype(np.int32),
-        "masks": np.full((count, objects, 56, 56), 255, np.uint8),
+        "masks": np.ones((count, objects, 56, 56), np.uint8),
         "image_ids": np.arange(count),
     }
 

@@ -321,7 +321,7 @@ def test_row_divisor_of_box_losses():
 def test_row_mask_targets():
     """The left half of a mask is empty. Its own pixels, or those half a pixel further right."""
     mask = np.zeros((1, 1, 56, 56), np.uint8)
-    mask[..., 28:] = 255
+    mask[..., 28:] = 1
     roi, match = tf.constant([[[0.0, 0, 56, 56]]]), tf.constant([[0]])
     frame = roi if DEFAULT.mini_mask else None
     mini = mask_targets(roi, match, tf.constant(mask), frame, 28)[0, 0, 14]

@@ -1,28 +1,56 @@
-"""Data sets: the ones labkit draws itself, and the readers and writers of annotated photos.
+"""Data sets: pictures with labelled instances, and how they become training batches.
 
     mine = load_dataset("photos/").group_classes({"bread": ["white", "rye"]}).prune(min_images=20)
     train, val = mine.split(group=lambda info: info["file_name"].split("_")[0])
 
-`Batches`, which makes what a model trains on, is in `labkit.data.pipeline`: it needs TensorFlow.
+What a data set is:
+
+    sample           one picture with its instances: `Sample`, `Cutouts`, `Labels`
+    dataset          `Dataset`, the sequence of samples that all others are
+    load             `load_dataset`: a data set from a path, whatever its format
+    readers/         one module a format: COCO, VOC, LabelMe, VIA, Cityscapes, ...
+    synthetic/       data sets that are drawn, not downloaded: `shapes`, `digits`
+    writers/         VIA, YOLO and label maps; COCO is `Dataset.save_coco`
+    catalogue        data sets to download by name
+
+Looking at one and making another of it:
+
+    describe         `Dataset.describe`: counts, sizes, problems
+    anchor_fit       do these anchors suit these boxes, and which would?
+    mini_mask_error  what the small grids lose that training keeps masks in
+    classes          classes grouped, kept, dropped and pruned
+    splitting        training, validation and test parts
+    merging          several data sets as one
+
+From samples to batches (`pipeline` needs TensorFlow, so it is not imported here):
+
+    augment          random views of a picture: scale, crop, mirror, colour
+    colour           contrast, saturation and hue
+    copy_paste       objects of one picture pasted into another
+    batch_order      which picture is where in which batch
+    cache            decoded pictures kept on disk
+    pipeline         `Batches`: all of it together, as a `tf.data.Dataset`
 """
 
+from labkit.data import catalogue
 from labkit.data.augment import LARGE_SCALE_JITTER, Augment
 from labkit.data.batch_order import BatchPlan
-from labkit.data.cityscapes import CityscapesDataset
-from labkit.data.coco import CocoDataset
-from labkit.data.dataset import Dataset, Sample
-from labkit.data.digits import digits
-from labkit.data.label_maps import LabelMapDataset
-from labkit.data.labelme import LabelmeDataset
+from labkit.data.classes import pruning_table
+from labkit.data.dataset import Dataset
 from labkit.data.load import load_dataset, splits
-from labkit.data.mask_folders import MaskFolderDataset
 from labkit.data.merging import merge
 from labkit.data.mini_mask_error import mini_mask_error
-from labkit.data.panoptic import PanopticDataset
-from labkit.data.shapes import shapes
-from labkit.data.shaping import pruning_table
-from labkit.data.via import ViaDataset
-from labkit.data.voc import VocDataset
+from labkit.data.readers.cityscapes import CityscapesDataset
+from labkit.data.readers.coco import CocoDataset
+from labkit.data.readers.label_maps import LabelMapDataset
+from labkit.data.readers.labelme import LabelmeDataset
+from labkit.data.readers.mask_folders import MaskFolderDataset
+from labkit.data.readers.panoptic import PanopticDataset
+from labkit.data.readers.via import ViaDataset
+from labkit.data.readers.voc import VocDataset
+from labkit.data.sample import Sample
+from labkit.data.synthetic.digits import digits
+from labkit.data.synthetic.shapes import shapes
 from labkit.data.writers import save_label_maps, save_via, save_yolo
 
 __all__ = [
@@ -39,6 +67,7 @@ __all__ = [
     "Sample",
     "ViaDataset",
     "VocDataset",
+    "catalogue",
     "digits",
     "load_dataset",
     "merge",

@@ -1,8 +1,8 @@
 """How well an anchor grid fits the boxes of a data set, and which anchors would fit them better.
 
-An object whose best anchor overlaps it with an IoU below 0.5 is taught by that anchor alone (the
-RPN gives every object its best one), and found late or never. Own data often has such objects:
-much smaller than COCO's, or much longer than wide.
+An object whose best anchor overlaps it with an IoU below 0.5 has that single anchor as a positive
+example (the RPN gives every object its best one), and is found late or never. Your own data often
+has such objects: much smaller than COCO's, or much longer than wide.
 """
 
 from __future__ import annotations
@@ -15,18 +15,21 @@ from labkit.models.config import Config
 from labkit.models.resize import resized_shape
 from labkit.ops.anchors import cell_anchors
 
-POOR_IOU = 0.5  # an object is badly covered below this
-SAMPLE = 4000  # boxes that the search looks at; more would hardly move an anchor
-WORTH_IT = 0.02  # of the boxes; anchors that gain less are not worth a change
-LEAST_STEP = 1.25  # between the anchor sizes of two levels: closer ones would say the same twice
+POOR_IOU = 0.5  # below this, an object is poorly covered
+SAMPLE = 4000  # boxes that the search looks at; more would hardly change the result
+WORTH_IT = 0.02  # share of the boxes; a smaller gain is not worth changing the anchors
+LEAST_STEP = 1.25  # least ratio of neighbouring anchor sizes; closer ones would be redundant
 
 
 @dataclass(frozen=True)
 class AnchorFit:
-    """Anchor sizes (pixels after resizing, P2..P6), ratios, and how they cover the boxes.
+    """Anchors, and how well they cover the boxes.
 
-    uncovered: the share of boxes whose best anchor has an IoU below 0.5; NaN without boxes.
-    mean_iou: of every box with its best anchor.
+    Attributes:
+        sizes: of P2..P6, in pixels after resizing.
+        ratios: height over width.
+        uncovered: the share of boxes whose best anchor has an IoU below 0.5; NaN without boxes.
+        mean_iou: the mean IoU of a box with its best anchor; NaN without boxes.
     """
 
     sizes: tuple[float, ...]
@@ -36,9 +39,12 @@ class AnchorFit:
 
 
 def feature_shapes(height, width, config: Config) -> list[tuple]:
-    """(rows, columns) of P2..P6 for an image of height x width pixels, padded as detection does.
+    """(rows, columns) of P2..P6 for an image, padded as detection does it.
 
-    height, width: numbers, or arrays of equal shape.
+    Args:
+        height: of the image in pixels; a number or an array.
+        width: likewise, of the same shape.
+        config: its strides and padding.
     """
     height, width = _padded(height, config), _padded(width, config)
     return [(-(-height // s), -(-width // s)) for s in config.strides]
@@ -49,14 +55,19 @@ def _padded(side, config: Config):
 
 
 def anchor_ious(boxes: np.ndarray, image_shapes: np.ndarray, config: Config) -> np.ndarray:
-    """The best IoU of each box with the anchors of each size and ratio: float32 [N, 5, R].
+    """The best IoU of each box with the anchors of each size and ratio.
 
-    boxes: float32 [N, 4] in pixels of the resized images. image_shapes: int [N, 2], (height, width)
-    of the resized image that each box is in.
+    Anchors of one size and ratio differ only in their position, and the overlap along an axis falls
+    with the distance of the centres. So the best one is in the nearest row and the nearest column,
+    and the whole grid need not be built.
 
-    Anchors of one size and ratio differ in their place alone, and the overlap along an axis falls
-    with the distance of the centres. So the best of them is the one in the nearest row and the
-    nearest column, and the grid need not be built.
+    Args:
+        boxes: float32 [N, 4] in pixels of the resized images.
+        image_shapes: int [N, 2], (height, width) of the resized image that each box is in.
+        config: its anchors.
+
+    Returns:
+        float32 [N, levels, ratios].
     """
     boxes = np.asarray(boxes, np.float32).reshape(-1, 4)
     shapes = np.asarray(image_shapes).reshape(-1, 2)
@@ -79,7 +90,7 @@ def anchor_ious(boxes: np.ndarray, image_shapes: np.ndarray, config: Config) -> 
 
 
 def resized(boxes: np.ndarray, shapes: np.ndarray, config: Config):
-    """Boxes [N, 4] and the shapes int [N, 2] of their images, both after the config's resizing."""
+    """Boxes [N, 4] and the shapes int [N, 2] of their images, after the config's resizing."""
     shapes = np.asarray(shapes, int).reshape(-1, 2)
     kinds, kind = np.unique(shapes, axis=0, return_inverse=True)
     new = np.array([resized_shape(*map(int, k), config) for k in kinds], int).reshape(-1, 2)
@@ -97,16 +108,16 @@ def fit_of(boxes: np.ndarray, shapes: np.ndarray, config: Config) -> AnchorFit:
 
 
 def suggest_anchors(boxes: np.ndarray, shapes: np.ndarray, config: Config) -> AnchorFit:
-    """Five sizes and their ratios made for these boxes, and how they fit; see `fit_of`.
+    """Anchor sizes and ratios for these boxes, and how they fit; see `fit_of`.
 
-    Hill climbing on the true grid: from the quantiles of log size and log ratio, and from the
-    config's own anchors, one size or ratio at a time is made larger or smaller, first by much and
-    then by little, as long as fewer boxes are badly covered (or as many, and the mean IoU grows).
-    Nothing is drawn, so the same boxes give the same anchors. The config's own are returned where
-    none are better.
+    Hill climbing on the real grid. It starts from the quantiles of size and ratio, and once more
+    from the config's own anchors. One size or ratio at a time is made larger or smaller, first by
+    much and then by little, as long as fewer boxes are poorly covered (or equally many, and the
+    mean IoU grows). Nothing is random, so the same boxes give the same anchors. The config's own
+    are returned if none are clearly better.
 
-    k-means under the IoU of centred boxes, as in YOLO9000 (Redmon and Farhadi 2017), looks past the
-    stride: it would put a level of 4 px anchors on cells of 8 px, where they miss most objects.
+    k-means with the IoU of centred boxes, as in YOLO9000 (Redmon and Farhadi 2017), ignores the
+    stride: it would put anchors of 4 px on cells of 8 px, where they miss most objects.
     """
     present = fit_of(boxes, shapes, config)
     if not len(boxes):
@@ -134,7 +145,7 @@ def _badness(fit: AnchorFit) -> tuple[float, float]:
 
 
 def _climbed(fit, sizes: tuple, ratios: tuple) -> AnchorFit:
-    """The best that is reached from these anchors by changes of one number at a time."""
+    """The best fit reached from these anchors by changing one number at a time."""
     best = fit(sizes, ratios)
     for factor in (1.4, 1.2, 1.07):
         improved = True
@@ -149,14 +160,14 @@ def _climbed(fit, sizes: tuple, ratios: tuple) -> AnchorFit:
 
 
 def _changed(fit: AnchorFit, place: int, factor: float) -> tuple[tuple, tuple]:
-    """Sizes and ratios with one of them, counted through both, multiplied by `factor`."""
+    """Sizes and ratios with number `place` of the two lists together multiplied by `factor`."""
     values = [*fit.sizes, *fit.ratios]
     values[place] *= factor
     return _written(values[: len(fit.sizes)], values[len(fit.sizes) :])
 
 
 def _written(sizes, ratios) -> tuple[tuple, tuple]:
-    """Ascending sizes, a step apart, in whole pixels where they are large; ratios of two digits."""
+    """Ascending sizes, a step apart, in whole pixels from 8 on; ratios rounded to two decimals."""
     spread = []
     for size in sorted(sizes):
         size = max(float(size), spread[-1] * LEAST_STEP if spread else 1.0)

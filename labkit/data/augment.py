@@ -1,13 +1,13 @@
-"""Views of an example: another scale, another window, mirrored or turned, lighter or darker.
+"""Random views of a training image: another scale or crop, mirrored or turned, lighter or darker.
 
-A `View` says where the network's canvas looks at the image; `render` then draws image, boxes and
-mini-masks through it, so that the three cannot fall apart. Masks are kept as small patches, one
-an instance, cut to its box: a picture with 300 nuclei stays small.
+A `View` says which part of the image the network's canvas shows; `render` then makes image, boxes
+and mini-masks through it, so that the three always agree. Masks are kept as small patches cut to
+the boxes: a picture with 300 nuclei stays small.
 
-Why not a library: Albumentations, which most would take, has had no release since June 2025, and
-its successor AlbumentationsX is under the AGPL, which a package under the MIT licence cannot ask
-of its users; others need PyTorch. None keeps masks as patches or counts what it drops, and the
-course is better off with a page of NumPy that can be read.
+Why not a library: Albumentations, the usual choice, has had no release since June 2025, and its
+successor AlbumentationsX is under the AGPL, which a package under the MIT licence cannot impose on
+its users; others need PyTorch. None keeps masks as patches or counts what it drops, and for a
+course a page of readable NumPy is better.
 """
 
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from labkit.data.colour import recolour
-from labkit.data.dataset import Cutouts, Sample
+from labkit.data.sample import Cutouts, Sample
 from labkit.frozen import Frozen
 from labkit.models.resize import resize_image
 from labkit.ops.masks import mini_mask
@@ -24,16 +24,16 @@ from labkit.ops.masks import mini_mask
 
 @dataclass(frozen=True)
 class Augment(Frozen):
-    """What may happen to a training image. The defaults change nothing but left and right."""
+    """What may happen to a training image. By default it is only mirrored."""
 
     mirror: bool = True  # left-right, half of the time; not for text or digits
-    quarter_turns: bool = False  # any of the four: for pictures that have no up (cells, aerial)
-    scale: tuple[float, float] = (1.0, 1.0)  # factor drawn log-uniformly between the two
-    brightness: float = 0.0  # up to this much of 255 added or taken, and as a factor
-    contrast: float = 0.0  # factor on the distance from the mean, from 1 - this to 1 + this
-    saturation: float = 0.0  # factor on the distance from grey, likewise
-    hue: float = 0.0  # up to this part of the colour circle, either way; at most 0.5
-    copy_paste: float = 0.0  # chance that objects of another image are pasted in
+    quarter_turns: bool = False  # by 0, 90, 180 or 270 degrees: for cells, or pictures from above
+    scale: tuple[float, float] = (1.0, 1.0)  # smallest and largest factor, drawn log-uniformly
+    brightness: float = 0.0  # adds up to ± this x 255, and multiplies by 1 ± up to this
+    contrast: float = 0.0  # multiplies the distance from the mean by 1 ± up to this
+    saturation: float = 0.0  # multiplies the distance from grey by 1 ± up to this
+    hue: float = 0.0  # turns the colour circle by up to ± this part of it; at most 0.5
+    copy_paste: float = 0.0  # probability that objects of another image are pasted in
 
     def _problems(self) -> Iterator[str]:
         if not (len(self.scale) == 2 and 0 < self.scale[0] <= self.scale[1]):
@@ -48,8 +48,8 @@ class Augment(Frozen):
 
 NONE = Augment(mirror=False)
 # Large-scale jitter (Ghiasi et al. 2021): from a tenth of the size, padded, to twice, cropped. The
-# factor is drawn log-uniformly: half the size is as frequent as double, where a uniform draw would
-# show most images enlarged.
+# factor is drawn log-uniformly, so half the size is as frequent as double; with a uniform draw most
+# images would be enlarged.
 LARGE_SCALE_JITTER = Augment(scale=(0.1, 2.0))
 
 
@@ -57,9 +57,14 @@ LARGE_SCALE_JITTER = Augment(scale=(0.1, 2.0))
 class Example:
     """A sample as training keeps it: crowds left out, masks cut to their boxes.
 
-    image uint8 [H, W, 3]; boxes int [N, 4] (whole pixels); class_ids int32 [N]; patches: N arrays
-    bool [h, w], each the mask inside its box; image_id int; crowds: how many were left out.
-    whole: mini-masks of instances that a view showed whole, kept for the next epoch.
+    Attributes:
+        image: uint8 [H, W, 3].
+        boxes: int [N, 4], whole pixels.
+        class_ids: int32 [N].
+        patches: N arrays bool [h, w], each the mask inside its box.
+        image_id: the data set's own number of the picture.
+        crowds: how many were left out.
+        whole: mini-masks of instances that no view has cut, by (index, side): computed once.
     """
 
     image: np.ndarray
@@ -89,12 +94,15 @@ class Example:
 
 @dataclass(frozen=True)
 class View:
-    """Where a canvas looks: the part of the image it shows, that part's size there, and a turn.
+    """Which part of the image a canvas shows, in which size, orientation and colours.
 
-    top, left, bottom, right: whole pixels of the image. height, width: what they become.
-    turns: quarter turns, counter-clockwise. mirror: left-right, before the turn.
-    gain, shift: what every value is multiplied by, and what is added. contrast, saturation, hue: as
-    in `labkit.data.colour.recolour`.
+    Attributes:
+        top, left, bottom, right: the part, in whole pixels of the image.
+        height, width: its size on the canvas, before the turn.
+        turns: quarter turns, counter-clockwise.
+        mirror: left-right, before the turn.
+        gain, shift: every value is multiplied by `gain`, then `shift` is added.
+        contrast, saturation, hue: as in `labkit.data.colour.recolour`.
     """
 
     top: int
@@ -113,11 +121,15 @@ class View:
 
 
 def choose_view(shape, resized, canvas, augment: Augment, rng: np.random.Generator) -> View:
-    """A random view of an image of `shape` (H, W) for a canvas (H, W).
+    """A random view of an image.
 
-    resized: (H, W) that the image has for the network before augmentation. Where that is larger
-    than the canvas, the view is a random window. A canvas that is not square is never turned
-    sideways.
+    Args:
+        shape: (H, W) of the image.
+        resized: (H, W) that the config resizes it to. Where this, times the random scale, is larger
+            than the canvas, the view is a random window.
+        canvas: (H, W) of the batch. If it is not square, the view is only turned by half a circle.
+        augment: what may happen.
+        rng: where the random numbers come from.
     """
     turns = int(rng.integers(4)) if augment.quarter_turns else 0
     if canvas[0] != canvas[1]:
@@ -133,7 +145,7 @@ def choose_view(shape, resized, canvas, augment: Augment, rng: np.random.Generat
         size.append(min(room, max(1, round(shown * scale))))
     gain = 1.0 + augment.brightness * rng.uniform(-1, 1)
     shift = 255 * augment.brightness * rng.uniform(-1, 1)
-    # Drawn only where they are wanted: what is not asked for must not change other draws.
+    # Drawn only where it is switched on: an option that is off must not change the other draws.
     contrast, saturation = (
         1.0 + a * rng.uniform(-1, 1) if a else 1.0 for a in (augment.contrast, augment.saturation)
     )
@@ -145,16 +157,22 @@ def choose_view(shape, resized, canvas, augment: Augment, rng: np.random.Generat
 
 
 def render(example: Example, view: View, mini: int, resize_filter: str = "antialias"):
-    """What the network gets through a view, before padding.
+    """An example seen through a view, as the network gets it, before padding.
 
-    Returns image uint8 [h, w, 3], boxes float32 [n, 4], class_ids int32 [n], masks uint8 (0, 255),
-    and how many instances of the window vanished because less than a pixel of them is left.
-    masks: [n, mini, mini], or [n, h, w] where mini is 0. resize_filter: as in `resize_image`, and
-    as detection will resize its images.
+    Args:
+        example: image, boxes and masks.
+        view: what is shown of it.
+        mini: side of the mini-masks; 0 for masks of the image's size.
+        resize_filter: as in `resize_image`; the same as in detection.
+
+    Returns:
+        image uint8 [h, w, 3], boxes float32 [n, 4], class_ids int32 [n], masks uint8 [n, mini,
+        mini] or [n, h, w] of 0 and 1, and how many instances vanished because less than a pixel of
+        them is left.
     """
     image = example.image[view.top : view.bottom, view.left : view.right]
     image = resize_image(image, view.height, view.width, resize_filter)
-    if image.dtype != np.uint8:  # "bilinear" has parts of a value, a batch has not
+    if image.dtype != np.uint8:  # the filter "bilinear" gives floats
         image = np.rint(image).astype(np.uint8)
     if view.gain != 1.0 or view.shift != 0.0:
         image = np.clip(image * view.gain + view.shift, 0, 255).astype(np.uint8)
@@ -178,17 +196,17 @@ def render(example: Example, view: View, mini: int, resize_filter: str = "antial
     image, boxes = _turn(image, np.float32(boxes).reshape(-1, 4), view)
     shape = (mini, mini) if mini else image.shape[:2]
     masks = np.stack([_turn_grid(m, view) for m in masks]) if masks else np.zeros((0, *shape), bool)
-    return image, boxes, np.int32(classes), masks.astype(np.uint8) * 255, vanished
+    return image, boxes, np.int32(classes), masks.astype(np.uint8), vanished
 
 
 def _touching(boxes: np.ndarray, view: View) -> np.ndarray:
-    """Indices of the boxes that share a pixel with the window."""
+    """Indices of the boxes that overlap the window."""
     low = (boxes[:, 0] < view.bottom) & (boxes[:, 1] < view.right)
     return np.flatnonzero(low & (boxes[:, 2] > view.top) & (boxes[:, 3] > view.left))
 
 
 def _visible(patch: np.ndarray, box: np.ndarray, view: View):
-    """The patch and box of what the window shows of an instance; (None, box) if that is nothing."""
+    """The part of an instance inside the window: its patch and box, or (None, box)."""
     y1, x1, y2, x2 = box
     if y1 >= view.top and x1 >= view.left and y2 <= view.bottom and x2 <= view.right:
         return patch, box
@@ -200,9 +218,9 @@ def _visible(patch: np.ndarray, box: np.ndarray, view: View):
 
 
 def tight(patch: np.ndarray, top: int, left: int):
-    """A patch whose corner is at (top, left), cut to what is true in it, and its box int [4].
+    """A patch with its corner at (top, left), cut to its true pixels, and its box int [4].
 
-    (None, None) where nothing is.
+    (None, None) if no pixel is true.
     """
     rows, columns = np.flatnonzero(patch.any(1)), np.flatnonzero(patch.any(0))
     if not len(rows):
@@ -212,7 +230,7 @@ def tight(patch: np.ndarray, top: int, left: int):
 
 
 def _mini(example: Example, index: int, patch: np.ndarray, side: int) -> np.ndarray:
-    """The mini-mask bool [side, side] of a patch; computed once for one that is whole."""
+    """The mini-mask bool [side, side] of a patch; kept for the next epoch if it is not cut."""
     if patch is not example.patches[index]:
         return mini_mask(patch, [0, 0, *patch.shape], (side, side))
     if (index, side) not in example.whole:
@@ -234,7 +252,7 @@ def _turn_grid(grid: np.ndarray, view: View) -> np.ndarray:
 
 
 def _turn(image: np.ndarray, boxes: np.ndarray, view: View):
-    """Image and boxes after the view's mirror and quarter turns."""
+    """Image and boxes, mirrored and turned as the view says."""
     width = image.shape[1]
     if view.mirror:
         boxes = np.stack([boxes[:, 0], width - boxes[:, 3], boxes[:, 2], width - boxes[:, 1]], 1)

@@ -1,4 +1,4 @@
-"""Which image stands where in which batch: a function of the seed and the batch's number alone."""
+"""Which image is where in which batch: this depends on the seed and the batch's number only."""
 
 from __future__ import annotations
 
@@ -14,11 +14,17 @@ from labkit.errors import LabkitError
 
 @dataclass(frozen=True)
 class BatchPlan:
-    """How a data set becomes batches: `canvas` (H, W) is the static size of the images in them.
+    """How a data set becomes batches.
 
-    buckets: pictures that are higher than wide, or wider than high, get the canvas that way round,
-    in batches of their own: 800 x 1344 has 60 % of the pixels of a square that holds both.
-    shard: (number, count) of a worker, which makes its share of every batch: batch_size / count.
+    Attributes:
+        batch_size: images in a batch, of all workers together.
+        canvas: (H, W), the fixed size of the images in a batch.
+        augment: the random changes.
+        shuffle: a new random order in every epoch; otherwise the data set's order.
+        seed: decides order and augmentation.
+        buckets: upright and wide pictures are in separate batches, with the canvas turned to fit:
+            800 x 1344 has 60 % of the pixels of a square that holds both.
+        shard: (number, count) of a worker, which makes batch_size / count images of every batch.
     """
 
     batch_size: int
@@ -48,20 +54,24 @@ class BatchPlan:
 
 
 class BatchOrder:
-    """The images of every batch. canvases: the sizes (H, W) that batches have, one or two."""
+    """The images of every batch.
+
+    Attributes:
+        canvases: the sizes (H, W) that batches have, one or two.
+    """
 
     def __init__(self, dataset: Dataset, plan: BatchPlan):
         self.count, self.plan = len(dataset), plan
         self._buckets = _by_canvas(dataset, plan)
         self.canvases = list(self._buckets)
-        # Of the epoch that was asked for last: a permutation of a large data set takes a while.
+        # Those of the last epoch: a permutation of a large data set takes a while.
         self._order: tuple[int, np.ndarray] = (-1, np.empty(0, int))
         self._batches: tuple[int, list] = (-1, [])
 
     def members(self, step: int) -> tuple[list[tuple[int, int]], tuple[int, int]]:
         """The (epoch, index) of the worker's images in batch `step`, and their canvas."""
         size, (number, _) = self.plan.batch_size, self.plan.shard
-        if len(self.canvases) == 1:  # epochs follow one another without a seam
+        if len(self.canvases) == 1:  # a batch may span two epochs
             places = [divmod(step * size + i, self.count) for i in range(size)]
             images = [(epoch, int(self._epoch_order(epoch)[p])) for epoch, p in places]
             canvas = self.canvases[0]
@@ -92,7 +102,7 @@ class BatchOrder:
     def _epoch_batches(self, epoch: int) -> list[tuple[list[int], tuple[int, int]]]:
         """The batches of an epoch, (indices, canvas) each.
 
-        A bucket's last batch is filled up from the bucket's beginning: some images are seen twice
+        A bucket's last batch is filled up from the bucket's beginning: some images are used twice
         in an epoch, and none is left out.
         """
         known, batches = self._batches
@@ -111,8 +121,7 @@ class BatchOrder:
 
 
 def _by_canvas(dataset: Dataset, plan: BatchPlan) -> dict[tuple[int, int], list[int]]:
-    """Canvas -> the indices of its pictures; without buckets there is one, and nobody has to look
-    at the pictures' sizes."""
+    """Canvas -> the indices of its pictures; without buckets one canvas, and an empty list."""
     height, width = canvas = tuple(plan.canvas)
     if not plan.buckets or height == width:
         return {canvas: []}

@@ -1,11 +1,11 @@
 """Decoded examples on disk, for data sets that are slow to read and too large for memory.
 
     cache/
-      3f9a0c…/            one folder a data set, named by what decides its samples
-        00000012.npz      one file an example: image, boxes, classes, masks as bits
+      3f9a0c…/            one folder per data set, named by a hash of all that decides its samples
+        00000012.npz      one file per example: image, boxes, classes, masks as bits
 
-Every file is there whole or not at all (`whole_file`): a run that is killed leaves whole files and
-at most one `.part`, and two runs may share a folder.
+Files are written completely or not at all (`whole_file`): a run that is killed leaves at most one
+`.part`, and two runs may share a folder.
 """
 
 from __future__ import annotations
@@ -27,19 +27,24 @@ from labkit.data.dataset import Dataset
 from labkit.errors import LabkitError
 from labkit.io.whole_file import whole_file
 
-FORMAT = "examples 1"  # part of the fingerprint: another layout of the files is another cache
-# What a data set notes while it is read; it does not decide what a sample is.
-_NOTES = {"problems", "_said", "_known_labels", "_left_out_late"}
+FORMAT = "examples 1"  # part of the fingerprint: change it with the layout of the files
+# Attributes that a data set changes while it is read; they do not decide what a sample is.
+_NOTES = {"problems", "_reported", "_known_labels", "_left_out_late"}
 
 
 class ExampleCache:
     """The examples of one data set in a folder that the user names.
 
-    Samples are known by everything the data set holds (classes, file names, sizes, annotations,
-    seeds), so another annotation file, or a view of other classes, gets files of its own. Pixels
-    that are edited in place, in a file of the same name, are not noticed: remove the folder then.
+    A data set is identified by everything it holds (classes, file names, sizes, annotations,
+    seeds), so another annotation file, or the same one with other classes, gets files of its own.
+    If you edit the pixels of a picture and keep its name, this is not noticed: delete the folder.
 
-    Raises LabkitError where the folder cannot be made.
+    Args:
+        folder: the cache; made if it does not exist.
+        dataset: whose examples.
+
+    Raises:
+        LabkitError: the folder cannot be made.
     """
 
     def __init__(self, folder: str | os.PathLike, dataset: Dataset) -> None:
@@ -53,9 +58,9 @@ class ExampleCache:
             ) from None
 
     def get(self, index: int, make: Callable[[], Example]) -> Example:
-        """The example of a picture, from disk, or made and written there.
+        """The example of a picture, read from disk; or made by `make()` and written.
 
-        A file that is damaged is made anew. A full disk ends the writing, not the training.
+        A damaged file is replaced. If the disk is full, training goes on without writing.
         """
         path = self.folder / f"{index:08d}.npz"
         example = _read(path)
@@ -66,7 +71,7 @@ class ExampleCache:
 
 
 def fingerprint(dataset: Dataset) -> str:
-    """A text of 32 digits that differs where data sets differ in anything but their pixels."""
+    """32 hexadecimal digits, different for data sets that differ in anything but pixels."""
     digest = hashlib.sha256(FORMAT.encode())
     _feed(digest, dataset)
     return digest.hexdigest()[:32]
@@ -87,7 +92,7 @@ def _feed(digest, dataset: Dataset) -> None:
 
 
 def _plain(value: Any) -> Any:
-    """What JSON has no form for, as something that has one and is as different."""
+    """A value that JSON cannot write, as one that it can; different values stay different."""
     if dataclasses.is_dataclass(value):
         return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
     if isinstance(value, np.ndarray):
@@ -101,7 +106,7 @@ def _plain(value: Any) -> Any:
 
 def _write(path: Path, example: Example) -> None:
     bits = np.concatenate([np.zeros(0, bool), *(patch.ravel() for patch in example.patches)])
-    # A disk that is full, or a folder that has gone: go on without it.
+    # If the disk is full or the folder is gone, go on without writing.
     with contextlib.suppress(OSError), whole_file(path) as draft:
         np.savez(
             draft,
@@ -114,7 +119,7 @@ def _write(path: Path, example: Example) -> None:
 
 
 def _read(path: Path) -> Example | None:
-    """The example in a file; None where there is none, or none that is whole."""
+    """The example in a file; None if it is missing or damaged."""
     try:
         with np.load(path, allow_pickle=False) as stored:
             image, boxes, class_ids = stored["image"], stored["boxes"], stored["class_ids"]

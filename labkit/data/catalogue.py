@@ -1,10 +1,10 @@
-"""The catalogue: data sets that labkit can fetch by name, and what they may be used for.
+"""The catalogue: data sets that labkit can download by name, and what they may be used for.
 
     labkit.data.catalogue.load("balloon", "val")
 
-Nothing is downloaded until `obtain` or `load` asks for it, and then once. Sizes and digests are
-those that several independent users have published, for the publishers give none; where none is
-known it says None, and what comes is trusted as far as it unpacks and reads.
+Nothing is downloaded until `obtain` or `load` asks for it, and then only once. The publishers give
+no sizes and digests; those here were published by several independent users. Where none is known
+the entry says None, and the download is not compared with anything.
 """
 
 from __future__ import annotations
@@ -23,9 +23,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Archive:
-    """A zip file: where it is, and the folder (inside the data set's) that it becomes.
+    """A zip file of a data set.
 
-    size: bytes. sha256: hexadecimal. None where nobody has published it.
+    Attributes:
+        address: where it is downloaded from.
+        folder: what it is unpacked into, inside the data set's folder.
+        size: in bytes; None if it has not been published.
+        sha256: hexadecimal; None if it has not been published.
     """
 
     address: str
@@ -40,9 +44,12 @@ class Archive:
 
 @dataclass(frozen=True)
 class Split:
-    """How a part is opened: annotations and images, paths inside the data set's folder.
+    """How to open a split.
 
-    options: what the format's reader takes besides.
+    Attributes:
+        annotations: path of the file or folder, inside the data set's folder.
+        images: path of the pictures' folder, likewise; None where the format needs none.
+        options: further arguments of the format's reader.
     """
 
     annotations: str
@@ -54,9 +61,16 @@ class Split:
 class Entry:
     """A data set of the catalogue.
 
-    licence: of pictures and annotations, as their publisher states it. folder: its name in
-    `data_folder()`; data sets that share files share it. pictures: only the first so many of a
-    split, each fetched alone. by_hand: what to do where a download needs a login of one's own.
+    Attributes:
+        name: what `load` calls it.
+        title: one line about it.
+        licence: of pictures and annotations, as their publisher states it.
+        page: the publisher's page.
+        folder: its name in `data_folder()`; data sets that share files share it.
+        archives: the files to download.
+        splits: how each split is opened; none for data sets that are drawn.
+        pictures: if given, only this many pictures of the split, each downloaded by itself.
+        by_hand: for data that needs a login: what the user has to do.
     """
 
     name: str
@@ -71,7 +85,7 @@ class Entry:
 
     @property
     def size(self) -> int | None:
-        """Bytes to download; None if that of some file is not known."""
+        """Bytes to download; None if the size of a file is not known."""
         sizes = [archive.size for archive in self.archives]
         return None if None in sizes else sum(sizes)
 
@@ -243,10 +257,10 @@ _ENTRIES = (
 #: All data sets by name.
 CATALOGUE = {entry.name: entry for entry in _ENTRIES}
 
-#: Those that are drawn, not fetched.
+#: Those that are drawn, not downloaded.
 GENERATED_NAMES = tuple(entry.name for entry in _ENTRIES if not entry.splits)
-# Pictures and seed for training, and others that training never shows. They are those of `labkit
-# demo`, so that a demo's model can be measured on its own unseen pictures again.
+# Training pictures, and validation pictures that training never sees. `labkit demo` uses the same
+# ones, so a model of the demo can be evaluated again on pictures it has not seen.
 GENERATED = {"train": {"count": 4000, "seed": 0}, "val": {"count": 100, "seed": 1_000_003}}
 GENERATED_SIZE = 128  # pixels
 
@@ -254,8 +268,8 @@ GENERATED_SIZE = 128  # pixels
 def data_folder() -> Path:
     """Where data sets are kept: $LABKIT_DATA, or "data" in labkit's folder in the user's caches.
 
-    Not the current folder: a notebook and the command line, started in two places, would each
-    download COCO for themselves.
+    Not the current folder: a notebook and the command line, started in different folders, would
+    each download COCO.
     """
     chosen = os.environ.get("LABKIT_DATA")
     if chosen:
@@ -266,10 +280,14 @@ def data_folder() -> Path:
 
 
 def find(name: str) -> Entry:
-    """The entry of that name. Raises LabkitError, with names that resemble it, if there is none."""
+    """The entry of that name.
+
+    Raises:
+        LabkitError: there is none; the message suggests similar names.
+    """
     if name in CATALOGUE:
         return CATALOGUE[name]
-    raise LabkitError(f"datasets: there is no data set {name!r}; {hint(name)}")
+    raise LabkitError(f"catalogue: there is no data set {name!r}; {hint(name)}")
 
 
 def hint(name: str) -> str:
@@ -279,16 +297,19 @@ def hint(name: str) -> str:
 
 
 def load(name: str, split: str | None = None, *, size: int = GENERATED_SIZE) -> Dataset:
-    """A data set by its name, fetched where it is not there yet.
+    """A data set by its name, downloaded if it is not there yet.
 
-    split: "train" or "val"; by default the first that it has. size: height and width in pixels of
-    the pictures that are drawn.
+    Args:
+        name: one of `CATALOGUE`.
+        split: "train" or "val"; by default the first that the data set has.
+        size: for data sets that are drawn, height and width of the pictures in pixels.
 
-    Raises LabkitError: no such name or split, no network, or files that cannot be used; the
-    sentence says what to put where by hand.
+    Raises:
+        LabkitError: no such name or split, no network, or files that cannot be used; the message
+            says which file to put where by hand.
     """
     entry = find(name)
-    if not entry.splits:  # drawn, not fetched
+    if not entry.splits:
         return _drawn(name, _known_split(entry, split, list(GENERATED)), size)
     split = _known_split(entry, split, list(entry.splits))
     folder, part = obtain(name), entry.splits[split]
@@ -302,28 +323,34 @@ def load(name: str, split: str | None = None, *, size: int = GENERATED_SIZE) -> 
 
 
 def _drawn(name: str, split: str, size: int) -> Dataset:
-    """Those of "train" and "val" have no picture in common."""
-    from labkit import data
+    """A data set that is drawn; "train" and "val" have no picture in common."""
+    from labkit.data.synthetic.digits import digits
+    from labkit.data.synthetic.shapes import shapes
 
-    if name == "digits":  # its handwritten originals are split too, not only the seeds
-        return data.digits(size=size, split=split, **GENERATED[split])
-    return data.shapes(size=size, **GENERATED[split])
+    if name == "digits":  # the handwritten originals are split as well, not only the seeds
+        return digits(size=size, split=split, **GENERATED[split])
+    return shapes(size=size, **GENERATED[split])
 
 
 def _known_split(entry: Entry, split: str | None, there: list[str]) -> str:
     if split is not None and split not in there:
-        raise LabkitError(f"datasets: {entry.name} has no {split!r}, but {' and '.join(there)}.")
+        raise LabkitError(f"catalogue: {entry.name} has no {split!r}, but {' and '.join(there)}.")
     return split or there[0]
 
 
 def obtain(name: str, *, progress: bool = True) -> Path:
-    """The folder of a data set, with everything in it that the entry names; see `load`.
+    """Download a data set, if it is not there yet, and return its folder.
 
-    An archive is fetched, unpacked and removed. What is unpacked already is taken as it is.
+    An archive is downloaded, unpacked and removed. One that is already unpacked is left alone.
+
+    Raises:
+        LabkitError: see `load`.
     """
     entry = find(name)
     if not entry.splits:
-        raise LabkitError(f"datasets: {name} is drawn, not fetched: use datasets.load({name!r}).")
+        raise LabkitError(
+            f"catalogue: {name} is drawn, not downloaded: use catalogue.load({name!r})."
+        )
     if entry.by_hand and not any(entry.path.glob("*/")):
         raise LabkitError(f"{entry.path} is empty: {entry.by_hand}.")
     for archive in entry.archives:
@@ -350,7 +377,7 @@ def _fetch_archive(archive: Archive, folder: Path, progress: bool) -> None:
 
 
 def _fetch_pictures(entry: Entry, progress: bool) -> None:
-    """The first pictures of the split, by id, one by one, and an annotation file of these alone."""
+    """Download the split's first pictures, by id, and write an annotation file of only these."""
     from labkit.io.data_files import read_json, write_json
     from labkit.io.download import fetch
     from labkit.io.progress import progress_bar

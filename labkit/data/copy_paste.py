@@ -1,8 +1,8 @@
-"""Copy-paste: objects of another picture laid over this one, and what they hide taken away.
+"""Copy-paste: objects of another picture pasted over this one; masks below lose what is covered.
 
-The strongest single augmentation for instance segmentation where objects are few: every pair of
-pictures makes a new one. It happens before the view is drawn, in pixels of the picture below, so
-that image, boxes and masks stay together for the same reason as without it.
+The strongest single augmentation for instance segmentation with few objects: every pair of pictures
+gives a new one. It happens before the view is chosen, in pixels of the picture below, so image,
+boxes and masks always agree.
 
 Source: Ghiasi et al. 2021, "Simple Copy-Paste is a Strong Data Augmentation Method for Instance
 Segmentation". As there, pasted edges are not blended.
@@ -16,14 +16,18 @@ from labkit.data.augment import Augment, Example, tight
 from labkit.models.resize import resize_image
 from labkit.ops.masks import mini_mask
 
-CHANCE = 0.5  # that an object of the other picture comes along
+CHANCE = 0.5  # probability that an object of the other picture is pasted
 
 
 @dataclass(frozen=True, eq=False)
 class Cutout:
-    """An object cut out of its picture and the place for its corner in another.
+    """An object cut out of its picture, and where it goes in another.
 
-    pixels uint8 [h, w, 3]; patch bool [h, w], the mask; top, left: whole pixels, may be negative.
+    Attributes:
+        pixels: uint8 [h, w, 3].
+        patch: bool [h, w], the mask.
+        top, left: of its corner in the other picture, in whole pixels; may be negative.
+        class_id: its class.
     """
 
     pixels: np.ndarray
@@ -40,12 +44,18 @@ def choose_cutouts(
     augment: Augment,
     rng: np.random.Generator,
 ) -> list[Cutout]:
-    """A random half of the objects of `source`, as they will lie in a picture of target_shape.
+    """A random half of the objects of `source`, placed in another picture.
 
-    factor: pixels of the target that one pixel of the source is, along y and x; with it objects
-    have for the network the size that they have in their own picture. augment.scale is drawn upon
-    that, and augment.mirror. Objects keep their places to one another, and together they lie
-    anywhere: inside the target where they fit, over its whole side where they do not.
+    The objects keep their positions relative to one another. Together they lie anywhere inside the
+    target along a side where they fit, and over the whole side where they do not.
+
+    Args:
+        target_shape: (H, W) of the picture that they are pasted into.
+        source: the picture that they are from.
+        factor: size of a source pixel in target pixels, along y and x, so that the network sees the
+            objects in the size that they have in their own picture.
+        augment: its `scale` and `mirror` apply to the objects, too.
+        rng: where the random numbers come from.
     """
     chosen = np.flatnonzero(rng.random(len(source.boxes)) < CHANCE)
     mirror = bool(augment.mirror and rng.random() < 0.5)
@@ -66,7 +76,7 @@ def choose_cutouts(
 
 
 def _cut(source: Example, index: int, box: np.ndarray, mirror: bool) -> Cutout:
-    """Object `index`, resized to the box that it gets in the target."""
+    """Object `index`, resized to its box in the target."""
     y1, x1, y2, x2 = source.boxes[index]
     pixels, patch = source.image[y1:y2, x1:x2], source.patches[index]
     if mirror:
@@ -79,10 +89,14 @@ def _cut(source: Example, index: int, box: np.ndarray, mirror: bool) -> Cutout:
 
 
 def paste(target: Example, cutouts: list[Cutout]) -> tuple[Example, int]:
-    """The target with the cutouts on top, later ones over earlier ones, and how many it lost.
+    """Paste cutouts over a picture, later ones over earlier ones.
 
-    Masks below lose the pixels that are covered, and their boxes shrink to what is left. Objects of
-    the target of which nothing is left are dropped and counted. The target is not changed.
+    Masks below lose the covered pixels, and their boxes shrink to what is left. Objects that are
+    covered completely are dropped.
+
+    Returns:
+        The new example (the target is not changed), and how many of the target's objects were
+        dropped.
     """
     image = target.image.copy()
     layers = [
@@ -111,7 +125,7 @@ def paste(target: Example, cutouts: list[Cutout]) -> tuple[Example, int]:
 
 
 def _clipped(cutout: Cutout, shape: tuple[int, int]):
-    """Patch, box and pixels of what of a cutout is inside a picture; (None, …) if that is none."""
+    """Patch, box and pixels of the part of a cutout inside a picture; Nones if there is none."""
     height, width = cutout.patch.shape
     rows = slice(max(-cutout.top, 0), min(height, shape[0] - cutout.top))
     columns = slice(max(-cutout.left, 0), min(width, shape[1] - cutout.left))
@@ -126,7 +140,7 @@ def _clipped(cutout: Cutout, shape: tuple[int, int]):
 
 
 def _without(patch: np.ndarray, box: np.ndarray, cover: np.ndarray, over: np.ndarray) -> np.ndarray:
-    """A patch [h, w] at `box` without the pixels that `cover`, at the box `over`, lies on."""
+    """A patch [h, w] at `box` without the pixels that the patch `cover`, at `over`, hides."""
     y1, x1 = np.maximum(box[:2], over[:2])
     y2, x2 = np.minimum(box[2:], over[2:])
     if y1 >= y2 or x1 >= x2:

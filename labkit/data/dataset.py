@@ -1,7 +1,7 @@
-"""What a data set is: a sequence of samples, and the few facts about it that need no picture.
+"""What a data set is: a sequence of samples, and the facts about it that need no pixels.
 
-A `Dataset` never changes. Reading item `i` twice gives equal samples in arrays of their own, so a
-caller may write into what it gets.
+A `Dataset` never changes. Reading item `i` twice gives equal samples in new arrays, so a caller may
+write into them.
 """
 
 from __future__ import annotations
@@ -10,114 +10,24 @@ import operator
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
 
+from labkit.data.sample import Cutouts, Labels, Sample
 from labkit.errors import LabkitError, printable
 from labkit.io.data_files import write_json
-from labkit.ops.masks import boxes_from_masks, encode_rle
+from labkit.ops.masks import encode_rle
 
 if TYPE_CHECKING:
     from labkit.data.describe import Description
     from labkit.models.config import Config
 
 
-@dataclass(eq=False)
-class Sample:
-    """One picture and its instances. Boxes are `(y1, x1, y2, x2)` pixels, half-open.
-
-    Attributes:
-        image: uint8 `[H, W, 3]` RGB.
-        boxes: float32 `[N, 4]`, the tight boxes of the masks.
-        class_ids: int32 `[N]`, 1 for the data set's first class; 0 (background) never occurs.
-        masks: bool `[N, H, W]`, what is visible of each instance.
-        crowd: bool `[N]`, true for a region that holds many instances which nobody told apart.
-        image_id: the data set's own number for the picture.
-        name: what to call the picture: its file name, or e.g. "shapes/12".
-    """
-
-    image: np.ndarray
-    boxes: np.ndarray
-    class_ids: np.ndarray
-    masks: np.ndarray
-    crowd: np.ndarray
-    image_id: int
-    name: str
-
-    def __len__(self) -> int:
-        return len(self.class_ids)
-
-    def __repr__(self) -> str:
-        height, width = self.image.shape[:2]
-        return f"Sample({self.name!r}, {height} x {width}, {len(self)} instances)"
-
-
-class Cutouts(NamedTuple):
-    """A sample whose masks are cut to their boxes: what training keeps of one.
-
-    200 whole masks of 1024 x 1024 pixels are 200 MB; cut out, they are a few.
-
-    image uint8 `[H, W, 3]`; boxes int `[N, 4]`, whole pixels; patches: N arrays bool `[h, w]`, the
-    mask inside each box; class_ids int32 `[N]`; crowd bool `[N]`; image_id.
-    """
-
-    image: np.ndarray
-    boxes: np.ndarray
-    patches: list[np.ndarray]
-    class_ids: np.ndarray
-    crowd: np.ndarray
-    image_id: int
-
-    @classmethod
-    def of(cls, sample: Sample) -> Cutouts:
-        boxes = np.round(sample.boxes).astype(int)
-        patches = [
-            m[y1:y2, x1:x2].copy() for m, (y1, x1, y2, x2) in zip(sample.masks, boxes, strict=True)
-        ]
-        return cls(sample.image, boxes, patches, sample.class_ids, sample.crowd, sample.image_id)
-
-
-class Labels(NamedTuple):
-    """What is known of one picture's instances without its pixels.
-
-    class_ids int32 `[n]`; crowd bool `[n]`; boxes float32 `[n, 4]`, around the outlines as they are
-    written, so up to a pixel larger than the tight boxes of the masks.
-    """
-
-    class_ids: np.ndarray
-    crowd: np.ndarray
-    boxes: np.ndarray
-
-
-def make_sample(
-    image: np.ndarray,
-    masks: np.ndarray,
-    class_ids: Any,
-    *,
-    image_id: int,
-    name: str,
-    crowd: Any = None,
-) -> Sample:
-    """A sample whose boxes are the tight boxes of its masks (bool `[N, H, W]`, none empty)."""
-    masks = np.asarray(masks, bool).reshape(-1, *image.shape[:2])
-    count = len(masks)
-    return Sample(
-        image=image,
-        boxes=boxes_from_masks(masks),
-        class_ids=np.asarray(class_ids, np.int32).reshape(count),
-        masks=masks,
-        crowd=np.zeros(count, bool) if crowd is None else np.asarray(crowd, bool).reshape(count),
-        image_id=int(image_id),
-        name=name,
-    )
-
-
 class Dataset(ABC):
-    """A sequence of `Sample`s that all speak of the same classes.
+    """A sequence of `Sample`s with the same classes.
 
     A subclass sets `class_names` (and, where the data has ids of its own, `category_ids`) and
     defines `__len__`, `read` and `image_info`. Everything else follows from these, and may be
@@ -126,7 +36,7 @@ class Dataset(ABC):
     Attributes:
         class_names: the foreground classes; class id `i + 1` is `class_names[i]`.
         category_ids: the data set's own id of each class, in the same order.
-        problems: what was found wrong and left out, one sentence each (file, field, remedy).
+        problems: what could not be used and was left out, one sentence each (file, field, remedy).
     """
 
     class_names: tuple[str, ...] = ()
@@ -149,7 +59,7 @@ class Dataset(ABC):
     def cutouts(self, index: int) -> Cutouts:
         """The sample at `index` with its masks cut to their boxes.
 
-        Overridden where the data can be read so without painting all masks whole first.
+        Overridden where this is possible without making all the whole masks first.
         """
         return Cutouts.of(self.read(index))
 
@@ -163,6 +73,10 @@ class Dataset(ABC):
 
     def __iter__(self) -> Iterator[Sample]:
         return (self.read(index) for index in range(len(self)))
+
+    def subset(self, indices: Iterable[int]) -> Dataset:
+        """The pictures at these indices, in this order, as a data set of its own."""
+        return Subset(self, indices)
 
     def __repr__(self) -> str:
         names = ", ".join(map(printable, self.class_names[:6]))
@@ -187,12 +101,12 @@ class Dataset(ABC):
         return tuple(self.image_info(index)["id"] for index in range(len(self)))
 
     def labels(self, index: int) -> Labels:
-        """Classes, crowds and boxes of one picture, in the order of `coco_annotations`."""
+        """Class ids, crowds and boxes of one picture, in the order of `coco_annotations`."""
         sample = self.read(index)
         return Labels(sample.class_ids, sample.crowd, sample.boxes)
 
     def check(self) -> list[str]:
-        """Read every picture: `problems`, and a sentence for each that cannot be read."""
+        """Read every picture; returns `problems` and a sentence for each unreadable picture."""
         broken = []
         for index in range(len(self)):
             try:
@@ -201,19 +115,13 @@ class Dataset(ABC):
                 broken.append(str(error))
         return [*self.problems, *broken]
 
-    def describe(self, config: Config | None = None, *, check: bool = False) -> Description:
-        """What is in the data, and whether a config's anchors suit it: `labkit.data.describe`."""
-        from labkit.data.describe import describe  # TensorFlow's anchors, only when needed
-
-        return describe(self, config, check=check)
-
     def instance_limit(self, index: int) -> int:
-        """A number that the instances of one picture do not exceed, as cheap as possible."""
+        """An upper bound on the number of instances in one picture, cheap to compute."""
         return len(self.read(index))
 
     @property
     def max_instances(self) -> int:
-        """No picture holds more instances than this (what a padded batch has to make room for)."""
+        """No picture has more instances than this: the room a padded batch needs."""
         return max((self.instance_limit(index) for index in range(len(self))), default=0)
 
     def box_sizes(self, index: int) -> np.ndarray:
@@ -228,39 +136,60 @@ class Dataset(ABC):
         heights, widths = np.concatenate([np.zeros((0, 2), np.float32), *sizes]).T
         return heights.copy(), widths.copy()
 
-    # ---- other data sets made of this one ------------------------------------------------------
+    # ---- conveniences: functions of other modules, as methods ----------------------------------
+    #
+    # `data.prune(20).split()` reads better than `split(prune(data, 20))`. The functions are defined
+    # in modules that import this one, so they are imported here only when they are called: it is
+    # one of the three places where labkit imports upwards (see [tool.importlinter] in
+    # pyproject.toml), and the only one in labkit.data.
 
-    def subset(self, indices: Iterable[int]) -> Dataset:
-        """The pictures at these indices, in this order, as a data set of its own."""
-        return Subset(self, indices)
+    def describe(self, config: Config | None = None, *, check: bool = False) -> Description:
+        """What is in the data, and whether a config's anchors suit it.
 
-    # What these do is told where they are defined: labkit.data.shaping and labkit.data.splitting.
+        As the last line of a notebook's cell it shows its pictures too. See
+        `labkit.data.describe.describe`.
+        """
+        from labkit.data.describe import describe
+
+        return describe(self, config, check=check, illustrate=_illustrate)
 
     def group_classes(self, groups, *, keep_others: bool = True) -> Dataset:
-        """Several classes as one; see `labkit.data.shaping.group_classes`."""
-        return _shaping().group_classes(self, groups, keep_others=keep_others)
+        """Several classes as one; see `labkit.data.classes.group_classes`."""
+        from labkit.data.classes import group_classes
+
+        return group_classes(self, groups, keep_others=keep_others)
 
     def keep_classes(self, names: Iterable[str]) -> Dataset:
-        """Only these classes; see `labkit.data.shaping.keep_classes`."""
-        return _shaping().keep_classes(self, names)
+        """Only these classes; see `labkit.data.classes.keep_classes`."""
+        from labkit.data.classes import keep_classes
+
+        return keep_classes(self, names)
 
     def drop_classes(self, names: Iterable[str]) -> Dataset:
-        """All classes but these; see `labkit.data.shaping.drop_classes`."""
-        return _shaping().drop_classes(self, names)
+        """All classes but these; see `labkit.data.classes.drop_classes`."""
+        from labkit.data.classes import drop_classes
+
+        return drop_classes(self, names)
 
     def prune(self, min_images=None, min_instances=None, *, keep_empty: bool = False) -> Dataset:
-        """Only the classes with enough examples; see `labkit.data.shaping.prune`."""
-        return _shaping().prune(self, min_images, min_instances, keep_empty=keep_empty)
+        """Only the classes with enough examples; see `labkit.data.classes.prune`."""
+        from labkit.data.classes import prune
+
+        return prune(self, min_images, min_instances, keep_empty=keep_empty)
 
     def drop_empty(self) -> Dataset:
-        """Only the pictures with objects; see `labkit.data.shaping.drop_empty`."""
-        return _shaping().drop_empty(self)
+        """Only the pictures with objects; see `labkit.data.classes.drop_empty`."""
+        from labkit.data.classes import drop_empty
+
+        return drop_empty(self)
 
     def split(self, fractions=(0.8, 0.2), seed: int = 0, *, group=None) -> tuple[Dataset, ...]:
         """Parts without a picture in common; see `labkit.data.splitting.split`."""
         from labkit.data.splitting import split
 
         return split(self, fractions, seed, group=group)
+
+    # ---- COCO ----------------------------------------------------------------------------------
 
     def coco_annotations(self, index: int) -> list[dict[str, Any]]:
         """The instances of one picture as COCO annotations with the data set's own category ids."""
@@ -283,8 +212,8 @@ class Dataset(ABC):
         """The ground truth as a COCO dictionary that pycocotools takes.
 
         Boxes are COCO's `[x, y, width, height]`, segmentations compressed RLE with `str` counts,
-        category ids the data set's own. Annotation ids start at 1: pycocotools marks a detection
-        without a partner by the id 0, so an annotation of that id would never count as found.
+        category ids the data set's own. Annotation ids start at 1: pycocotools marks an unmatched
+        detection with the id 0, so an annotation with that id would never count as found.
         """
         images = [self.image_info(index) for index in range(len(self))]
         annotations = [
@@ -312,14 +241,17 @@ class Dataset(ABC):
         write_json(path_json, coco)
 
 
-def _shaping():
-    from labkit.data import shaping  # which imports this module
-
-    return shaping
+def _illustrate(description: Description) -> str:
+    """The pictures of a description as HTML; none on a machine without matplotlib."""
+    try:
+        from labkit.viz.dataset import description_html
+    except ImportError:
+        return ""
+    return description_html(description)
 
 
 class Subset(Dataset):
-    """Some pictures of another data set; nothing is copied."""
+    """A selection of another data set's pictures; nothing is copied."""
 
     def __init__(self, parent: Dataset, indices: Iterable[int]) -> None:
         self.parent = parent

@@ -1,32 +1,33 @@
 """A report on any data set: what is in it, what is wrong with it, and whether the anchors suit it.
 
-Ten minutes spent here save a night of training. Nothing but the annotations is read, unless
-`check=True` asks for a look at every picture.
+Ten minutes spent here save a night of training. Only the annotations are read, unless `check=True`
+asks to read every picture too.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import math
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from html import escape
 from typing import Any
 
 import numpy as np
 
 from labkit.data.anchor_fit import POOR_IOU, AnchorFit, fit_of, resized, suggest_anchors
+from labkit.data.classes import class_histogram
 from labkit.data.dataset import Dataset
-from labkit.data.shaping import class_histogram
 from labkit.models.config import PRESETS, Config
 
 LINES = 12  # classes and problems that are printed; to_dict has them all
 QUANTILES = (5, 25, 50, 75, 95)
-FEW = 10  # instances; a class with fewer can hardly be learnt, or measured
+FEW = 10  # instances; a class with fewer can hardly be learnt or evaluated
 
 
 @dataclass(frozen=True)
 class ClassCount:
-    """A class: in how many images it occurs, and how often. Crowds are not counted."""
+    """A class: in how many images it occurs, and how many instances it has, without crowds."""
 
     name: str
     images: int
@@ -35,10 +36,12 @@ class ClassCount:
 
 @dataclass(frozen=True)
 class Overlaps:
-    """Shares of the instances, by their boxes; NaN without instances.
+    """How crowded the pictures are: shares of the instances, by their boxes; NaN without any.
 
-    touching: whose box meets another's. hidden_by_nms: that have one of their own class with which
-    the IoU exceeds the config's nms_iou, so that at best one of the two can be detected.
+    Attributes:
+        touching: those whose box overlaps another box.
+        hidden_by_nms: those that overlap one of their own class with an IoU above the config's
+            nms_iou, so that NMS leaves at best one of the two.
     """
 
     touching: float
@@ -49,10 +52,22 @@ class Overlaps:
 class Description:
     """What `describe` found. Print it, or leave it as the last line of a notebook's cell.
 
-    classes: most instances first. heights, widths: of the images, (smallest, median, largest).
-    per_image: instances in an image, (fewest, median, most). box_sides: float32 [N, 2], height and
-    width of every box in pixels of its image; resized_sides: the same as the network sees them.
-    anchors: how the config's anchors fit; suggested: what would fit better, or the same.
+    Attributes:
+        title: the data set in one line.
+        images, without_objects: numbers of images: all, and those with no object.
+        instances, crowds: numbers of annotations.
+        classes: most instances first.
+        heights, widths: of the images, (smallest, median, largest).
+        per_image: instances in an image, (fewest, median, most).
+        box_sides: float32 [N, 2], height and width of every box in pixels of its image.
+        resized_sides: the same after resizing, as the network sees them.
+        config_name: what the anchors and the resizing are from.
+        anchors: how the config's anchors fit.
+        suggested: anchors that would fit better, or the same.
+        overlaps: how crowded the pictures are.
+        problems: what cannot be used, one sentence each.
+        checked: whether the pictures were read.
+        illustrate: see `describe`.
     """
 
     title: str
@@ -72,6 +87,7 @@ class Description:
     overlaps: Overlaps
     problems: tuple[str, ...]
     checked: bool
+    illustrate: Callable[[Description], str] | None = field(default=None, repr=False)
 
     # ---- numbers -------------------------------------------------------------------------------
 
@@ -95,9 +111,9 @@ class Description:
         return sum(c.instances for c in head) / self.instances if self.instances else math.nan
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything but the single boxes, as JSON takes it; what cannot be said is None."""
+        """Everything except the single boxes, ready for JSON; NaN becomes None."""
         values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        for name in ("box_sides", "resized_sides"):
+        for name in ("box_sides", "resized_sides", "illustrate"):
             del values[name]
         for name in ("anchors", "suggested", "overlaps"):
             values[name] = dataclasses.asdict(values[name])
@@ -108,7 +124,7 @@ class Description:
     # ---- words ---------------------------------------------------------------------------------
 
     def rows(self) -> list[tuple[str, str]]:
-        """(what, how much) in words: the report's body."""
+        """The report's lines: (what, how much) in words."""
         rows = [("images", f"{self.images:,}, {self._sizes()}")]
         rows.append(
             (
@@ -201,34 +217,30 @@ class Description:
         more = len(self.problems) - LINES
         problems += f"<li>… and {more} more</li>" if more > 0 else ""
         html = f"<p><b>{escape(self.title)}</b></p><table>{rows}</table>"
-        return html + (f"<ul>{problems}</ul>" if problems else "") + self._pictures()
-
-    def _pictures(self) -> str:
-        try:
-            from labkit.viz.dataset import box_sizes, class_bars, words_of_classes, words_of_sizes
-            from labkit.viz.show import show
-        except ImportError:  # no matplotlib on this machine: the table is better than a traceback
-            return ""
-        if not self.instances:
-            return ""
-        return (
-            show(class_bars(self), alt=words_of_classes(self))._repr_html_()
-            + show(box_sizes(self), alt=words_of_sizes(self))._repr_html_()
-        )
+        html += f"<ul>{problems}</ul>" if problems else ""
+        return html + (self.illustrate(self) if self.illustrate else "")
 
 
-def describe(dataset: Dataset, config: Config | None = None, *, check: bool = False) -> Description:
+def describe(
+    dataset: Dataset,
+    config: Config | None = None,
+    *,
+    check: bool = False,
+    illustrate: Callable[[Description], str] | None = None,
+) -> Description:
     """Look through a data set.
 
     Args:
-        dataset: any; a subset or a view of classes too.
-        config: whose resizing, anchors and NMS the data is measured by; by default the preset
+        dataset: any data set, also a subset or one with changed classes.
+        config: its resizing, anchors and NMS are compared with the data; by default the preset
             "tiny".
-        check: read every picture as well, so that missing and broken ones are found.
+        check: also read every picture, to find missing and broken ones.
+        illustrate: makes the pictures under the table that a notebook shows, as HTML. Nothing is
+            drawn here; `Dataset.describe` gives `labkit.viz.dataset.description_html`.
 
     Returns:
-        A Description. Boxes are those around the outlines as they are written; crowds are counted
-        but measured by nothing else.
+        A Description. Boxes are those around the outlines as they are written; crowds are only
+        counted.
     """
     config = Config.preset("tiny") if config is None else config
     infos = [dataset.image_info(index) for index in range(len(dataset))]
@@ -257,6 +269,7 @@ def describe(dataset: Dataset, config: Config | None = None, *, check: bool = Fa
         overlaps=_overlaps(labels, config.nms_iou),
         problems=tuple(problems),
         checked=check,
+        illustrate=illustrate,
     )
 
 
@@ -298,12 +311,12 @@ def _numbers(values) -> str:
 
 
 def _line(text: str) -> str:
-    """A name or sentence from somebody's file on one line."""
+    """A name or sentence from a file, on one line."""
     return " ".join(str(text).split())
 
 
 def _plain(value: Any) -> Any:
-    """Tuples as lists and NaN as None, which JSON has no number for."""
+    """Tuples as lists and NaN as None, since JSON has no NaN."""
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

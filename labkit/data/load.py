@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from labkit.data.dataset import Dataset
-from labkit.data.sniff import READERS, Found, found_in, json_format, split_of
+from labkit.data.readers.formats import READERS, Found, found_in, json_format, split_of
 from labkit.errors import LabkitError, MissingFileError
 from labkit.io.data_files import Unusable, list_folder, path_inside, quote, read_json, subfolders
 
-# Which split is taken where several are and none is named: the first of these that is there. The
-# names on one line mean the same.
+# If there are several splits and none is named, the first of these that exists is taken. The names
+# on one line mean the same.
 _SPLITS = (
     {"train", "training"},
     {"trainval"},
@@ -25,9 +25,9 @@ _SPLITS = (
 )
 _VALIDATION = 2  # the place of "val" among them
 
-_MOST_JSON = 5  # json files of LabelMe's opened to find the folder of the pictures
-_MOST_NAMES = 50  # pictures looked for in every folder that may be theirs
-_DEEPEST = 3  # folders opened one after the other, each the only one in the last
+_MOST_JSON = 5  # LabelMe json files that are opened to find the folder of the pictures
+_MOST_NAMES = 50  # pictures that are looked for in every possible folder
+_DEEPEST = 3  # levels of folders with only one folder in them that are opened
 
 
 def load_dataset(
@@ -41,23 +41,23 @@ def load_dataset(
 ) -> Dataset:
     """Load annotated pictures, in any of the formats labkit reads.
 
-    What is there is recognised by its content. Looked at are: the path itself (and `annotations/`
-    in it); its folders named after splits; its only folder; and, for a folder that is a part of a
-    data set (the pictures of COCO, VOC's JPEGImages), the one or two folders above. The first of
-    these places that holds a data set decides.
+    The format is recognised by the content. These places are searched: the path itself (and
+    `annotations/` in it); its folders named after splits; its only folder; and, for a folder that
+    is a part of a data set (the pictures of COCO, VOC's JPEGImages), the one or two folders above.
+    The first of them that holds a data set is taken.
 
     Args:
         path: the folder of the data set, or its annotation file.
         format: "coco", "panoptic", "via", "labelme", "voc", "cityscapes", "mask_folders" or
-            "label_maps". Needed only where several fit.
-        images: the folder of the pictures (or its name in `path`). By default it is looked for
+            "label_maps". Only needed if several fit.
+        images: the folder of the pictures (or its name in `path`). By default it is searched
             beside the annotations, and below and beside their folder.
-        annotations: the file or folder of the annotations (or its name in `path`), where `path`
-            alone leaves a choice.
+        annotations: the file or folder of the annotations (or its name in `path`), if `path` holds
+            several.
         strict: raise at the first entry that cannot be used, instead of listing it in `.problems`.
-        split: which of several splits, e.g. "val". By default "train", or else the first there is;
-            a warning says so where they are not called train, val or test.
-        options: what the format's reader takes besides, e.g. `class_names` or `class_attribute`.
+        split: which of several splits, e.g. "val". By default "train", otherwise the first one,
+            with a warning if they are not called train, val or test.
+        options: further arguments of the format's reader, e.g. `class_names`, `class_attribute`.
 
     Raises:
         MissingFileError: there is no such file or folder.
@@ -74,33 +74,36 @@ def load_dataset(
 
 
 def splits(path: str | os.PathLike) -> tuple[str, ...]:
-    """The names that `load_dataset(path, split=…)` knows; none where there is nothing to choose.
+    """The names that `load_dataset(path, split=…)` knows; empty if there is nothing to choose.
 
-    Raises as `load_dataset`.
+    Raises:
+        LabkitError: as `load_dataset`.
     """
     return _splits(_all_at(Path(path)))
 
 
 def validation_split(path: str | os.PathLike) -> str | None:
-    """The name of the split to measure a model on while it trains, "val2017" say, or None."""
+    """The name of the validation split, e.g. "val2017"; None if there is none."""
     return _validation(_all_at(Path(path)))
 
 
 def is_training_part(path: str | os.PathLike, split: str | None = None) -> bool:
-    """Whether `split`, by default the validation split, is what `load_dataset(path)` takes.
+    """Whether `split`, by default the validation split, is what `load_dataset(path)` trains on.
 
-    "train" may stand for "train2017". Of a data set without splits all of it is. Raises as
-    `load_dataset`.
+    "train" may stand for "train2017". Without splits this is always true.
+
+    Raises:
+        LabkitError: as `load_dataset`.
     """
     start = Path(path)
     found = _all_at(start)
-    with warnings.catch_warnings(action="ignore"):  # it is said where the pictures are opened
+    with warnings.catch_warnings(action="ignore"):  # `load_dataset` gives the warning
         measured = _choose(found, split or _validation(found), start)
         return measured == _choose(found, None, start)
 
 
 def _given(name: str | os.PathLike, root: Path) -> Path:
-    """A path as it was given, or as the name of something in `root`."""
+    """The path, or the file or folder of that name in `root`."""
     return root / name if not Path(name).exists() and (root / name).exists() else Path(name)
 
 
@@ -125,7 +128,7 @@ def _find(start: Path, format: str | None) -> list[Found]:
 
 
 def _places(start: Path, depth: int = 0) -> Iterable[list[Found]]:
-    """What the places hold that may be meant by a folder, the nearest first."""
+    """The data sets in each place that a folder may stand for, the nearest first."""
     yield found_in(start)
     inside = subfolders(start)
     yield [
@@ -136,7 +139,7 @@ def _places(start: Path, depth: int = 0) -> Iterable[list[Found]]:
     ]
     if len(inside) == 1 and depth < _DEEPEST:
         yield from _places(inside[0], depth + 1)
-    if depth == 0:  # COCO's pictures lie in images/train2017, two folders below the whole
+    if depth == 0:  # COCO's pictures are in images/train2017, two folders below the data set's
         here = start.resolve()
         for above in list(here.parents)[:2]:
             yield [one for one in found_in(above) if here in _folders_of(one)]
@@ -168,7 +171,7 @@ def _file(path: Path, format: str | None) -> Found:
 
 
 def _last_resort(start: Path, format: str | None) -> list[Found]:
-    """A format that was named is tried where nothing speaks for it: its reader says what lacks."""
+    """Nothing was recognised: try the named format anyway; its reader says what is missing."""
     files = [path for path in list_folder(start) if path.suffix.lower() == ".json"]
     if format is None and len(files) == 1:
         return [_file(files[0], None)]
@@ -221,7 +224,7 @@ def _choose(found: list[Found], split: str | None, start: Path) -> Found:
             listed = ", ".join(quote(name) for name in names if name) or "none"
             raise LabkitError(f"{start}: there is no split {quote(split)}; there are: {listed}.")
         found = same
-    # COCO's own folder has several files a split: those of keypoints are instances of one class.
+    # COCO's own folder has several files for each split; person_keypoints holds only one class.
     first = min(
         found, key=lambda one: (_rank(one.split), one.path.name[:9] != "instances", one.split)
     )
@@ -284,7 +287,7 @@ def _pictures(found: Found, content: Any) -> Path:
 
 
 def _names(content: Any) -> list[str]:
-    """What a COCO, panoptic or VIA json calls its pictures; malformed entries aside."""
+    """The names of the pictures in a COCO, panoptic or VIA json; malformed entries are skipped."""
     entries = content
     for key in ("_via_img_metadata", "images"):
         entries = entries.get(key, entries) if isinstance(entries, dict) else entries
@@ -298,7 +301,7 @@ def _names(content: Any) -> list[str]:
 
 
 def _labelme_pictures(found: Found) -> Path | None:
-    """The folder of LabelMe's pictures, if they do not lie with the json files."""
+    """The folder of LabelMe's pictures, if they are not beside the json files."""
     place = found.path if found.path.is_dir() else found.path.parent
     files = [path for path in list_folder(place) if path.suffix.lower() == ".json"]
     names = []
@@ -306,7 +309,7 @@ def _labelme_pictures(found: Found) -> Path | None:
         try:
             content = read_json(path)
         except LabkitError:
-            continue  # the reader says so
+            continue  # the reader will report it
         name = content.get("imagePath") if isinstance(content, dict) else None
         if isinstance(name, str) and not content.get("imageData"):
             names.append(name.replace("\\", "/").rsplit("/", 1)[-1])
@@ -316,8 +319,9 @@ def _labelme_pictures(found: Found) -> Path | None:
 def folder_with(names: list[str], near: Path, split: str) -> Path | None:
     """The folder that has the pictures of these names: `near`, one below it, or one beside it.
 
-    The nearest that has half of them or more, since other data sets may lie beside; if there is
-    none, the one that has most. Of equals: one called like the split, then one called "images".
+    This is the nearest folder with at least half of them, since there may be other data sets beside
+    it; if there is none, the one with most. If several have equally many, one named after the
+    split is taken, then one called "images".
     """
     near = near.resolve()
     above = near.parent

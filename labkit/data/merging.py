@@ -1,4 +1,4 @@
-"""Several data sets as one, whatever numbers they give their classes and pictures."""
+"""Several data sets as one, with their classes united by name."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import dataclasses
 from collections.abc import Iterable
 from typing import Any
 
-from labkit.data.dataset import Cutouts, Dataset, Labels, Sample
-from labkit.data.shaping import ClassView
+from labkit.data.classes import ClassView
+from labkit.data.dataset import Dataset
+from labkit.data.sample import Cutouts, Labels, Sample
 from labkit.errors import LabkitError
 
 
@@ -35,7 +36,7 @@ class Merged(Dataset):
         self._ids = self._unite_ids()
 
     def _unite_classes(self) -> dict[str, int]:
-        """Name -> category id. A class keeps its id where no class before it has that one."""
+        """Name -> category id. A class keeps its id unless an earlier class has the same one."""
         numbers: dict[str, int] = {}
         free = max((i for parent in self.parents for i in parent.category_ids), default=0) + 1
         for parent in self.parents:
@@ -112,7 +113,10 @@ class Merged(Dataset):
 def merge(datasets: Iterable[Dataset]) -> Dataset:
     """Several data sets as one, in their order.
 
-    Classes of the same name become one. Category ids and image ids stay as they are where they are
-    free, and are new where an earlier data set has them; `problems` tells which.
+    Classes of the same name become one. Category ids and image ids stay as they are, unless an
+    earlier data set uses them already: then they are replaced, and `problems` says which.
+
+    Raises:
+        LabkitError: no data set is given.
     """
     return Merged(datasets)

@@ -1,8 +1,8 @@
-"""What mini-masks cost: how much of a mask is lost on its way through a small grid and back.
+"""What mini-masks cost: how much of a mask is lost when it is stored in a small grid.
 
 Training keeps a mask as a grid of 56 x 56 cells inside its box (`Config.mini_mask`). A grid with
-fewer cells than the object has pixels smooths its outline; this measures by how much, on one's own
-data and by size, so that the side is a choice and not a guess.
+fewer cells than the object has pixels smooths its outline. This measures by how much, on your own
+data and by object size, so that you can choose the side of the grid and need not guess.
 """
 
 from __future__ import annotations
@@ -22,10 +22,14 @@ EDGES = (0, 32, 64, 128, 256, 512)  # pixels of a box's longer side: each range 
 
 @dataclass(frozen=True)
 class MaskLoss:
-    """IoU of masks with what a grid of side x side cells gives back, for one range of sizes.
+    """IoU of masks with what a grid gives back, for one range of object sizes.
 
-    low, high: pixels of the longer side of the box, low <= side < high. mean_iou, worst_iou (the
-    5th percentile: all but a twentieth are better); NaN where count is 0.
+    Attributes:
+        side: the grid has side x side cells.
+        low, high: the range: low <= longer side of the box < high, in pixels.
+        count: how many masks are in it.
+        mean_iou: NaN where count is 0.
+        worst_iou: the 5th percentile: 95 % of the masks are better; NaN where count is 0.
     """
 
     side: int
@@ -37,7 +41,7 @@ class MaskLoss:
 
 
 class MiniMaskError(tuple):
-    """A row (`MaskLoss`) for each side and range of sizes; prints as a table."""
+    """A row (`MaskLoss`) for each grid and range of sizes; prints as a table."""
 
     def __str__(self) -> str:
         sides = list(dict.fromkeys(row.side for row in self))
@@ -62,13 +66,17 @@ def mini_mask_error(
 ) -> MiniMaskError:
     """Measure every mask of a data set: mask -> grid -> pasted back -> IoU with the mask.
 
+    Crowds are left out, as in training.
+
     Args:
+        dataset: whose masks.
         sides: of the square grids, in cells.
         indices: which pictures; all by default.
-        scale: the factor that the config's resizing has for these pictures. The loss counts in
-            pixels of what the network sees, so at 0.5 a box of 200 px is in the range of 100 px.
+        scale: by how much the config resizes these pictures. Sizes are in pixels of what the
+            network sees, so at 0.5 a box of 200 px is in the range of 100 px.
 
-    Crowds are left out, as in training.
+    Raises:
+        LabkitError: a side is below 1, or there is none.
     """
     if any(side < 1 for side in sides) or not sides:
         raise LabkitError(f"mini_mask_error: sides must be at least 1, got {tuple(sides)}.")
@@ -91,9 +99,9 @@ def mini_mask_error(
 
 
 def round_trip_iou(patch: np.ndarray, side: int) -> float:
-    """IoU of a mask bool [h, w] that fills its box with itself after side x side cells."""
+    """IoU of a mask, bool [h, w] cut to its box, with what a grid of side x side gives back."""
     box = [0, 0, *patch.shape]
-    # Pasting adds nothing outside the box, where the grid's values fade below a half.
+    # Outside the box the pasted values are below a half, so nothing is added there.
     back = expand_mini_mask(mini_mask(patch, box, (side, side)), box, *patch.shape)
     union = np.count_nonzero(back | patch)
     return np.count_nonzero(back & patch) / union if union else 1.0

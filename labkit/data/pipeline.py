@@ -1,8 +1,8 @@
-"""Batches for training: a `tf.data` pipeline, the same every time, that loses nothing in silence.
+"""Batches for training: a `tf.data` pipeline that is reproducible and counts what it leaves out.
 
-What image stands where in which batch depends on the seed and the position alone, never on what
-was read before: batch 1000 of a resumed run is batch 1000 of the run that was not interrupted, and
-the shares of several workers make up the batch of one.
+Which image is where in which batch depends only on the seed and the batch's number, not on what was
+read before: batch 1000 of a resumed run is batch 1000 of an uninterrupted one, and the shares of
+several workers together are the batch of a single one.
 """
 
 import os
@@ -21,19 +21,33 @@ from labkit.errors import LabkitError
 from labkit.models.config import Config
 from labkit.models.resize import resized_shape
 
-CACHE_BYTES = 2 << 30  # decoded examples kept in memory; beyond it they are read again
+CACHE_BYTES = 2 << 30  # of decoded examples kept in memory; the others are read again
 
 
 class Batches:
     """The batches of a data set. `tf_dataset(steps, start)` is what `model.fit` takes.
 
-    Each batch is a dict: images uint8 [B, H, W, 3], sizes float32 [B, 2] (the part that is image),
-    boxes float32 [B, G, 4], classes int32 [B, G] (0 is padding), masks uint8 [B, G, m, m],
-    image_ids int64 [B]; G is config.max_instances, B the worker's share of plan.batch_size. What
-    could not be used is counted in `left_out` by reason: "over the limit of G instances", "vanished
-    in the crop", "covered by a paste", "crowd".
+    Each batch is a dict of arrays, where B is the worker's share of plan.batch_size and G is
+    config.max_instances:
 
-    cache: a folder on disk for decoded examples, where they do not fit into memory.
+        images     uint8 [B, H, W, 3]
+        sizes      float32 [B, 2], height and width of the part that is not padding
+        boxes      float32 [B, G, 4]
+        classes    int32 [B, G], 0 is padding
+        masks      uint8 [B, G, m, m] of 0 and 1, or [B, G, H, W] without mini-masks
+        image_ids  int64 [B]
+
+    Instances that cannot be used are counted in `left_out` by reason: "over the limit of G
+    instances", "vanished in the crop", "covered by a paste", "crowd".
+
+    Args:
+        dataset: where the samples come from.
+        config: its resizing, mini-masks and limit of instances.
+        plan: size, order and augmentation of the batches.
+        cache: a folder on disk for decoded examples, if they do not fit into memory.
+
+    Raises:
+        LabkitError: the data set is empty, or the cache's folder cannot be made.
     """
 
     def __init__(
@@ -54,7 +68,7 @@ class Batches:
         self._counting = threading.Lock()
 
     def batch(self, step: int) -> dict[str, np.ndarray]:
-        """Batch number `step`, or this worker's share of it, as arrays."""
+        """Batch number `step`, or this worker's share of it."""
         members, canvas = self.order.members(step)
         items = [self._item(epoch, index, canvas) for epoch, index in members]
         return {name: np.stack([item[name] for item in items]) for name in items[0]}
@@ -62,7 +76,7 @@ class Batches:
     # ---- images --------------------------------------------------------------------------------
 
     def example(self, index: int) -> Example:
-        """The example of an image, from memory where it fits."""
+        """The example of an image, kept in memory if there is room."""
         found = self._examples.get(index)
         if found is None:
             found = self._read(index)
@@ -78,7 +92,7 @@ class Batches:
         return self._cache.get(index, lambda: Example.of_cutouts(self.dataset.cutouts(index)))
 
     def _item(self, epoch: int, index: int, canvas: tuple[int, int]) -> dict[str, np.ndarray]:
-        """One image of a batch, as it is seen in an epoch."""
+        """One image of a batch, augmented as this epoch demands."""
         augment = self.plan.augment
         rng = np.random.default_rng((self.plan.seed, 1, epoch, index))
         example = self.example(index)
@@ -91,7 +105,7 @@ class Batches:
             example, view, self.config.mini_mask, self.config.resize_filter
         )
         over = max(0, len(boxes) - self.config.max_instances)
-        if over:  # a random choice, so that over the epochs every instance has its turn
+        if over:  # a random choice, so that over the epochs every instance is used
             chosen = np.sort(rng.permutation(len(boxes))[: self.config.max_instances])
             boxes, classes, masks = boxes[chosen], classes[chosen], masks[chosen]
         self._count(
@@ -106,7 +120,7 @@ class Batches:
         return self._padded(image, boxes, classes, masks, example.image_id, canvas)
 
     def _pasted(self, example: Example, rng: np.random.Generator) -> tuple[Example, int]:
-        """The example with objects of another one on it, and how many of its own they hide."""
+        """The example with objects of another one pasted in, and how many of its own they hide."""
         source = self.example(int(rng.integers(len(self.dataset))))
         factor = [
             (seen / length) / (own_seen / own_length)
@@ -123,7 +137,7 @@ class Batches:
 
     @property
     def left_out(self) -> Counter[str]:
-        """Instances that no batch holds, by reason, over all epochs so far."""
+        """Number of instances left out of the batches, by reason, in all epochs so far."""
         with self._counting:  # batches are made in two threads
             return sum(self._left_out.values(), Counter())
 
@@ -155,7 +169,7 @@ class Batches:
     def tf_dataset(self, steps: int, start: int = 0) -> tf.data.Dataset:
         """Batches start .. start + steps - 1, made in the background while the model trains."""
         canvases = self.order.canvases
-        # With two sizes, that of a batch is known when the batch is there.
+        # With two canvases, the size of a batch is not known in advance.
         signature = self._signature(canvases[0] if len(canvases) == 1 else (None, None))
 
         def load(step):
@@ -165,10 +179,10 @@ class Batches:
             return dict(zip(signature, values, strict=True))
 
         # Two workers keep the order and leave the cores to the model; NumPy holds Python's lock
-        # only in between its own loops.
+        # only between its own loops.
         numbers = tf.data.Dataset.range(start, start + steps)
         options = tf.data.Options()
-        # There is nothing to tune, and at the end its thread is waited for: up to a minute.
+        # There is nothing to tune, and waiting for its thread at the end takes up to a minute.
         options.autotune.enabled = False
         return numbers.map(load, num_parallel_calls=2).prefetch(4).with_options(options)
 

@@ -1,4 +1,4 @@
-"""Training, validation and test: parts of a data set without a picture, or a group, in common."""
+"""Training, validation and test parts of a data set, with no picture or group in common."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from labkit.data.classes import class_histogram
 from labkit.data.dataset import Dataset
-from labkit.data.shaping import class_histogram
 from labkit.errors import LabkitError
 
 
@@ -19,14 +19,15 @@ def split(
     *,
     group: Callable[[dict[str, Any]], Hashable] | Sequence[Hashable] | None = None,
 ) -> tuple[Dataset, ...]:
-    """Parts without a picture in common, each with its share of every class as nearly as can be.
+    """Parts with no picture in common, each with its share of every class as far as possible.
 
     Args:
+        dataset: any data set.
         fractions: of the pictures, one for each part; they add up to 1.
         seed: the same seed gives the same parts.
-        group: pictures of one group stay together (the same patient, video, street), or a model is
-            measured on what it has seen. A key for each picture, or a function that gives the key
-            from `image_info`: `group=lambda info: info["file_name"].split("_")[0]`.
+        group: pictures of one group (the same patient, video, street) stay in one part, so that no
+            model is evaluated on what it has seen. A key for each picture, or a function that gets
+            `image_info` and returns the key: `group=lambda info: info["file_name"].split("_")[0]`.
 
     Returns:
         A subset for each fraction, pictures in the data set's order. Without groups the sizes are
@@ -37,7 +38,7 @@ def split(
             part would be empty.
 
     Source: Sechidis, Tsoumakas and Vlahavas 2011, "On the stratification of multi-label data": the
-    rarest class is shared out first, to the part that lacks most of it.
+    rarest class is distributed first, always to the part that needs most of it.
     """
     fractions = np.asarray(fractions, float)
     if fractions.ndim != 1 or (fractions <= 0).any() or abs(fractions.sum() - 1) > 1e-6:
@@ -45,7 +46,7 @@ def split(
     groups = _groups(dataset, group)
     rng = np.random.default_rng(seed)
     groups = [groups[i] for i in rng.permutation(len(groups))]
-    groups.sort(key=len, reverse=True)  # large ones while there is room; equals stay shuffled
+    groups.sort(key=len, reverse=True)  # large ones while there is room; equal ones stay shuffled
     classes = len(dataset.class_names)
     counts = np.array(
         [sum(class_histogram(dataset.labels(i), classes) for i in members) for members in groups]
@@ -64,7 +65,7 @@ def split(
 
 
 def _groups(dataset: Dataset, group) -> list[list[int]]:
-    """The indices of the pictures that belong together; without `group`, every one alone."""
+    """The indices of the pictures in each group; without `group`, each picture alone."""
     if group is None:
         return [[index] for index in range(len(dataset))]
     if callable(group):
@@ -86,7 +87,7 @@ def _share_out(sizes: Sequence[int], counts: np.ndarray, fractions: np.ndarray) 
     part_of = np.full(len(sizes), -1)
 
     def place(g: int, wanted: np.ndarray) -> None:
-        # Among the parts with room: who lacks most of the class, then who lacks most pictures.
+        # Of the parts with room, the one that needs most of the class, then most pictures.
         open_parts = np.flatnonzero(lacking > 0)
         part = max(open_parts, key=lambda p: (wanted[p], lacking[p]))
         part_of[g] = part

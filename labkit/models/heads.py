@@ -237,7 +237,7 @@ def mask_targets(
     Args:
         rois: [B, K, 4].
         matches: int32 [B, K], the object of each RoI.
-        masks: uint8 [B, G, h, w] (0..255), of the image's size or mini-masks.
+        masks: uint8 [B, G, h, w] (0 or 1), of the image's size or mini-masks.
         frames: None for masks of the image's size; for mini-masks the boxes [B, G, 4] that they
             fill.
         size: the side of the targets, in cells.
@@ -253,7 +253,7 @@ def mask_targets(
         extent = tf.cast(tf.stack([height, width]), tf.float32) / (frame[..., 2:] - frame[..., :2])
         origin = tf.concat([frame[..., :2]] * 2, axis=-1)
         rois = (rois - origin) * tf.concat([extent, extent], axis=-1)
-    flat = tf.cast(tf.reshape(masks, [-1, height, width, 1]), tf.float32) / 255.0
+    flat = tf.cast(tf.reshape(masks, [-1, height, width, 1]), tf.float32)
     # torchvision samples full masks with as many points as a bin has pixels and no half-pixel
     # shift; a mini-mask of twice the target's side needs two points, at pixel centres.
     ratio, aligned = (0, False) if frames is None else (2, True)

@@ -269,7 +269,7 @@ def _objects(c: Config, targets, placement: Placement, canvas) -> dict[str, tf.T
         mini_mask(m, b, side) if c.mini_mask else _on_canvas(m, placement, side)
         for m, b in zip(targets.masks[real], targets.boxes[real], strict=True)
     ]
-    masks = np.asarray(masks, np.uint8).reshape(-1, *side) * np.uint8(255)
+    masks = np.asarray(masks, np.uint8).reshape(-1, *side)
     return {
         "boxes": tf.constant(boxes[None]),
         "masks": tf.constant(masks[None]),

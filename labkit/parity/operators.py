@@ -183,7 +183,7 @@ def loss_functions(g: Golden) -> Iterator[Check]:
     yield value
     yield gradient
     # A position of up to 80 px is known to 8e-6 px; a mask steps from 0 to 1 within a pixel.
-    masks, matches = tf.constant(g["mask_gt"] * 255), tf.constant(g["mask_matched"], tf.int32)
+    masks, matches = tf.constant(g["mask_gt"]), tf.constant(g["mask_matched"], tf.int32)
     got = mask_targets(tf.constant(g.boxes("mask_proposals")), matches, masks, None, 28)
     yield Check("losses: mask targets", atol=1e-4).add(got, g["mask_targets"].reshape(got.shape))
 

@@ -75,7 +75,7 @@ def batch_from(network: ReferenceNetwork, images: Golden, g: Golden) -> dict[str
         height, width = (int(side) for side in sizes[i])
         whole = g.bits(f"{name}_gt_masks_bits", g[f"{name}_gt_masks_shape"])
         for j, mask in enumerate(whole):
-            masks[i, j, :height, :width] = 255 * resize_mask(mask, height, width)
+            masks[i, j, :height, :width] = resize_mask(mask, height, width)
     network.model.objects = most
     arrays = {"images": batch, "sizes": sizes, "boxes": boxes, "classes": classes, "masks": masks}
     return {name: tf.constant(value) for name, value in arrays.items()}
@@ -100,7 +100,7 @@ def _resized(batch, g: Golden, title: str) -> Iterator[Check]:
         boxes.add(batch["boxes"][i, : len(want)], want)
         want = g.bits(f"{name}_gt_masks_resized_bits", g[f"{name}_gt_masks_resized_shape"])
         count, height, width = want.shape
-        masks.add(batch["masks"][i, :count, :height, :width] == 255, want)
+        masks.add(batch["masks"][i, :count, :height, :width] == 1, want)
     yield boxes
     yield masks
 

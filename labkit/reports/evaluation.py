@@ -28,9 +28,9 @@ from labkit.reports.page import Page, figure, paragraph, table
 from labkit.viz.agreement import worst_gallery
 from labkit.viz.calibration import calibration_figure
 from labkit.viz.conditions import condition_figure
-from labkit.viz.curves import pr_curves
+from labkit.viz.confusion import confusion_figure, overlap_figure
 from labkit.viz.error_types import error_type_figure
-from labkit.viz.matrix import confusion_figure, overlap_figure
+from labkit.viz.precision_recall import pr_curves
 from labkit.viz.thresholds import f1_bars, raw_pr_figure, threshold_figure
 
 SHOWN_WORST = 6  # images in a gallery

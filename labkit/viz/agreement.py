@@ -1,4 +1,4 @@
-"""Truth against prediction in one picture: what agrees, what was missed, what was invented."""
+"""Ground truth against detections in one picture: what agrees, what is missed, what is false."""
 
 from collections.abc import Sequence
 
@@ -15,7 +15,7 @@ from labkit.viz.instances import EMPTY_CANVAS, draw_instances
 from labkit.viz.labels import plain_text, shortened
 
 # Okabe and Ito's blue, vermilion and reddish purple; the labels say the same in words.
-AGREED, MISSED, INVENTED = TRUTH, "#D55E00", "#CC79A7"
+AGREED, MISSED, FALSE_POSITIVE = TRUTH, "#D55E00", "#CC79A7"
 PAGE_WIDTH = 13.0  # inches
 
 
@@ -31,19 +31,25 @@ def draw_agreement(
     font_size: float | None = None,
     title: str | None = None,
 ) -> Figure:
-    """Draws one image of a comparison.
+    """Draw one image of a comparison.
 
-    What agrees is blue, with its score and IoU; a missed object is vermilion and dashed; what was
-    invented is purple with its score. Classes are matched as in AP: an object that was found as
-    another class is missed, and the detection invented.
+    What agrees is blue, with its score and IoU; a missed object (false negative) is vermilion and
+    dashed; a false positive is purple, with its score. Classes are matched as in AP: if an object
+    is detected as another class, the object is missed and the detection is a false positive.
 
     Args:
+        comparison: of the ground truth with the detections.
+        image_id: of the image.
         image: uint8 [H, W, 3]; by default a grey canvas.
+        ax: as in `draw_instances`.
+        iou_threshold: smallest IoU of an object with its detection.
         score_threshold: weaker detections are left out.
-        labels: whether class, score and IoU are written; in a crowd they hide what they are about.
-        ax, font_size, title: as in `draw_instances`.
+        labels: whether to write class, score and IoU; in a crowd they hide the objects.
+        font_size: as in `draw_instances`.
+        title: as in `draw_instances`.
 
-    Raises LabkitError if there is no such image.
+    Raises:
+        LabkitError: there is no such image.
     """
     pairs = comparison.image(image_id)
     if image is None:
@@ -61,7 +67,7 @@ def draw_agreement(
         rows.append((comparison.annotations[pairs.objects[g]], label, MISSED, True))
     for d in found.invented:
         label = f"not there: {names[pairs.classes[d] - 1]} {pairs.scores[d]:.2f}"
-        rows.append((comparison.entries[pairs.detections[d]], label, INVENTED, False))
+        rows.append((comparison.entries[pairs.detections[d]], label, FALSE_POSITIVE, False))
     entries = [entry for entry, *_ in rows]
     return draw_instances(
         image,
@@ -72,7 +78,7 @@ def draw_agreement(
         [label for _, label, *_ in rows] if labels else None,
         None,
         ax,
-        fill=False,  # what is judged must be seen
+        fill=False,  # the object itself must stay visible
         colors=[color for _, _, color, _ in rows],
         dashed=[dashed for *_, dashed in rows],
         font_size=font_size,
@@ -95,11 +101,17 @@ def worst_gallery(
     """The agreement of several images side by side, such as those of `worst_images`.
 
     Args:
+        comparison: of the ground truth with the detections.
         rows: which images, and the counts for their titles.
         dataset: the `labkit.data.Dataset` that has the pictures; by default grey canvases.
+        iou_threshold: as in `draw_agreement`.
+        score_threshold: as in `draw_agreement`.
         labels: as in `draw_agreement`.
+        columns: images side by side.
+        title: above all of them.
 
-    Raises LabkitError if there are no rows.
+    Raises:
+        LabkitError: there are no rows.
     """
     rows = list(rows)
     if not rows:

@@ -1,9 +1,9 @@
-"""What training sees of one picture: the same picture in several epochs, through the pipeline."""
+"""What training sees of one picture: the augmented picture of several epochs."""
 
 import numpy as np
 from matplotlib.figure import Figure
 
-from labkit.data.dataset import Sample
+from labkit.data.sample import Sample
 from labkit.errors import LabkitError
 from labkit.viz.dataset import draw_truth
 
@@ -22,18 +22,21 @@ def augmentations(
     seed: int = 0,
     columns: int = 4,
 ) -> Figure:
-    """n variants of one image, as the batches of n epochs hold it.
+    """Variants of one image, as the batches of n epochs contain it. Padding is grey.
 
     Args:
-        dataset: where the image is, and where copy-paste takes others from.
+        dataset: the data set of the image; copy-paste takes objects from its other images.
         index: of the image.
         augment: a `labkit.data.augment.Augment`.
-        n: variants; with the same seed the first ones are always the same.
-        config: whose resizing is used; by default pictures keep their own pixels.
-        canvas: (H, W) of the batches; by default what holds the whole image, in multiples of 32.
-        seed, columns: of the variants, and how many stand side by side.
+        n: number of variants; with the same seed the first ones are always the same.
+        config: its resizing is used; by default pictures are not resized.
+        canvas: (H, W) of the batches; by default large enough for the whole image, in multiples of
+            32.
+        seed: of the augmentation.
+        columns: variants side by side.
 
-    Padding is drawn in grey. Raises LabkitError for n below 1.
+    Raises:
+        LabkitError: n is below 1.
     """
     # The pipeline brings TensorFlow, which the other figures do without.
     from labkit.data.pipeline import Batches, BatchPlan

@@ -13,8 +13,12 @@ from labkit.viz.labels import plain_text
 def calibration_figure(runs: Mapping[str, Calibration], *, title: str | None = None) -> Figure:
     """Reliability diagrams: precision over score, and how many detections have such a score.
 
-    On the diagonal a score is what it says; below it the model is too sure of itself. The numbers
-    in the titles are the expected calibration error (0 is best).
+    On the diagonal the scores are right; below it the model is overconfident. The numbers in the
+    titles are the expected calibration error (0 is best).
+
+    Args:
+        runs: the calibration of each run, by its name.
+        title: above the figure.
     """
     figure = Figure(figsize=(max(3.6 * len(runs), 4.6), 4.8), layout="constrained")
     axes = figure.subplots(

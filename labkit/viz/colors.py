@@ -1,8 +1,8 @@
-"""The colours, chosen so that people with any kind of colour vision can tell them apart.
+"""The colours, chosen so that people with any kind of colour vision can distinguish them.
 
 Sources: M. A. Petroff, "Accessible Color Sequences for Data Visualization", arXiv:2107.02270 (the
 ten instance colours); M. Okabe and K. Ito, "Color Universal Design", 2008 (truth, prediction).
-Colour never stands alone: truth is dashed, labels carry names.
+Colour is never the only sign: the ground truth is dashed, labels have names.
 """
 
 from matplotlib.colors import to_rgb
@@ -11,7 +11,7 @@ TRUTH = "#0072B2"  # blue, drawn dashed
 TRUTH_ON_DARK = "#56B4E9"  # sky blue, in a dark theme
 PREDICTION = "#E69F00"  # orange, drawn solid
 
-# The ten colours of the sequence, its greys moved to the end: a grey box is lost in many a photo.
+# The ten colours of the sequence, its greys moved to the end: grey boxes are hard to see in photos.
 INSTANCES = (
     "#3f90da",  # blue
     "#ffa90e",  # orange

@@ -1,4 +1,4 @@
-"""AP against size, occlusion and crowding, one line a run."""
+"""AP against size, occlusion and crowding, one line for each run."""
 
 from collections.abc import Mapping
 
@@ -8,15 +8,20 @@ from matplotlib.figure import Figure
 from labkit.evaluation.conditions import UnderCondition
 from labkit.viz.colors import instance_color
 from labkit.viz.labels import plain_text
-from labkit.viz.runs import MARKERS, STYLES, run_legend
+from labkit.viz.style import LINES, MARKERS, run_legend
 
 
 def condition_figure(
     runs: Mapping[str, Mapping[str, UnderCondition]], *, title: str | None = None
 ) -> Figure:
-    """AP in each range of each condition, one line a run; below each range how many objects.
+    """AP in each range of each condition, one line for each run.
 
-    runs: {name of the run: {"size": …, "occlusion": …, "crowding": …}}, the same conditions each.
+    Below each range is the number of objects in it.
+
+    Args:
+        runs: {name of the run: {"size": …, "occlusion": …, "crowding": …}}, with the same
+            conditions for each.
+        title: above the figure.
     """
     conditions = next(iter(runs.values()))
     figure = Figure(figsize=(4.3 * len(conditions), 3.9), layout="constrained")
@@ -30,7 +35,7 @@ def condition_figure(
                 color=instance_color(i),
                 linewidth=2,
                 marker=MARKERS[i % len(MARKERS)],
-                linestyle=STYLES[i % len(STYLES)],
+                linestyle=LINES[i % len(LINES)],
                 label=plain_text(name),
                 clip_on=False,
             )

@@ -1,4 +1,4 @@
-"""Pictures of a data set: its classes, its box sizes, its samples, and what pruning would cost."""
+"""Figures of a data set: its classes, box sizes and samples, and what pruning would cost."""
 
 from collections.abc import Iterable, Sequence
 
@@ -10,20 +10,23 @@ from labkit.errors import LabkitError
 from labkit.viz.colors import CROWD, FAINT, INK, PREDICTION, TRUTH, instance_color
 from labkit.viz.instances import EMPTY_CANVAS, draw_instances
 from labkit.viz.labels import plain_text
+from labkit.viz.show import show
 
 ROW = 0.19  # inches of a class in the bar chart: enough for its name at 8 points
 ONE_COLUMN = 46  # classes in one column of bars; 91 stand in two
-MOST_POINTS = 20_000  # boxes in the scatter; more would only paint over one another
+MOST_POINTS = 20_000  # boxes in the scatter plot; more would only cover one another
 PAGE_WIDTH = 13.0  # inches
-FEW_NAMES = 6  # instances in a small picture that can all have their name beside them
-FEW_BOXES = 20  # beyond it thin lines, or the boxes of small objects hide what is in them
+FEW_NAMES = 6  # with more instances in a small picture, not every one has a name
+FEW_BOXES = 20  # with more, boxes have thin lines, so that they do not hide small objects
 
 
 def class_bars(description) -> Figure:
-    """How often each class occurs, most frequent first, on a log scale where counts differ much.
+    """How often each class occurs, most frequent first, on a log scale if counts differ much.
 
-    description: a `labkit.data.describe.Description`. From 47 classes on there are two columns, and
-    more where needed: every class has a row of its own with its name and number.
+    Every class has a row with its name and number; more than 46 classes are in several columns.
+
+    Args:
+        description: a `labkit.data.describe.Description`.
     """
     classes = description.classes
     columns = max(1, -(-len(classes) // ONE_COLUMN))
@@ -53,7 +56,7 @@ def class_bars(description) -> Figure:
         ax.set_xlabel("instances", fontsize=9)
         ax.spines[["top", "right", "left"]].set_visible(False)
         if most > 100 * max(1, min((c.instances for c in classes), default=1)):
-            ax.set_xscale("symlog", linthresh=1)  # symlog, for a class may have none
+            ax.set_xscale("symlog", linthresh=1)  # a class may have none, and log(0) is no number
             ax.xaxis.set_minor_formatter(NullFormatter())
     axes[0].set_xlim(0, most * (3 if axes[0].get_xscale() == "symlog" else 1.15) or 1)
     figure.suptitle(f"{len(classes)} class{'es' if len(classes) != 1 else ''}", fontsize=11)
@@ -61,7 +64,7 @@ def class_bars(description) -> Figure:
 
 
 def words_of_classes(description) -> str:
-    """The bar chart in words: its alternative text."""
+    """The alternative text of the bar chart."""
     first = ", ".join(f"{c.name} {c.instances}" for c in description.classes[:3])
     more = f", the rarest {description.classes[-1].name} {description.classes[-1].instances}"
     return (
@@ -71,10 +74,13 @@ def words_of_classes(description) -> str:
 
 
 def box_sizes(description) -> Figure:
-    """Height over width of every box as the network sees it, with the anchors among them.
+    """Height over width of every box as the network sees it, together with the anchors.
 
-    Both axes are logarithmic, so that a box twice as large is as far away everywhere. Blue dots are
-    boxes, orange squares the config's anchors, black crosses those suggested.
+    Both axes are logarithmic, so that twice the size is the same distance everywhere. Blue dots are
+    boxes, orange squares the config's anchors, black crosses the suggested ones.
+
+    Args:
+        description: a `labkit.data.describe.Description`.
     """
     sides = description.resized_sides
     if len(sides) > MOST_POINTS:
@@ -122,13 +128,13 @@ def box_sizes(description) -> Figure:
 
 
 def _anchor_sides(fit) -> tuple[np.ndarray, np.ndarray]:
-    """(widths, heights) of one cell's anchors of all levels."""
+    """(widths, heights) of the anchors of all levels."""
     sizes, roots = np.array(fit.sizes)[:, None], np.sqrt(np.array(fit.ratios))
     return (sizes / roots).ravel(), (sizes * roots).ravel()
 
 
 def words_of_sizes(description) -> str:
-    """The scatter in words: its alternative text."""
+    """The alternative text of the scatter plot."""
     quantiles = description.size_quantiles
     words = (
         f"Scatter of {description.instances} boxes, height over width on log scales, median "
@@ -141,6 +147,17 @@ def words_of_sizes(description) -> str:
     return words + f", with the suggested anchors {description.suggested.uncovered:.1%}."
 
 
+def description_html(description) -> str:
+    """The pictures of a `labkit.data.describe.Description` as HTML, empty without instances."""
+    if not description.instances:
+        return ""
+    pictures = (
+        show(class_bars(description), alt=words_of_classes(description)),
+        show(box_sizes(description), alt=words_of_sizes(description)),
+    )
+    return "".join(picture._repr_html_() for picture in pictures)
+
+
 def contact_sheet(
     dataset,
     indices: Iterable[int] | None = None,
@@ -149,15 +166,19 @@ def contact_sheet(
     seed: int = 0,
     columns: int = 4,
 ) -> Figure:
-    """Pictures of a data set with their annotations drawn in.
+    """Pictures of a data set with their annotations.
+
+    For a picture that cannot be read, the reason is on a grey field. Crowds are grey and dashed.
 
     Args:
-        indices: which pictures; by default `count` of them, drawn by `seed`.
-        columns: side by side.
+        dataset: any data set.
+        indices: which pictures; by default `count` random ones.
+        count: how many.
+        seed: of the random choice.
+        columns: pictures side by side.
 
-    A picture that cannot be read gets a grey field with the reason. Crowds are grey and dashed.
-
-    Raises LabkitError if there are no pictures.
+    Raises:
+        LabkitError: there are no pictures.
     """
     if indices is None:
         order = np.random.default_rng(seed).permutation(len(dataset))
@@ -201,7 +222,7 @@ def _draw_sample(ax, dataset, index: int) -> None:
 
 
 def draw_truth(ax, sample, class_names: Sequence[str]) -> None:
-    """A sample's instances in the colours of their classes; of one class, each in its own.
+    """Draw a sample's instances in the colours of their classes; a single class, each in its own.
 
     In a picture with many instances only the largest of each class has its name beside it.
     """
@@ -226,7 +247,7 @@ def draw_truth(ax, sample, class_names: Sequence[str]) -> None:
 
 
 def _labels(sample, class_names: Sequence[str]) -> list[str]:
-    """A text for every instance, empty for those that go without."""
+    """The label of every instance, empty for those without one."""
     sizes = (sample.boxes[:, 2:] - sample.boxes[:, :2]).prod(axis=1)
     kinds = list(zip(sample.class_ids.tolist(), sample.crowd.tolist(), strict=True))
     largest = {kinds[i]: i for i in np.argsort(sizes, kind="stable")}
@@ -235,9 +256,14 @@ def _labels(sample, class_names: Sequence[str]) -> list[str]:
 
 
 def pruning_curve(rows: Sequence, by: str = "images") -> Figure:
-    """Classes, images and instances kept over the threshold of `prune`, as shares of all.
+    """Classes, images and instances that `prune` keeps, as shares of all, over its threshold.
 
-    rows: what `labkit.data.shaping.pruning_table` gave. by: what its threshold counts.
+    Args:
+        rows: what `labkit.data.classes.pruning_table` returned.
+        by: what its threshold counts, "images" or "instances".
+
+    Raises:
+        LabkitError: there are no rows.
     """
     if not rows:
         raise LabkitError("pruning_curve: the table has no rows; the data set has no instances.")
@@ -267,6 +293,6 @@ def pruning_curve(rows: Sequence, by: str = "images") -> Figure:
         ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     ax.grid(color=FAINT, linewidth=0.6, alpha=0.6)
     ax.spines[["top", "right"]].set_visible(False)
-    # Below the axes: curves may be anywhere in them.
+    # Below the axes, where it cannot hide a curve.
     figure.legend(fontsize=9, frameon=False, loc="outside lower center", ncols=3)
     return figure

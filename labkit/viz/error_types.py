@@ -1,4 +1,4 @@
-"""What each type of error costs, as bars, one run beside the other."""
+"""What each type of error costs, as bars for one or more runs."""
 
 from collections.abc import Mapping
 
@@ -9,13 +9,15 @@ from matplotlib.figure import Figure
 from labkit.evaluation.error_types import ERROR_TYPES, ErrorTypes
 from labkit.viz.colors import INK, instance_color
 from labkit.viz.labels import plain_text
-from labkit.viz.runs import HATCHES, run_legend
+from labkit.viz.style import HATCHES, run_legend
 
 
 def error_type_figure(runs: Mapping[str, ErrorTypes], *, title: str | None = None) -> Figure:
     """What each error type costs, and how often it occurs; one bar for each run.
 
-    runs: {name of the run: its ErrorTypes}; one or more.
+    Args:
+        runs: {name of the run: its ErrorTypes}; one or more.
+        title: above the figure.
     """
     figure = Figure(
         figsize=(9.5, 0.36 * len(ERROR_TYPES) * max(len(runs), 2) + 1.6), layout="constrained"

@@ -15,9 +15,9 @@ from labkit.viz.colors import ink_on, instance_color
 from labkit.viz.labels import place_labels, plain_text
 
 MASK_ALPHA = 0.45
-EMPTY_CANVAS = 235  # the grey of a picture that was not kept
-LONG_SIDE = 7.0  # inches of a figure made for one picture
-LONGEST = 40  # characters of a label: a class name and what is said of it
+EMPTY_CANVAS = 235  # the grey that replaces a picture that is not there
+LONG_SIDE = 7.0  # inches of a figure for one picture
+LONGEST = 40  # characters of a label
 
 
 def draw_instances(
@@ -35,24 +35,27 @@ def draw_instances(
     line_width: float = 1.8,
     title: str | None = None,
 ) -> Figure:
-    """Draws instances over their picture.
+    """Draw instances over their picture.
+
+    Boxes and outlines have a white halo, so that they are visible on dark and bright backgrounds;
+    labels avoid each other where there is room.
 
     Args:
         image: uint8 [H, W, 3] RGB.
         boxes: float32 [N, 4], (y1, x1, y2, x2) in pixels.
-        masks: bool [N, H, W], or anything that yields N masks (one at a time is enough).
+        masks: bool [N, H, W], or an iterable of N masks.
         labels: N texts, such as class names.
-        scores: N numbers, written behind the labels.
+        scores: N numbers, written after the labels.
         ax: where to draw; by default a new figure in the picture's proportions.
         colors: N colours; by default the ten instance colours in turn.
-        dashed: True for the truth, False for what was predicted; or one for each.
-        fill: whether masks tint what they cover; if not, only their outlines are drawn.
-        font_size, line_width: in points; by default the text is smaller where there is more of it.
+        dashed: True for the ground truth, False for detections; or one for each instance.
+        fill: whether masks are filled with a translucent colour; if not, only outlined.
+        font_size: in points; by default the more instances, the smaller.
+        line_width: in points.
         title: above the picture.
 
     Returns:
-        The Figure (of `ax`, if that was given). Boxes and outlines have a white halo, so that they
-        are seen on dark and bright ground; labels avoid each other where there is room.
+        The Figure (that of `ax`, if given).
     """
     image = np.asarray(image)
     boxes = np.asarray(boxes, np.float32).reshape(-1, 4)
@@ -87,13 +90,18 @@ def draw_detections(
     image: np.ndarray | None = None,
     **options,
 ) -> Figure:
-    """Draws Detections over their picture.
+    """Draw Detections over their picture.
 
     Args:
-        color_by: "class" gives each class its colour, "instance" each object; "auto" is by class
-            where there is more than one.
-        image: the picture, if the detections do not carry it; else a grey canvas is used.
-        ax, options: as in `draw_instances`.
+        detections: what to draw.
+        ax: as in `draw_instances`.
+        color_by: "class" gives each class a colour, "instance" each object; "auto" is by class if
+            there are several.
+        image: the picture, if it is not in the detections; by default a grey canvas.
+        **options: as in `draw_instances`.
+
+    Raises:
+        ValueError: `color_by` is something else.
     """
     image = detections.image if image is None else image
     if image is None:
@@ -119,7 +127,7 @@ def draw_detections(
 def _new_axes(image: np.ndarray, title: str | None) -> Axes:
     height, width = image.shape[:2]
     scale = LONG_SIDE / max(height, width)
-    # A very long picture still gets an inch and a half, or its labels would have no room.
+    # A very long picture is at least an inch and a half wide, so that there is room for labels.
     wide, high = max(width * scale, 1.5), max(height * scale, 1.5)
     head = 0.3 if title else 0.0
     figure = Figure(figsize=(wide, high + head))
@@ -159,7 +167,7 @@ def _paint(image: np.ndarray, masks: Iterable[np.ndarray], colors: Sequence, alp
 
 
 def _outline(inside: np.ndarray, y: int, x: int) -> list[np.ndarray]:
-    """The contour of a mask through its border, closed where it meets the window's edge."""
+    """The contour of a mask, closed also at the window's edge."""
     padded = np.pad(inside, 1).astype(np.float32)
     lines = contour_generator(z=padded).lines(0.5)
     # Sample (row, column) of the padded window is the centre of pixel (row - 1, column - 1).
@@ -179,7 +187,7 @@ def _draw_outlines(ax: Axes, outlines, colors, dashes, width: float) -> None:
 
 
 def _draw_box(ax: Axes, box, color, dashed: bool, width: float) -> None:
-    """A box in its colour over a wider white one, which shows between the dashes too."""
+    """A box in its colour over a wider white one, which is also visible between the dashes."""
     y1, x1, y2, x2 = box
     for edge, line_width, style in (
         ("white", width + 1.2, "solid"),

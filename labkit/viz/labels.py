@@ -1,11 +1,11 @@
-"""Where the labels of a crowded picture go: beside their box, and not over one another."""
+"""Where the labels of a crowded picture go: beside their boxes, and not over one another."""
 
 from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
 
-MANY = 30  # from so many labels on, one that finds no free place is left out
+MANY = 30  # with more labels, those that find no free place are left out
 PADDING = 1.6  # points between a label's text and its edge
 
 
@@ -17,10 +17,18 @@ def place_labels(
     inks: Sequence[str],
     font_size: float,
 ) -> None:
-    """Writes `texts` beside `boxes` [N, 4] (y1, x1, y2, x2), the first ones with first choice.
+    """Write a label beside each box; earlier ones choose their place first.
 
-    A label stands above its box, else below it, else inside it; where everything is taken it goes
-    where it hides least, or, among more than 30, nowhere.
+    A label is above its box, or below it, or inside it. If all these places are taken, it goes
+    where it hides least; with more than 30 labels it is left out.
+
+    Args:
+        ax: where to draw.
+        boxes: [N, 4], (y1, x1, y2, x2).
+        texts: N labels.
+        colors: of their backgrounds.
+        inks: of their letters.
+        font_size: in points.
     """
     scale = _pixels_per_point(ax)
     height = (1.25 * font_size + 2 * PADDING) * scale
@@ -48,25 +56,29 @@ def place_labels(
 
 
 def plain_text(text: str, most: int = 24, keep: str = "start") -> str:
-    """A name from somebody's file as matplotlib should draw it: one line, and as it is written.
+    """A name from a file, changed so that matplotlib draws it as it is written, on one line.
 
-    A `$` would start a formula (and raise if it is none), and a legend leaves out what begins with
-    `_`. What is longer than `most` is `shortened`.
+    A `$` would start a formula (and raise if it is not valid), and a legend leaves out names that
+    begin with `_`.
+
+    Args:
+        text: the name.
+        most: longest result in characters; see `shortened`.
+        keep: see `shortened`.
     """
     text = shortened(" ".join(str(text).split()), most, keep).replace("$", r"\$")
     return " " + text if text.startswith("_") else text
 
 
 def shortened(text: str, most: int = 24, keep: str = "start") -> str:
-    """A text of at most `most` characters, without its end, or with keep="end" (of paths) without
-    its beginning."""
+    """A text cut to `most` characters at its end, or with keep="end" (for paths) at its start."""
     if len(text) <= most:
         return text
     return "…" + text[1 - most :] if keep == "end" else text[: most - 1] + "…"
 
 
 def _pixels_per_point(ax: Axes) -> float:
-    """How many pixels of the picture one typographic point covers."""
+    """How many pixels of the picture are as long as one typographic point."""
     figure = ax.figure
     inches = ax.get_position().size * figure.get_size_inches()
     width, height = abs(np.diff(ax.get_xlim())[0]), abs(np.diff(ax.get_ylim())[0])
@@ -75,7 +87,7 @@ def _pixels_per_point(ax: Axes) -> float:
 
 
 def _places(box, height: float, width: float, bounds) -> np.ndarray:
-    """[6, 4] label boxes (y1, x1, y2, x2) to try, best first, moved inside the picture."""
+    """Six places for a label, [6, 4] boxes (y1, x1, y2, x2), best first, inside the picture."""
     y1, x1, y2, x2 = box
     corners = [
         (y1 - height, x1),  # above, left
@@ -94,6 +106,6 @@ def _places(box, height: float, width: float, bounds) -> np.ndarray:
 
 
 def _overlap(place: np.ndarray, taken: np.ndarray) -> float:
-    """The area that `place` shares with the labels that are there already."""
+    """The area that `place` shares with the labels already there."""
     near = np.minimum(place[2:], taken[:, 2:]) - np.maximum(place[:2], taken[:, :2])
     return float(near.clip(0).prod(axis=1).sum())

@@ -4,14 +4,16 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from labkit.viz.colors import FAINT, instance_color
-from labkit.viz.curves import LINES
+from labkit.viz.style import LINES
 
 
 def mini_mask_curves(error) -> Figure:
-    """Mean IoU over object size, a line for each side of the grid, and below it the worst 5 %.
+    """Mean IoU over object size, a line for each grid; the shading goes down to the worst 5 %.
 
-    error: what `labkit.data.mini_mask_error.mini_mask_error` gave. Ranges without masks are left
-    out of the lines, and of the axis where nothing smaller, or nothing larger, follows.
+    Ranges without masks are left out of the lines, and at both ends also of the axis.
+
+    Args:
+        error: what `labkit.data.mini_mask_error.mini_mask_error` returned.
     """
     figure = Figure(figsize=(7.0, 4.5), layout="constrained")
     ax = figure.subplots()

@@ -1,4 +1,4 @@
-"""Truth beside prediction, for as many pictures as one likes: the sheet one looks at first."""
+"""Ground truth beside detections for many pictures: the figure to look at first."""
 
 from collections.abc import Sequence
 
@@ -25,19 +25,19 @@ def detection_sheet(
     columns: int | None = None,
     title: str | None = None,
 ) -> Figure:
-    """A grid of pairs: the truth (dashed) on the left, what was predicted on the right.
+    """A grid of pairs: the ground truth (dashed) on the left, the detections on the right.
 
     Args:
         samples: N `labkit.data.Sample`.
         detections: N `Detections`, in the same order.
-        class_names: the data set's foreground classes; by default those of the detections. Equal
-            names get equal colours on both sides.
+        class_names: the data set's foreground classes; by default those of the detections. A class
+            has the same colour on both sides.
         min_score: weaker detections are not drawn, but counted in the title.
-        columns: pairs side by side; by default 1 to 3, by their number.
-        title: above everything.
+        columns: pairs side by side; by default 1 to 3, depending on their number.
+        title: above the figure.
 
     Raises:
-        LabkitError: no samples, or not one Detections for each.
+        LabkitError: there are no samples, or not one Detections for each.
     """
     samples, detections = list(samples), list(detections)
     if not samples or len(samples) != len(detections):
@@ -134,12 +134,12 @@ def _draw_found(
 
 
 def _color_numbers(classes: Sequence[int], names: list[str]) -> Sequence[int]:
-    """Colours follow the classes; with one class only, they tell neighbours apart instead."""
+    """One colour for each class; with a single class, one for each instance."""
     return classes if len(names) > 1 else range(len(classes))
 
 
 def _head(ax: Axes, text: str, color: str, style, font_size: float, name: str = "") -> None:
-    """A coloured frame in the line style of its side, the count, and over it the file's name."""
+    """A coloured frame in the line style of its side, the count, and above it the file's name."""
     ax.spines[:].set(visible=True, color=color, linewidth=2.2, linestyle=style)
     ax.annotate(
         text,

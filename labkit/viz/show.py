@@ -1,7 +1,7 @@
 """A figure in a notebook, with its alternative text.
 
-Jupyter drops the alternative text of a PNG; only an HTML <img alt="…"> keeps it. So every figure of
-labkit goes through `show`.
+Jupyter drops the alternative text of a PNG; only an HTML <img alt="…"> keeps it. So labkit shows
+every figure with `show`.
 """
 
 import base64
@@ -12,18 +12,23 @@ from html import escape
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-DPI = 110  # sharp on a laptop, and a full-width figure stays a few hundred kilobytes
+DPI = 110  # sharp on a laptop, and a full-width figure has only a few hundred kilobytes
 
 
 class Picture:
-    """A rendered figure. Notebooks show it; `.png` holds the bytes, `.alt` the words."""
+    """A rendered figure that notebooks show.
+
+    Attributes:
+        png: the bytes of the PNG.
+        alt: the alternative text.
+    """
 
     def __init__(self, png: bytes, alt: str):
         self.png = png
         self.alt = alt
 
     def save(self, path: str | os.PathLike) -> None:
-        """Writes the PNG."""
+        """Write the PNG."""
         with open(path, "wb") as file:
             file.write(self.png)
 
@@ -49,11 +54,11 @@ class Picture:
 
 
 def show(figure: Figure, alt: str, dpi: int = DPI) -> Picture:
-    """Renders a figure for a notebook.
+    """Render a figure for a notebook.
 
     Args:
         figure: any matplotlib Figure.
-        alt: what a person who cannot see it needs to know: what is drawn, and what it shows.
+        alt: for people who cannot see it: what is drawn, and what it shows.
         dpi: pixels per inch of the figure's size.
 
     Raises:
@@ -65,7 +70,7 @@ def show(figure: Figure, alt: str, dpi: int = DPI) -> Picture:
 
 
 def render_png(figure: Figure, dpi: int = DPI) -> bytes:
-    """The figure as PNG on opaque white, which stays readable in a dark theme."""
+    """The figure as PNG on opaque white, which is also readable in a dark theme."""
     FigureCanvasAgg(figure)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=dpi, facecolor="white", transparent=False)
@@ -73,5 +78,5 @@ def render_png(figure: Figure, dpi: int = DPI) -> bytes:
 
 
 def save(figure: Figure, path: str | os.PathLike, dpi: int = DPI) -> None:
-    """Writes a figure to a file on opaque white; the ending says the format (png, pdf, svg)."""
+    """Write a figure to a file on opaque white; the ending is the format (png, pdf, svg)."""
     figure.savefig(path, dpi=dpi, facecolor="white", transparent=False)

@@ -1,6 +1,6 @@
-"""Precision, recall and F1 against the score, and the raw precision-recall curve with its points.
+"""Precision, recall and F1 over the score threshold, and raw precision-recall curves.
 
-All take the curves of `labkit.evaluation.thresholds.threshold_curves`.
+All functions take the curves of `labkit.evaluation.thresholds.threshold_curves`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ from labkit.evaluation.thresholds import ThresholdCurve, pooled
 from labkit.viz.colors import FAINT, INK, PREDICTION, TRUTH, instance_color
 from labkit.viz.labels import plain_text
 
-MOST_CLASSES = 12  # panels; the rest is in the pooled curve
+MOST_CLASSES = 12  # that have a panel; the others are only in the pooled curve
 MEASURES = (("precision", TRUTH, "solid"), ("recall", PREDICTION, "dashed"), ("f1", INK, "dotted"))
 COLUMNS = 4
 
@@ -29,17 +29,19 @@ def threshold_figure(
 ) -> Figure:
     """Precision, recall and F1 over the score threshold: all classes together, then each.
 
-    Args:
-        curves: of `threshold_curves`.
-        classes: which have a panel; by default up to 12, those with most objects.
-
     The dot is the best F1; its score is in the panel's title.
 
-    Raises LabkitError for an unknown class, or without any curve.
+    Args:
+        curves: of `threshold_curves`.
+        classes: which have a panel; by default the 12 with most objects.
+        title: above the figure.
+
+    Raises:
+        LabkitError: a class is unknown, or there are no curves.
     """
     panels = [pooled(dict(curves)), *_chosen(curves, classes)]
     if len(panels) == 2 and panels[1].objects == panels[0].objects:
-        panels = panels[1:]  # one class is all classes
+        panels = panels[1:]  # with a single class both panels would be the same
     return _in_panels(panels, _threshold_panel, "score threshold", "", title)
 
 
@@ -55,18 +57,20 @@ def raw_pr_figure(
     Args:
         curves: of `threshold_curves`.
         score: the operating point at this score threshold is a square; the dot is the best F1.
-        classes: which have a panel; by default up to 12, those with most objects.
+        classes: which have a panel; by default the 12 with most objects.
+        title: above the figure.
 
-    Raises LabkitError for an unknown class, or without any curve.
+    Raises:
+        LabkitError: a class is unknown, or there are no curves.
     """
     panels = _chosen(curves, classes)
     if not panels:
-        pooled(dict(curves))  # says that there is no object
+        pooled(dict(curves))  # raises: there are no objects
     return _in_panels(panels, partial(_raw_panel, score=score), "recall", "precision", title)
 
 
 def f1_bars(curves: Mapping[str, ThresholdCurve], *, title: str | None = None) -> Figure:
-    """The score threshold of the best F1 of each class, and the F1 there, best class first."""
+    """The best F1 of each class and its score threshold, best class first."""
     best = [(curve, curve.best()) for curve in curves.values()]
     best.sort(key=lambda pair: -pair[1].f1 if pair[1] else 1.0)
     figure = Figure(figsize=(7.5, 0.2 * max(len(best), 5) + 1.1), layout="constrained")
@@ -115,7 +119,7 @@ def _chosen(curves, classes: Sequence[str] | None) -> list[ThresholdCurve]:
 
 
 def _in_panels(panels, draw, below: str, beside: str, title: str | None) -> Figure:
-    """A panel for each curve, drawn by draw(ax, curve), under one legend."""
+    """A panel for each curve, drawn by draw(ax, curve), with one legend."""
     figure, axes = _grid(len(panels))
     for ax, curve in zip(axes, panels, strict=False):
         draw(ax, curve)
@@ -143,7 +147,7 @@ def _grid(count: int) -> tuple[Figure, list[Axes]]:
 
 
 def _label(axes: list[Axes], below: str, beside: str) -> None:
-    """Names of the axes at the outer panels; a figure's own would lie under its legend."""
+    """Name the axes of the outer panels; labels of the figure itself would overlap its legend."""
     shown = [ax for ax in axes if ax.axison]
     for i, ax in enumerate(shown):
         if i + COLUMNS >= len(shown):
@@ -158,7 +162,7 @@ def _threshold_panel(ax: Axes, curve: ThresholdCurve) -> None:
     if best is None:
         ax.set_title(f"{name}: nothing found", fontsize=10, loc="left")
         return
-    # From a score down to just above the next lower one, nothing changes.
+    # Nothing changes between a score and the next lower one, so the curves are steps.
     for measure, color, style in MEASURES:
         values = getattr(curve, measure)
         ax.step(

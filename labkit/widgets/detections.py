@@ -12,7 +12,7 @@ from labkit.errors import LabkitError, listed
 from labkit.evaluation.ranking import Agreement, agreement
 from labkit.ops import boxes as box_ops
 from labkit.ops.masks import mini_mask
-from labkit.viz.agreement import AGREED, INVENTED, MISSED, draw_agreement
+from labkit.viz.agreement import AGREED, FALSE_POSITIVE, MISSED, draw_agreement
 from labkit.viz.colors import INK, PREDICTION
 from labkit.viz.labels import plain_text
 from labkit.widgets.explorer import Explorer, data_url, script
@@ -21,7 +21,7 @@ from labkit.widgets.looked import Heads, Looked, from_model, from_results, only_
 AT_ONCE = 8  # pictures that a model looks at before the first is shown: switching is then smooth
 MOST_BARS = 6  # classes with a bar; the others together are one more
 SIDE = 28  # cells of the mask head's grid
-COLORS = {"agreed": AGREED, "missed": MISSED, "invented": INVENTED}
+COLORS = {"agreed": AGREED, "missed": MISSED, "invented": FALSE_POSITIVE}
 
 
 class DetectionsExplorer(Explorer):

@@ -59,7 +59,7 @@ class LossExplorer(Explorer):
     def __init__(self, config: Config, true_class: int, mask: np.ndarray, **traits):
         """config: its rules; true_class: 1..N; mask: bool [h, w], the truth within its box."""
         self.config, self.true_class = config, true_class
-        self._mask = tf.constant(np.uint8(mask)[None, None] * np.uint8(255))
+        self._mask = tf.constant(np.uint8(mask)[None, None])
         self._known = (None, None)  # the last state, and what was computed of it
         self._answered = None
         self._graph = tf.function(self._slopes_of)  # ten times as fast as op by op: it is dragged
@@ -387,7 +387,7 @@ def _target_of(first: dict) -> np.ndarray:
     """bool [28, 28]: the mask that the start box should show."""
     state = first["state"]
     start, truth = (tf.constant(state[n], tf.float32)[None, None] for n in ("start", "truth"))
-    mask = tf.constant(np.uint8(first["mask"])[None, None] * np.uint8(255))
+    mask = tf.constant(np.uint8(first["mask"])[None, None])
     return (
         heads.mask_targets(
             start, tf.zeros([1, 1], tf.int32), mask, truth, 2 * first["config"].mask_pool

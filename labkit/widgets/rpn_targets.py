@@ -4,7 +4,7 @@ import numpy as np
 import tensorflow as tf
 import traitlets
 
-from labkit.data.shapes import shapes
+from labkit.data import shapes
 from labkit.errors import LabkitError
 from labkit.io.images import read_image
 from labkit.models.config import Config

@@ -15,8 +15,8 @@ from labkit.models.detections import Detections
 from labkit.training.film import Film, Frame, read_film
 from labkit.training.history import History
 from labkit.viz.colors import FAINT, INK, PREDICTION, TRUTH
-from labkit.viz.curves import AP_LINES, LOSSES, smoothed
 from labkit.viz.instances import draw_instances
+from labkit.viz.training_curves import AP_LINES, LOSSES, smoothed
 from labkit.widgets.explorer import Explorer, data_url, script
 
 RIGHT_IOU = 0.5  # of a detection's mask with an object of its class

@@ -5,7 +5,8 @@ import collections
 import numpy as np
 import pytest
 
-from labkit.data.dataset import Dataset, make_sample
+from labkit.data.dataset import Dataset
+from labkit.data.sample import make_sample
 
 READS = collections.Counter()
 

@@ -14,7 +14,7 @@ from labkit.data.augment import (
     choose_view,
     render,
 )
-from labkit.data.dataset import make_sample
+from labkit.data.sample import make_sample
 from labkit.errors import LabkitError
 from labkit.ops.masks import boxes_from_masks
 
@@ -65,7 +65,7 @@ def test_mini_masks_fill_their_boxes(seed, view):
     example = Example.of(picture(seed))
     _, boxes, _, masks, _ = render(example, view, mini=28)
     # Rectangles that nothing hides fill their box whole, however they are turned or cut.
-    assert masks.shape == (len(boxes), 28, 28) and (masks == 255).all()
+    assert masks.shape == (len(boxes), 28, 28) and (masks == 1).all()
 
 
 def test_mini_mask_turns_with_the_view():

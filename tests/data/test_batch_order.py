@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from labkit.data.augment import Augment
 from labkit.data.batch_order import BatchOrder, BatchPlan
-from labkit.data.dataset import Dataset, make_sample
+from labkit.data.dataset import Dataset
 from labkit.data.pipeline import Batches
+from labkit.data.sample import make_sample
 from labkit.errors import LabkitError
 from labkit.models.config import Config
 

@@ -129,7 +129,7 @@ def test_a_pickle_in_its_place_is_not_loaded(tmp_path):
     assert equal(cache.get(0, lambda: example), example)
 
 
-def test_no_place_for_the_cache_is_said_at_once(tmp_path):
+def test_a_folder_that_cannot_be_made_is_an_error_at_once(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(LabkitError, match="another folder"):
         ExampleCache(tmp_path / "file", shapes(1, 64))

@@ -5,6 +5,8 @@ import http.server
 import io
 import json
 import re
+import subprocess
+import sys
 import threading
 import zipfile
 from dataclasses import replace
@@ -13,8 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from labkit.data import catalogue as datasets
-from labkit.data import shapes
+from labkit.data import catalogue, shapes
 from labkit.data.catalogue import (
     CATALOGUE,
     Archive,
@@ -127,6 +128,13 @@ def test_every_entry_says_what_it_is_and_may_be_used_for():
     assert all(name in text for name in wanted) and "20.4 GB" in text and "CC0" in text
 
 
+def test_it_is_there_when_labkit_is_imported():
+    """data/README.md prints the table so."""
+    code = "import labkit; print(labkit.data.catalogue.describe())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.strip() == describe().strip(), done.stderr
+
+
 def test_names_are_found_or_suggested():
     assert find("nuclei").licence.startswith("CC0")
     with pytest.raises(LabkitError, match="did you mean balloon"):
@@ -149,7 +157,7 @@ def test_drawn_data_need_no_download():
     assert len(load("shapes", "val")) == 100 and len(load("shapes")) == 4000
     with pytest.raises(LabkitError, match="no 'test', but train and val"):
         load("shapes", "test")
-    with pytest.raises(LabkitError, match="drawn, not fetched"):
+    with pytest.raises(LabkitError, match="drawn, not downloaded"):
         obtain("digits")
 
 
@@ -247,7 +255,7 @@ def test_coco_and_its_parts_share_files(server, monkeypatch):
 def test_a_hundred_pictures_come_one_by_one(server, monkeypatch, folder):
     entry = serve(server, monkeypatch, "coco-val-100", annotations_zip(5))
     monkeypatch.setitem(CATALOGUE, "coco-val-100", replace(entry, pictures=3))
-    monkeypatch.setattr(datasets, "_COCO", f"{server.address}/")
+    monkeypatch.setattr(catalogue, "_COCO", f"{server.address}/")
     server.files |= {f"/val2017/{i:012d}.jpg": picture(i, kind="jpg") for i in (1, 2)}
     with pytest.raises(LabkitError, match="000000000003.jpg"):
         load("coco-val-100")

@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from labkit.data.augment import Augment, Example, View, render
 from labkit.data.copy_paste import Cutout, choose_cutouts, paste
-from labkit.data.dataset import make_sample
 from labkit.data.pipeline import Batches, BatchPlan
+from labkit.data.sample import make_sample
 from labkit.models.config import Config
 
 

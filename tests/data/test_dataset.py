@@ -8,7 +8,7 @@ import pytest
 from pycocotools.coco import COCO
 
 from labkit.data import CocoDataset, Dataset, Sample, shapes
-from labkit.data.dataset import make_sample
+from labkit.data.sample import make_sample
 from labkit.errors import LabkitError
 
 

@@ -1,6 +1,8 @@
 """The report on a data set: its numbers, its words, and what strangers' names can do to it."""
 
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -94,9 +96,29 @@ def test_words_for_a_terminal_and_a_notebook(toy):
     assert "none with an IoU of 0.5" in text
     html = found._repr_mimebundle_()["text/html"]
     assert "<script>" not in html and "<b>bold" not in html and "&lt;b&gt;bold" in html
+
+
+def test_the_method_shows_pictures_in_a_notebook_and_the_function_draws_nothing(toy):
+    html = toy(SEVEN).describe()._repr_mimebundle_()["text/html"]
     assert html.count("<img alt=") == 2 and 'alt="Bar chart of the instances of 3' in html
-    empty = describe(toy([]))
+    assert html.startswith(describe(toy(SEVEN))._repr_mimebundle_()["text/html"])
+    empty = toy([]).describe()
     assert "nothing to see" in str(empty) and "<img" not in empty._repr_mimebundle_()["text/html"]
+    assert "<img" not in describe(toy(SEVEN))._repr_mimebundle_()["text/html"]
+
+
+def test_a_machine_without_matplotlib_shows_the_table(toy, monkeypatch):
+    monkeypatch.setitem(sys.modules, "labkit.viz.dataset", None)
+    html = toy(SEVEN).describe()._repr_mimebundle_()["text/html"]
+    assert "<table>" in html and "<img" not in html
+
+
+def test_nothing_is_drawn_before_a_notebook_shows_it():
+    code = (
+        "import sys, labkit; data = labkit.shapes(2, 64); print(data.describe()); "
+        "sys.exit('labkit.viz' in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
 
 
 def test_long_lists_are_cut_and_the_rest_is_counted(toy):

@@ -7,9 +7,10 @@ from hypothesis import strategies as st
 
 from labkit.data import shapes
 from labkit.data.augment import Example
-from labkit.data.dataset import Dataset, make_sample
+from labkit.data.dataset import Dataset
 from labkit.data.mini_mask_error import mini_mask_error, round_trip_iou
 from labkit.data.pipeline import Batches, BatchPlan
+from labkit.data.sample import make_sample
 from labkit.errors import LabkitError
 from labkit.models.config import Config
 from labkit.ops.masks import expand_mini_mask, mini_mask

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labkit.data.shaping import class_counts
+from labkit.data.classes import class_counts
 from labkit.data.splitting import split
 from labkit.errors import LabkitError
 

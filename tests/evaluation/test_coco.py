@@ -10,7 +10,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from labkit.data.dataset import Dataset, make_sample
+from labkit.data.dataset import Dataset
+from labkit.data.sample import make_sample
 from labkit.errors import LabkitError
 from labkit.evaluation import evaluate, evaluate_results
 from labkit.models.detections import Detections

@@ -112,7 +112,7 @@ class ToyDetector(Detector):
             SIDE,
             (28, 28),
         )
-        cut = tf.cast(tf.reshape(cut, tf.shape(masks)) > 0.5 * tf.reduce_max(cut), tf.float32)
+        cut = tf.cast(tf.reshape(cut, tf.shape(masks)) > 0.5, tf.float32)
         error = tf.nn.sigmoid_cross_entropy_with_logits(cut, masks)
         sums = {
             "class": tf.reduce_sum(each * sampled),

@@ -223,16 +223,16 @@ def test_shapes_are_static_in_a_graph():
 
 def test_a_mini_mask_seen_through_its_own_frame_is_halved():
     """Two samples a bin and axis at the centres of the mini-mask's cells: the mean of 2 x 2."""
-    mini = np.random.default_rng(0).integers(0, 256, (1, 2, 56, 56)).astype(np.uint8)
+    mini = np.random.default_rng(0).integers(0, 2, (1, 2, 56, 56)).astype(np.uint8)
     frames = tf.constant([[[3.0, 4, 40, 70], [10.5, 0, 30, 9]]])
     got = mask_targets(frames, tf.constant([[0, 1]]), tf.constant(mini), frames, 28)
-    want = mini.reshape(1, 2, 28, 2, 28, 2).mean((3, 5)) / 255
+    want = mini.reshape(1, 2, 28, 2, 28, 2).mean((3, 5))
     np.testing.assert_allclose(got, want, atol=1e-4)  # positions up to 56 cells: 4e-6 each
 
 
 def test_outside_its_frame_a_mini_mask_is_empty():
     frames = tf.constant([[[20.0, 20, 40, 40]]])
-    mini = tf.fill([1, 1, 56, 56], np.uint8(255))
+    mini = tf.fill([1, 1, 56, 56], np.uint8(1))
     rois = tf.constant([[[10.0, 20, 30, 40], [50, 50, 60, 60]]])  # half above it; far away
     got = mask_targets(rois, tf.zeros([1, 2], tf.int32), mini, frames, 28).numpy()
     assert not np.any(got[0, 0, :13]) and np.all(got[0, 0, 15:] == 1) and not np.any(got[0, 1])
@@ -241,10 +241,10 @@ def test_outside_its_frame_a_mini_mask_is_empty():
 def test_mini_masks_and_full_masks_agree():
     """A disc, stored either way, gives nearly the same target: the mini-mask is the cheaper one."""
     y, x = np.mgrid[0:96, 0:96] + 0.5
-    full = (255 * ((y - 48) ** 2 + (x - 50) ** 2 < 30**2)).astype(np.uint8)
+    full = ((y - 48) ** 2 + (x - 50) ** 2 < 30**2).astype(np.uint8)
     frame = np.float32([[[18, 20, 78, 80]]])
     at = (np.arange(56) + 0.5) / 56 * 60
-    mini = (255 * ((at[:, None] - 30) ** 2 + (at - 30) ** 2 < 30**2)).astype(np.uint8)
+    mini = ((at[:, None] - 30) ** 2 + (at - 30) ** 2 < 30**2).astype(np.uint8)
     roi, zero = tf.constant([[[22.0, 15, 70, 84]]]), tf.zeros([1, 1], tf.int32)
     one = mask_targets(roi, zero, tf.constant(full[None, None]), None, 28).numpy()
     other = mask_targets(roi, zero, tf.constant(mini[None, None]), tf.constant(frame), 28).numpy()

@@ -8,7 +8,7 @@ from labkit.errors import LabkitError
 from labkit.evaluation import compare
 from labkit.evaluation.ranking import image_scores, worst_images
 from labkit.viz import draw_agreement, show, worst_gallery
-from labkit.viz.agreement import AGREED, INVENTED, MISSED
+from labkit.viz.agreement import AGREED, FALSE_POSITIVE, MISSED
 
 TRUTH = {
     "images": [{"id": 7, "height": 60, "width": 80}],
@@ -24,12 +24,12 @@ FOUND = [
 ]
 
 
-def test_what_agrees_what_was_missed_and_what_was_invented():
+def test_what_agrees_what_is_missed_and_what_is_false():
     figure = draw_agreement(compare(TRUTH, FOUND), 7, np.zeros((60, 80, 3), np.uint8))
     words = [text.get_text() for text in figure.axes[0].texts]
     assert words == [r"\$cat 0.90, IoU 1.00", r"missed: \$cat", r"not there: \$cat 0.80"]
     edges = [to_hex(patch.get_edgecolor()) for patch in figure.axes[0].patches[1::2]]
-    assert edges == [color.lower() for color in (AGREED, MISSED, INVENTED)]
+    assert edges == [color.lower() for color in (AGREED, MISSED, FALSE_POSITIVE)]
     weak = draw_agreement(compare(TRUTH, FOUND), 7, score_threshold=0.1)
     assert len(weak.axes[0].texts) == 4
     with pytest.raises(LabkitError, match="no image 8 among the 1"):

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from labkit.data.dataset import Dataset, make_sample
-from labkit.data.shaping import pruning_table
+from labkit.data.classes import pruning_table
+from labkit.data.dataset import Dataset
+from labkit.data.sample import make_sample
 from labkit.errors import LabkitError
 from labkit.viz import box_sizes, class_bars, contact_sheet, pruning_curve, show
 from labkit.viz.dataset import draw_truth, words_of_classes, words_of_sizes

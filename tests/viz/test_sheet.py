@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from labkit.data.dataset import make_sample
+from labkit.data.sample import make_sample
 from labkit.errors import LabkitError
 from labkit.models.detections import Detections
 from labkit.viz import detection_sheet, show

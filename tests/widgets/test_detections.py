@@ -8,7 +8,8 @@ import traitlets
 
 import labkit
 from labkit.data import shapes
-from labkit.data.dataset import Dataset, make_sample
+from labkit.data.dataset import Dataset
+from labkit.data.sample import make_sample
 from labkit.errors import LabkitError
 from labkit.evaluation import compare
 from labkit.evaluation.ranking import agreement

@@ -3,7 +3,7 @@
 import numpy as np
 
 from labkit.course.exercise import Case, Exercise, Mistake
-from labkit.data.label_maps import separate, values_in
+from labkit.data.readers.label_maps import separate, values_in
 
 NOTEBOOK = "07_your_own_data"
 

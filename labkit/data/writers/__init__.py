@@ -1,7 +1,13 @@
 """Writers of formats other than COCO's, which `Dataset.save_coco` writes.
 
 Each writes the pictures as PNG files and the annotations beside them, so that the folder can be
-opened in the tool the format is of. What a format cannot hold is said in a warning.
+opened in the format's own tool. A warning says what the format cannot hold.
+
+    via         VGG Image Annotator: one json of polygons
+    yolo        YOLO's segmentation: a txt a picture
+    label_maps  a 16-bit PNG a picture, every value an instance
+    outline     a mask as one polygon, which VIA and YOLO need
+    common      what all writers do: save the pictures, warn of what is lost
 """
 
 from labkit.data.writers.label_maps import save_label_maps

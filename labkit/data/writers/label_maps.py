@@ -1,4 +1,4 @@
-"""Label maps of 16 bits: a PNG a picture, every value an instance."""
+"""Label maps of 16 bits: a PNG for each picture, every value an instance."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import numpy as np
 from PIL import Image
 
 from labkit.data.dataset import Dataset
-from labkit.data.writers.files import save_picture, warn_of_loss
+from labkit.data.writers.common import save_picture, warn_of_loss
 from labkit.errors import LabkitError
 
 
 def save_label_maps(dataset: Dataset, folder: str | os.PathLike) -> Path:
     """Write pictures into `folder/images` and label maps into `folder/label_maps`.
 
-    A label map knows no classes, no crowds and no overlap: where instances overlap, the later one
-    hides the earlier. What is lost is said in a warning.
+    A label map holds no classes, no crowds and no overlap: where instances overlap, the later one
+    hides the earlier. A warning says what is lost.
 
     Returns:
         The folder of the label maps; `LabelMapDataset` reads it.

@@ -1,8 +1,8 @@
-"""A mask as one polygon that fills exactly its pixels, for formats that keep nothing else.
+"""A mask as one polygon that fills exactly its pixels, for formats that hold only polygons.
 
-The polygon runs along the pixels' edges. Where a mask has several parts, or holes, their outlines
-are joined by bridges: the polygon goes over to the next outline, round it, and the same way back.
-The two ways cancel when the polygon is filled by the even-odd rule, as pycocotools does.
+The polygon follows the pixels' edges. If a mask has several parts, or holes, their outlines are
+joined by bridges: the polygon goes to the next outline, round it, and the same way back. The two
+ways cancel when the polygon is filled with the even-odd rule, as in pycocotools.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ def mask_polygon(mask: np.ndarray) -> np.ndarray:
         mask: bool `[H, W]`, with at least one pixel.
 
     Returns:
-        int `[n, 2]`, corners (x, y) between pixels: 0..W, 0..H. Filled by pycocotools (even-odd) it
-        gives the mask back, pixel for pixel.
+        int `[n, 2]`, corners (x, y) between pixels: 0..W, 0..H. pycocotools fills it (even-odd) to
+        exactly the same mask.
 
     Raises:
         LabkitError: the mask is empty.
@@ -38,8 +38,8 @@ def mask_polygon(mask: np.ndarray) -> np.ndarray:
 def _loops(mask: np.ndarray) -> list[np.ndarray]:
     """The closed outlines of a mask's parts and holes, each int `[n, 2]` of corners (x, y).
 
-    On every line of the grid the corners of an outline come in pairs, the two ends of an edge:
-    walking on is going to the partner on the row, then to the partner on the column, in turn.
+    On every line of the grid the corners come in pairs, the two ends of an edge. An outline is
+    followed by going to the partner in the row, then to the partner in the column, and so on.
     """
     m = np.pad(mask, 1).astype(np.int8)
     a, b, c, d = m[:-1, :-1], m[:-1, 1:], m[1:, :-1], m[1:, 1:]
@@ -64,6 +64,6 @@ def _loops(mask: np.ndarray) -> list[np.ndarray]:
 
 
 def _bridged(polygon: np.ndarray, loop: np.ndarray) -> np.ndarray:
-    """The polygon with a loop put in, by a bridge from its corner nearest to the loop's first."""
+    """The polygon with a loop added, by a bridge from its corner nearest to the loop's first."""
     nearest = int(((polygon - loop[0]) ** 2).sum(1).argmin())
     return np.concatenate([polygon[: nearest + 1], loop, loop[:1], polygon[nearest:]])

@@ -7,8 +7,8 @@ import os
 from pathlib import Path
 
 from labkit.data.dataset import Dataset
-from labkit.data.via import CROWD
-from labkit.data.writers.files import save_picture
+from labkit.data.readers.via import CROWD
+from labkit.data.writers.common import save_picture
 from labkit.data.writers.outline import mask_polygon
 from labkit.io.data_files import write_text
 
@@ -16,8 +16,8 @@ from labkit.io.data_files import write_text
 def save_via(dataset: Dataset, folder: str | os.PathLike) -> Path:
     """Write a data set as VIA 2 annotations, with its pictures beside the json.
 
-    Every instance is one polygon, in the region attribute "class" the name of its class; crowds
-    have the attribute "iscrowd" besides. `ViaDataset` reads the same masks back.
+    Every instance is one polygon, with its class in the region attribute "class"; crowds also have
+    the attribute "iscrowd". `ViaDataset` reads the same masks back.
 
     Returns:
         The json, `folder/via_region_data.json`.

@@ -1,12 +1,13 @@
-"""Annotations as YOLO's segmentation models read them: a txt a picture, a line an instance."""
+"""Annotations for YOLO's segmentation models: a txt for each picture, a line for each instance."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
 
-from labkit.data.dataset import Dataset, Sample
-from labkit.data.writers.files import save_picture, warn_of_loss
+from labkit.data.dataset import Dataset
+from labkit.data.sample import Sample
+from labkit.data.writers.common import save_picture, warn_of_loss
 from labkit.data.writers.outline import mask_polygon
 from labkit.io.data_files import write_text
 
@@ -38,7 +39,7 @@ def save_yolo(dataset: Dataset, folder: str | os.PathLike, split: str = "train")
 
 
 def _yaml(text: str) -> str:
-    """A text as yaml writes it in quotation marks: it may hold a colon, a line feed, an emoji."""
+    """A text in yaml's quotation marks: it may hold a colon, a line feed, an emoji."""
     plain = (c if " " <= c <= "~" and c not in '"\\' else f"\\U{ord(c):08x}" for c in text)
     return '"' + "".join(plain) + '"'
 

@@ -7,7 +7,8 @@ import pytest
 from PIL import Image
 
 from labkit.data import LabelMapDataset, load_dataset, save_label_maps, shapes
-from labkit.data.dataset import Dataset, make_sample
+from labkit.data.dataset import Dataset
+from labkit.data.sample import make_sample
 from labkit.errors import LabkitError
 
 

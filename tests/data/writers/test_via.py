@@ -5,7 +5,8 @@ import json
 import numpy as np
 
 from labkit.data import ViaDataset, save_via, shapes
-from labkit.data.dataset import Dataset, make_sample
+from labkit.data.dataset import Dataset
+from labkit.data.sample import make_sample
 
 
 class Odd(Dataset):

@@ -5,7 +5,8 @@ import pytest
 from PIL import Image
 
 from labkit.data import save_yolo, shapes
-from labkit.data.dataset import Dataset, make_sample
+from labkit.data.dataset import Dataset
+from labkit.data.sample import make_sample
 from labkit.ops.masks import decode_segmentation
 
 

@@ -1,0 +1,14 @@
+"""Readers: one module a format of annotated pictures.
+
+formats       which format is in a folder, and which reader reads it
+base          what all readers have in common: `PictureDataset`
+coco          COCO: one json of polygons and run lengths
+panoptic      COCO panoptic: a json, and a PNG a picture whose colours are segments
+outlines      what VIA and LabelMe have in common: polygons, rectangles, ellipses
+via           VGG Image Annotator: one json
+labelme       LabelMe: a json a picture
+label_maps    a PNG or TIFF a picture, every value an instance
+voc           Pascal VOC: two label maps a picture, of objects and of classes
+cityscapes    Cityscapes: polygons or label maps
+mask_folders  a file a mask, as in the 2018 Data Science Bowl
+"""

@@ -1,0 +1,80 @@
+"""Outlines as polygons: areas, turns, and what has no area."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from labkit.data.readers.outlines import check_segmentation, ellipse, numbers, rectangle
+from labkit.io.data_files import Unusable
+from labkit.ops.masks import decode_segmentation
+
+
+def filled(polygons, size=(120, 140)):
+    return decode_segmentation(polygons, *size)
+
+
+def test_a_rectangle_covers_its_pixels():
+    mask = filled(rectangle(20, 10, 5, 40))
+    assert mask.sum() == 15 * 30 and mask[10:40, 5:20].all()
+    for corners in ((3, 1, 3, 9), (1, 4, 9, 4)):
+        with pytest.raises(Unusable, match="no area"):
+            rectangle(*corners)
+
+
+@given(
+    rx=st.floats(2, 40),
+    ry=st.floats(2, 40),
+    theta=st.floats(-7, 7),
+    cx=st.floats(60, 70),
+    cy=st.floats(50, 60),
+)
+def test_an_ellipse_is_where_its_equation_holds(rx, ry, theta, cx, cy):
+    """Pixels whose centre is clearly inside are in, those clearly outside are out."""
+    mask = filled(ellipse(cx, cy, rx, ry, theta))
+    y, x = np.mgrid[:120, :140] + 0.5
+    along = (x - cx) * math.cos(theta) + (y - cy) * math.sin(theta)
+    across = (y - cy) * math.cos(theta) - (x - cx) * math.sin(theta)
+    # pycocotools rounds corners to a fifth of a pixel: within a pixel of the rim all is allowed.
+    assert mask[np.hypot(along / max(rx - 1, 0.1), across / max(ry - 1, 0.1)) < 1].all()
+    assert not mask[np.hypot(along / (rx + 1), across / (ry + 1)) > 1].any()
+
+
+def test_large_circles_have_their_area():
+    mask = filled(ellipse(500, 500, 400, 400), (1000, 1000))
+    assert mask.sum() == pytest.approx(math.pi * 400**2, rel=1e-3)
+
+
+@pytest.mark.parametrize("axes", [(0, 5), (5, 0), (-1, 5), (5, -1)])
+def test_an_ellipse_without_area(axes):
+    with pytest.raises(Unusable, match="not both positive"):
+        ellipse(9, 9, *axes)
+
+
+@pytest.mark.parametrize("value", [None, "3", True, float("nan"), float("inf"), [3], 10**400])
+def test_numbers_names_the_field(value):
+    assert numbers({"x": 1, "y": 2.5}, "x", "y") == [1.0, 2.5]
+    with pytest.raises(Unusable, match='"y" is .*, not a number'):
+        numbers({"x": 1, "y": value}, "x", "y")
+
+
+@pytest.mark.parametrize(
+    "segmentation, words",
+    [
+        ([[1, 1, 5, 5]], "4 numbers"),
+        ([[1, 1, 1, 1, 1, 1]], "covers no pixel"),
+        ([[200, 1, 210, 1, 210, 9]], "covers no pixel"),
+        (None, "missing"),
+        ([[10**400, 1, 5, 5, 9, 9]], "far outside"),
+        ({"size": [120, 140], "counts": [10**400]}, "whole numbers"),
+    ],
+)
+def test_what_is_no_segmentation(segmentation, words):
+    with pytest.raises(Unusable, match=words):
+        check_segmentation(segmentation, 120, 140)
+
+
+def test_thin_but_not_empty_is_kept():
+    check_segmentation([[1, 1, 9, 1, 9, 2, 1, 2]], 120, 140)

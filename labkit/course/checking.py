@@ -12,7 +12,7 @@ from labkit.course import progress
 from labkit.course.compare import as_arrays, difference, same
 from labkit.course.exercise import Exercise
 from labkit.course.exercises import find
-from labkit.course.guarded import call
+from labkit.course.safe_call import call
 
 
 @dataclass(frozen=True)

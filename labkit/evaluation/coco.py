@@ -12,9 +12,9 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from labkit.errors import LabkitError, listed
-from labkit.evaluation.coco_run import run_coco
-from labkit.evaluation.inputs import GroundTruth, Results, read_ground_truth, read_results
-from labkit.evaluation.names import COCO_AREAS
+from labkit.evaluation.coco_conventions import COCO_AREAS
+from labkit.evaluation.coco_files import GroundTruth, Results, read_ground_truth, read_results
+from labkit.evaluation.cocoeval import run_coco
 from labkit.evaluation.result import Evaluation
 
 IOU_TYPES = ("bbox", "segm")

@@ -13,7 +13,7 @@ import numpy as np
 from pycocotools import mask as coco_mask
 
 from labkit.errors import LabkitError
-from labkit.evaluation.inputs import GroundTruth, read_ground_truth, read_results
+from labkit.evaluation.coco_files import GroundTruth, read_ground_truth, read_results
 from labkit.evaluation.result import Evaluation
 from labkit.models.detections import Detections
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from labkit.errors import LabkitError
 from labkit.evaluation import tables
-from labkit.evaluation.names import COCO_AREAS, ap_name
+from labkit.evaluation.coco_conventions import COCO_AREAS, ap_name
 
 
 def mean_measured(values: np.ndarray) -> float:

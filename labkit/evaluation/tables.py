@@ -3,7 +3,7 @@
 from html import escape
 from typing import TYPE_CHECKING
 
-from labkit.evaluation.names import COCO_AREAS, limits
+from labkit.evaluation.coco_conventions import COCO_AREAS, limits
 
 if TYPE_CHECKING:
     from labkit.evaluation.result import Evaluation

@@ -18,7 +18,7 @@ from labkit.models.mask_rcnn import MaskRCNN
 from labkit.ops.masks import paste_mask, paste_masks
 from labkit.parity.check import Check, in_reference_order
 from labkit.parity.golden import Golden
-from labkit.parity.recipe import parameters
+from labkit.parity.reference_weights import parameters
 from labkit.weights import load_tensors
 
 # How far float32 moves these networks from float64, as measured for the reference, and ten times

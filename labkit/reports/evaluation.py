@@ -9,18 +9,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from labkit.errors import LabkitError
-from labkit.evaluation.calibration import calibration
-from labkit.evaluation.cityscapes_ap import (
+from labkit.evaluation.ap_variants import (
     cityscapes_ap,
     class_image_ap,
     mean_image_ap,
     region_ap,
 )
+from labkit.evaluation.calibration import calibration
 from labkit.evaluation.comparison import Comparison, compare
 from labkit.evaluation.conditions import CONDITIONS, under_condition
 from labkit.evaluation.confusion import compressed, confusion_matrix, mean_overlaps
 from labkit.evaluation.error_types import ERROR_TYPES, error_types
-from labkit.evaluation.ranking import CRITERIA, image_scores, worst_images
+from labkit.evaluation.per_image import CRITERIA, image_scores, worst_images
 from labkit.evaluation.result import Evaluation
 from labkit.evaluation.tables import KINDS, meanings
 from labkit.evaluation.thresholds import ThresholdCurve, pooled, threshold_curves

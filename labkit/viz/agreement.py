@@ -9,7 +9,7 @@ from pycocotools import mask as coco_mask
 
 from labkit.errors import LabkitError
 from labkit.evaluation.comparison import Comparison
-from labkit.evaluation.ranking import ImageScore, agreement
+from labkit.evaluation.per_image import ImageScore, agreement
 from labkit.viz.colors import TRUTH
 from labkit.viz.instances import EMPTY_CANVAS, draw_instances
 from labkit.viz.labels import plain_text, shortened

@@ -9,14 +9,14 @@ from pycocotools import mask as coco_mask
 
 from labkit.data.writers.outline import mask_polygon
 from labkit.errors import LabkitError, listed
-from labkit.evaluation.ranking import Agreement, agreement
+from labkit.evaluation.per_image import Agreement, agreement
 from labkit.ops import boxes as box_ops
 from labkit.ops.masks import mini_mask
 from labkit.viz.agreement import AGREED, INVENTED, MISSED, draw_agreement
 from labkit.viz.colors import INK, PREDICTION
 from labkit.viz.labels import plain_text
 from labkit.widgets.explorer import Explorer, data_url, script
-from labkit.widgets.looked import Heads, Looked, from_model, from_results, only_classes
+from labkit.widgets.image_results import Heads, Looked, from_model, from_results, only_classes
 
 AT_ONCE = 8  # pictures that a model looks at before the first is shown: switching is then smooth
 MOST_BARS = 6  # classes with a bar; the others together are one more

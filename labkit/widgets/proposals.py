@@ -5,7 +5,7 @@ import tensorflow as tf
 import traitlets
 
 from labkit.errors import LabkitError
-from labkit.evaluation.recall import best_overlaps
+from labkit.evaluation.proposal_recall import best_overlaps
 from labkit.models.inclusive import to_inclusive
 from labkit.models.trace import Trace
 from labkit.ops import boxes as box_ops

@@ -8,7 +8,7 @@ import pytest
 
 from labkit.course import check, hint, show_progress
 from labkit.course.exercises import EXERCISES
-from labkit.course.guarded import call
+from labkit.course.safe_call import call
 from labkit.errors import LabkitError
 
 

@@ -11,7 +11,7 @@ from labkit.data import shapes
 from labkit.data.dataset import Dataset, make_sample
 from labkit.errors import LabkitError
 from labkit.evaluation import compare
-from labkit.evaluation.ranking import agreement
+from labkit.evaluation.per_image import agreement
 from labkit.ops.masks import decode_segmentation
 from labkit.widgets import explore_detections
 from labkit.widgets.detections import AT_ONCE, _bars

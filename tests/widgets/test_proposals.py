@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from labkit.data import shapes
 from labkit.errors import LabkitError
-from labkit.evaluation.recall import best_overlaps, recall
+from labkit.evaluation.proposal_recall import best_overlaps, recall
 from labkit.models.config import Config
 from labkit.models.placement import Placement
 from labkit.models.rpn import propose

@@ -5,7 +5,7 @@ import pytest
 
 from labkit.errors import LabkitError
 from labkit.evaluation import evaluate_results
-from labkit.evaluation.cityscapes_ap import (
+from labkit.evaluation.ap_variants import (
     cityscapes_ap,
     class_image_ap,
     image_aps,

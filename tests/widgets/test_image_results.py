@@ -9,7 +9,7 @@ import labkit
 from labkit.data import shapes
 from labkit.errors import LabkitError
 from labkit.evaluation import compare, evaluate_results
-from labkit.widgets.looked import from_model, from_results, heads_of, only_classes
+from labkit.widgets.image_results import from_model, from_results, heads_of, only_classes
 
 
 @pytest.fixture(scope="module")

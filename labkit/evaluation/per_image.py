@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from labkit.errors import LabkitError
+from labkit.evaluation.ap_variants import image_aps
 from labkit.evaluation.average_precision import match_by_class
-from labkit.evaluation.cityscapes_ap import image_aps
 from labkit.evaluation.comparison import Comparison, ImagePairs
 
 

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from labkit.errors import LabkitError
-from labkit.evaluation.ranking import CRITERIA, agreement, image_scores, worst_images
+from labkit.evaluation.per_image import CRITERIA, agreement, image_scores, worst_images
 
 HERE, FAR = (0, 0, 20, 20), (60, 60, 20, 20)
 LOOSE = (0, 0, 20, 16)  # IoU 0.8 with HERE

@@ -14,8 +14,8 @@ import numpy as np
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from labkit.evaluation.inputs import GroundTruth, Results
-from labkit.evaluation.names import ap_name, limits
+from labkit.evaluation.coco_conventions import ap_name, limits
+from labkit.evaluation.coco_files import GroundTruth, Results
 from labkit.evaluation.result import PrecisionRecall, mean_measured
 
 ANY_AREA = (0.0, 1e10)  # COCO's own "all", which ends there

@@ -4,7 +4,7 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from labkit.course.prose import numbers, prose, unsupported
+from labkit.course.prose_numbers import numbers, prose, unsupported
 
 
 def notebook(text, code="", printed="", given=None):

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from labkit.errors import LabkitError
-from labkit.evaluation.recall import best_overlaps, recall
+from labkit.evaluation.proposal_recall import best_overlaps, recall
 
 A, B = [0, 0, 10, 10], [20, 20, 30, 30]
 HALF_OF_A = [0, 0, 5, 10]

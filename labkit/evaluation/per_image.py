@@ -1,4 +1,4 @@
-"""Which images went worst, by any criterion: where to look first."""
+"""True and false positives of single images, and the worst images by any criterion."""
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -13,58 +13,69 @@ from labkit.evaluation.comparison import Comparison, ImagePairs
 
 @dataclass(frozen=True)
 class ImageScore:
-    """How one image went at a score threshold.
+    """Results of one image at a score threshold.
 
-    objects: in the truth, without crowds. found: right ones. missed: objects that no detection of
-    their class found. invented: detections that found nothing of their class.
-    f1: 1 for an image where nothing is and nothing was found.
-    ap: of this image alone, at any score; -1 without objects.
-    overlap: the mean IoU of what was found; NaN if nothing was.
-    sure: the best score among the invented; 0 if there are none.
+    Attributes:
+        image_id: the data set's.
+        objects: of the ground truth, without crowds.
+        found: true positives.
+        missed: false negatives, objects that no detection of their class matches.
+        false_positives: detections that match no object of their class.
+        f1: 1 for an image without objects and detections.
+        ap: of this image alone, with detections of any score; -1 without objects.
+        mean_iou: of the true positives; NaN if there are none.
+        highest_false_positive: the best score of the false positives; 0 if there are none.
     """
 
     image_id: int
     objects: int
     found: int
     missed: int
-    invented: int
+    false_positives: int
     f1: float
     ap: float
-    overlap: float
-    sure: float
+    mean_iou: float
+    highest_false_positive: float
 
     def to_dict(self) -> dict:
         return asdict(self)
 
 
-# Larger is worse. An image that a criterion says nothing about comes last.
+# Larger is worse. An image for which a criterion is not defined comes last.
 CRITERIA: dict[str, tuple[str, Callable[[ImageScore], float]]] = {
     "f1": ("lowest F1", lambda image: -image.f1),
     "ap": ("lowest AP", lambda image: -image.ap if image.ap >= 0 else -2.0),
-    "missed": ("most objects missed", lambda image: image.missed),
-    "invented": ("most objects invented", lambda image: image.invented),
-    "sure": ("surest false alarm", lambda image: image.sure),
-    "overlap": ("loosest outlines", lambda image: -np.nan_to_num(image.overlap, nan=2.0)),
+    "missed": ("most missed objects", lambda image: image.missed),
+    "false_positives": ("most false positives", lambda image: image.false_positives),
+    "highest_false_positive": (
+        "false positive with the highest score",
+        lambda image: image.highest_false_positive,
+    ),
+    "mean_iou": ("lowest IoU of matches", lambda image: -np.nan_to_num(image.mean_iou, nan=2.0)),
 }
 
 
 @dataclass(frozen=True, eq=False)
 class Agreement:
-    """Truth and detections of one image, sorted out; all are places in its ImagePairs.
+    """Where ground truth and detections of one image agree, as indices into its ImagePairs.
 
-    agreed: pairs (object, detection). missed: objects. invented: detections. Crowds, and what lies
-    in them, are in none.
+    Crowds, and the detections in them, are in none of the lists.
+
+    Attributes:
+        agreed: the true positives, pairs (object, detection).
+        missed: the false negatives, objects.
+        false_positives: detections.
     """
 
     agreed: list[tuple[int, int]]
     missed: list[int]
-    invented: list[int]
+    false_positives: list[int]
 
 
 def agreement(
     pairs: ImagePairs, *, iou_threshold: float = 0.5, score_threshold: float = 0.5
 ) -> Agreement:
-    """Matches class by class, as AP does, the detections of score_threshold and above."""
+    """Matches the detections from score_threshold on, class by class, as AP does."""
     found = np.flatnonzero(pairs.scores >= score_threshold)
     matches = match_by_class(
         pairs.overlaps[found],
@@ -78,34 +89,35 @@ def agreement(
         for d, g in zip(found, matches, strict=True)
         if g >= 0 and not pairs.crowd[g]
     )
-    taken = {place for place, _ in agreed}
-    missed = [int(g) for g in np.flatnonzero(~pairs.crowd) if g not in taken]
+    matched = {g for g, _ in agreed}
+    missed = [int(g) for g in np.flatnonzero(~pairs.crowd) if g not in matched]
     return Agreement(agreed, missed, found[matches < 0].tolist())
 
 
 def image_scores(
     comparison: Comparison, *, iou_threshold: float = 0.5, score_threshold: float = 0.5
 ) -> list[ImageScore]:
-    """One row for each image, in their order."""
+    """The results of each image, in the order of the comparison."""
     aps = image_aps(comparison, iou_threshold)
     rows = []
     for pairs in comparison.images:
-        sorted_out = agreement(pairs, iou_threshold=iou_threshold, score_threshold=score_threshold)
-        agreed, missed, invented = sorted_out.agreed, sorted_out.missed, sorted_out.invented
-        wrong = len(missed) + len(invented)
+        found = agreement(pairs, iou_threshold=iou_threshold, score_threshold=score_threshold)
+        agreed, wrong = found.agreed, len(found.missed) + len(found.false_positives)
         rows.append(
             ImageScore(
                 image_id=pairs.image_id,
-                objects=len(agreed) + len(missed),
+                objects=len(agreed) + len(found.missed),
                 found=len(agreed),
-                missed=len(missed),
-                invented=len(invented),
+                missed=len(found.missed),
+                false_positives=len(found.false_positives),
                 f1=2 * len(agreed) / (2 * len(agreed) + wrong) if agreed or wrong else 1.0,
                 ap=aps.get(pairs.image_id, -1.0),
-                overlap=float(np.mean([pairs.overlaps[d, g] for g, d in agreed]))
+                mean_iou=float(np.mean([pairs.overlaps[d, g] for g, d in agreed]))
                 if agreed
                 else float("nan"),
-                sure=float(max((pairs.scores[d] for d in invented), default=0.0)),
+                highest_false_positive=float(
+                    max((pairs.scores[d] for d in found.false_positives), default=0.0)
+                ),
             )
         )
     return rows
@@ -116,11 +128,15 @@ def worst_images(
     by: str | Callable[[ImageScore], float] = "f1",
     count: int = 12,
 ) -> list[ImageScore]:
-    """The worst first; images that are equally bad keep their order.
+    """The worst images, the worst first; equally bad ones keep their order.
 
-    by: a key of `CRITERIA`, or a function of a row that is larger for a worse image.
+    Args:
+        rows: of `image_scores`.
+        by: a key of `CRITERIA`, or a function of a row that is larger for a worse image.
+        count: how many images.
 
-    Raises LabkitError for an unknown criterion.
+    Raises:
+        LabkitError: the criterion is unknown.
     """
     if isinstance(by, str):
         if by not in CRITERIA:

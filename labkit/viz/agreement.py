@@ -59,7 +59,7 @@ def draw_agreement(
     for g in found.missed:
         label = f"missed: {names[pairs.object_classes[g] - 1]}"
         rows.append((comparison.annotations[pairs.objects[g]], label, MISSED, True))
-    for d in found.invented:
+    for d in found.false_positives:
         label = f"not there: {names[pairs.classes[d] - 1]} {pairs.scores[d]:.2f}"
         rows.append((comparison.entries[pairs.detections[d]], label, INVENTED, False))
     entries = [entry for entry, *_ in rows]
@@ -137,8 +137,8 @@ def worst_gallery(
 
 def _words(row: ImageScore) -> str:
     return (
-        f"image {row.image_id}: {row.found} of {row.objects} found, {row.invented} invented, "
-        f"F1 {row.f1:.2f}"
+        f"image {row.image_id}: {row.found} of {row.objects} found, "
+        f"{row.false_positives} false positives, F1 {row.f1:.2f}"
     )
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from labkit.errors import LabkitError
 from labkit.evaluation import compare, evaluate_results
-from labkit.evaluation.error_types import ERROR_TYPES, error_types, mended_ap
+from labkit.evaluation.error_types import ERROR_TYPES, ap_after_fixing, error_types
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 CAT, DOG = 1, 2
@@ -44,7 +44,7 @@ def test_classification(compared):
     objects = [(1, CAT, HERE), (1, DOG, FAR)]
     detections = [(1, DOG, HERE, 0.9), (1, DOG, FAR, 0.8)]
     result = one_error(compared, objects, detections, ["classification"])
-    assert result.ap == pytest.approx((0 + 1 / 2) / 2)  # cats: none; dogs: a false alarm first
+    assert result.ap == pytest.approx((0 + 1 / 2) / 2)  # cats: none; dogs: a false positive first
     assert result.costs["classification"] == pytest.approx(1 - result.ap)
     error = result.errors[0]
     assert (error.image_id, error.entry, error.object) == (1, 0, 0)
@@ -96,8 +96,8 @@ def test_of_several_that_meant_an_object_the_best_finds_it(compared):
         "localisation",
     ]
     # mending localisation finds the cat at 0.7 and drops the other one
-    assert mended_ap(comparison, ["localisation"]) == 1
-    assert mended_ap(comparison, ERROR_TYPES) == 1
+    assert ap_after_fixing(comparison, ["localisation"]) == 1
+    assert ap_after_fixing(comparison, ERROR_TYPES) == 1
 
 
 def test_crowds_are_no_errors_and_hide_none(compared):
@@ -134,8 +134,8 @@ def test_what_must_hold(scene, objects, detections):
     if not counted:
         assert result.ap == -1 and set(result.costs.values()) == {0.0}
         return
-    assert mended_ap(comparison, ERROR_TYPES) == pytest.approx(1)
-    assert mended_ap(comparison, ()) == result.ap
+    assert ap_after_fixing(comparison, ERROR_TYPES) == pytest.approx(1)
+    assert ap_after_fixing(comparison, ()) == result.ap
     assert min(result.costs.values()) >= -1e-12  # mending never harms
     ap50 = evaluate_results(truth, results).bbox["AP50"]
     assert result.ap == pytest.approx(ap50, abs=1e-12)
@@ -153,6 +153,6 @@ def test_mending_two_types_is_at_least_as_good_as_one(compared):
         (2, DOG, (0, 60, 9, 9), 0.95),
     ]
     comparison = compared(objects, detections)
-    single = {name: mended_ap(comparison, [name]) for name in ERROR_TYPES}
+    single = {name: ap_after_fixing(comparison, [name]) for name in ERROR_TYPES}
     for pair in combinations(ERROR_TYPES, 2):
-        assert mended_ap(comparison, pair) >= max(single[name] for name in pair) - 1e-12
+        assert ap_after_fixing(comparison, pair) >= max(single[name] for name in pair) - 1e-12

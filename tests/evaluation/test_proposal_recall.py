@@ -39,7 +39,7 @@ def test_one_proposal_may_cover_two_objects():
 
 
 def test_one_array_for_each_picture():
-    with pytest.raises(LabkitError, match="of 1 pictures and objects of 2"):
+    with pytest.raises(LabkitError, match="of 1 images and objects of 2"):
         recall([[A]], [[A], [B]])
 
 

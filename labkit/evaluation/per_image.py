@@ -1,7 +1,7 @@
 """True and false positives of single images, and the worst images by any criterion."""
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -36,9 +36,6 @@ class ImageScore:
     ap: float
     mean_iou: float
     highest_false_positive: float
-
-    def to_dict(self) -> dict:
-        return asdict(self)
 
 
 # Larger is worse. An image for which a criterion is not defined comes last.

@@ -5,7 +5,7 @@ counts of all detections from a score on, without interpolation.
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -27,9 +27,6 @@ class OperatingPoint:
     found: int
     false_positives: int
     missed: int
-
-    def to_dict(self) -> dict:
-        return asdict(self)
 
 
 @dataclass(frozen=True, eq=False)

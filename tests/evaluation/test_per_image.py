@@ -40,7 +40,7 @@ def test_each_image_is_counted(comparison):
     assert rows[2].ap == 1 and rows[3].ap == rows[4].ap == -1  # AP counts weak detections too
     assert rows[5].mean_iou == pytest.approx(0.8) and math.isnan(rows[3].mean_iou)
     assert rows[3].highest_false_positive == 0.95 and rows[1].highest_false_positive == 0
-    assert rows[5].to_dict()["missed"] == 1
+    assert rows[5].missed == 1
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,7 @@ def test_the_operating_point_at_any_score(curve, score, found, false_positives):
     assert point.missed == 3 - found
     assert point.recall == pytest.approx(found / 3)
     assert point.precision == (found / (found + false_positives) if found else 1.0)
-    assert point.to_dict()["f1"] == pytest.approx(2 * found / (found + false_positives + 3))
+    assert point.f1 == pytest.approx(2 * found / (found + false_positives + 3))
 
 
 def test_thresholds_for_a_purpose(curve):

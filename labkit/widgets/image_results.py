@@ -1,4 +1,4 @@
-"""What a model, or a file of results, says of one picture of a data set, beside its truth."""
+"""The detections of one image of a data set, from a model or a results file, with its objects."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -12,12 +12,15 @@ from labkit.models.trace import Trace
 
 
 @dataclass(frozen=True, eq=False)
-class Heads:
-    """What the network's heads said in one picture of D detections: see `heads_of`.
+class HeadOutputs:
+    """The outputs of the network's heads for one image with D detections: see `head_outputs`.
 
-    class_names: of the network, background first. rois: float32 [P, 4], the proposals in pixels of
-    the picture; probabilities: float32 [P, 1 + N]. roi_of: int [D], the RoI that each detection
-    was made of. masks: float32 [D, 28, 28], probabilities.
+    Attributes:
+        class_names: of the network, background first.
+        rois: float32 [P, 4], the proposals in pixels of the image.
+        probabilities: float32 [P, 1 + N], of each RoI's classes.
+        roi_of: int [D], the RoI that each detection comes from.
+        masks: float32 [D, 28, 28], probabilities.
     """
 
     class_names: tuple[str, ...]
@@ -28,21 +31,34 @@ class Heads:
 
 
 @dataclass(frozen=True, eq=False)
-class Looked:
-    """One picture: its sample's image and name, what was compared in it, and the heads' answers.
+class ImageResult:
+    """One image with its objects and detections.
 
-    heads is None where results come from a file, which keeps neither RoIs nor probabilities.
+    Attributes:
+        image: uint8 [H, W, 3].
+        name: of the sample.
+        comparison: that `pairs` belongs to.
+        pairs: the objects and detections of the image.
+        heads: None for results of a file, which has neither RoIs nor probabilities.
     """
 
     image: np.ndarray
     name: str
     comparison: Comparison
     pairs: ImagePairs
-    heads: Heads | None
+    heads: HeadOutputs | None
 
 
-def from_model(model, dataset) -> Callable[[int], Looked]:
-    """Looks at the picture of any place. Raises LabkitError where no class is known to both."""
+def from_model(model, dataset) -> Callable[[int], ImageResult]:
+    """A function from an index of the data set to the model's detections in that image.
+
+    Args:
+        model: with `class_names` and `trace(image)`.
+        dataset: of the images.
+
+    Raises:
+        LabkitError: the model and the data set have no class in common.
+    """
     known = [name for name in model.class_names if name in dataset.class_names]
     if not known:
         raise LabkitError(
@@ -51,25 +67,33 @@ def from_model(model, dataset) -> Callable[[int], Looked]:
             "set that it was trained for."
         )
 
-    def look(place: int) -> Looked:
-        sample = dataset[place]
+    def result(index: int) -> ImageResult:
+        sample = dataset[index]
         trace = model.trace(sample.image)
         found = trace.detections
         found.image_id = sample.image_id
-        # Classes that the data set does not have have no truth to be compared with.
+        # For classes that the data set does not have there is no ground truth to compare with.
         rows = np.flatnonzero(np.isin(found.names, known))
-        comparison = compare(dataset.subset([place]), [found])
+        comparison = compare(dataset.subset([index]), [found])
         pairs = comparison.images[0]
-        heads = heads_of(trace, rows[pairs.detections], model.class_names)
-        return Looked(sample.image, sample.name, comparison, pairs, heads)
+        heads = head_outputs(trace, rows[pairs.detections], model.class_names)
+        return ImageResult(sample.image, sample.name, comparison, pairs, heads)
 
-    return look
+    return result
 
 
-def from_results(results, dataset) -> Callable[[int], Looked]:
-    """The same from results. Raises LabkitError where they are of other pictures or classes."""
-    own_truth = isinstance(results, (Comparison, Evaluation))  # of more pictures, it may be
-    comparison = compare(results) if own_truth else compare(dataset, results)
+def from_results(results, dataset) -> Callable[[int], ImageResult]:
+    """A function from an index of the data set to the detections that results have in that image.
+
+    Args:
+        results: as `labkit.evaluation.compare` takes them.
+        dataset: of the images.
+
+    Raises:
+        LabkitError: the results are of other images or classes.
+    """
+    with_truth = isinstance(results, (Comparison, Evaluation))  # perhaps with more images
+    comparison = compare(results) if with_truth else compare(dataset, results)
     by_id = {pairs.image_id: pairs for pairs in comparison.images}
     missing = [number for number in dataset.image_ids if number not in by_id]
     if missing or comparison.class_names != tuple(dataset.class_names):
@@ -79,18 +103,23 @@ def from_results(results, dataset) -> Callable[[int], Looked]:
             "they were compared with."
         )
 
-    def look(place: int) -> Looked:
-        sample = dataset[place]
-        return Looked(sample.image, sample.name, comparison, by_id[sample.image_id], None)
+    def result(index: int) -> ImageResult:
+        sample = dataset[index]
+        return ImageResult(sample.image, sample.name, comparison, by_id[sample.image_id], None)
 
-    return look
+    return result
 
 
-def heads_of(trace: Trace, rows: np.ndarray, class_names) -> Heads:
-    """What the heads said of some of a trace's detections: rows int [D] of `trace.detections`.
+def head_outputs(trace: Trace, rows: np.ndarray, class_names) -> HeadOutputs:
+    """The outputs of the heads for some of a trace's detections.
 
-    Detections are sorted, and some of what the network gave may be left out or rounded. So each
-    is traced back to its row there, and that to its RoI, by its class, its box and its score.
+    Detections are sorted, and some of the network's may be left out or rounded. So each is traced
+    back to its row in the network's output, and that to its RoI, by class, box and score.
+
+    Args:
+        trace: of the image.
+        rows: int [D], indices into `trace.detections`.
+        class_names: of the network, without background.
     """
     found = trace.detections
     boxes, scores = trace.in_image(trace.boxes), trace.scores
@@ -100,10 +129,10 @@ def heads_of(trace: Trace, rows: np.ndarray, class_names) -> Heads:
         box, score, class_id = found.boxes[row], found.scores[row], found.class_ids[row]
         same = np.where(trace.classes == class_id, scores, np.inf)
         masks.append(trace.masks[_nearest(boxes, same, box, score)])
-        own = refined[:, 0 if refined.shape[1] == 1 else class_id - 1]
-        rois.append(_nearest(own, trace.class_probabilities[:, class_id], box, score))
+        class_boxes = refined[:, 0 if refined.shape[1] == 1 else class_id - 1]
+        rois.append(_nearest(class_boxes, trace.class_probabilities[:, class_id], box, score))
     grids = np.asarray(masks, np.float32).reshape(-1, *trace.masks.shape[1:])
-    return Heads(
+    return HeadOutputs(
         ("background", *class_names),
         trace.in_image(trace.rois),
         trace.class_probabilities,
@@ -117,7 +146,7 @@ def _nearest(boxes, scores, box, score) -> int:
 
 
 def only_classes(pairs: ImagePairs, class_ids) -> ImagePairs:
-    """The objects and detections of some classes."""
+    """Only the objects and detections of some classes."""
     g, d = np.isin(pairs.object_classes, class_ids), np.isin(pairs.classes, class_ids)
     return replace(
         pairs,

@@ -11,7 +11,7 @@ from labkit.widgets.sketch import rectangle, sketch
 
 MEASURES = ("IoU", "GIoU")
 
-# Pairs of the same IoU, 0.5 to three digits, that go wrong in four ways; and three at its ends.
+# Four pairs with the same IoU of 0.5 and different errors; and pairs with a small or no overlap.
 PRESETS = {
     "shifted sideways (IoU 0.5)": [[60, 60, 180, 180], [60, 100, 180, 220]],
     "shifted both ways (IoU 0.5)": [[60, 60, 180, 180], [82, 82, 202, 202]],
@@ -64,29 +64,29 @@ class IouExplorer(Explorer):
             around = [min(a[0], b[0]), min(a[1], b[1]), max(a[2], b[2]), max(a[3], b[3])]
             ax.add_patch(rectangle(around, edgecolor=INK, linestyle=":"))
         for box, color, style, name in (
-            (a, TRUTH, "--", "A (truth)"),
+            (a, TRUTH, "--", "A (ground truth)"),
             (b, PREDICTION, "-", "B (prediction)"),
         ):
             ax.add_patch(
                 rectangle(box, edgecolor=color, linestyle=style, linewidth=2.5, label=name)
             )
         ax.legend(loc="upper right")
-        pair = "Two overlapping boxes" if meet else "Two boxes apart"
+        pair = "Two overlapping boxes" if meet else "Two separate boxes"
         return figure, f"{pair}, A dashed and B solid; {sentence}."
 
 
 def explore_iou(boxes=None, image=None, measure: str = "IoU") -> IouExplorer:
     """Two boxes to drag and resize, with their areas, intersection, union, IoU and GIoU.
 
-    Args:
-        boxes: two boxes (y1, x1, y2, x2) in pixels, truth and prediction.
-        image: what to draw them on, of any kind that `model.detect` takes; without one, a grid.
-        measure: "IoU" or "GIoU" (Rezatofighi et al. 2019).
+    The explorer can be changed from code (`w.boxes = ...`) and read (`w.boxes`, `w.values`).
 
-    The answer can be driven from code (`w.boxes = ...`) and read (`w.boxes`, `w.values`).
+    Args:
+        boxes: two boxes (y1, x1, y2, x2) in pixels, ground truth and prediction.
+        image: the background, of any kind that `model.detect` takes; by default a grid.
+        measure: "IoU" or "GIoU" (Rezatofighi et al. 2019).
     """
     height, width = (280, 360) if image is None else read_image(image).shape[:2]
-    # The prepared pairs fit on the grid; on somebody's own image they might lie outside.
+    # The presets fit on the grid; on another image they might lie outside.
     presets = PRESETS if image is None else {}
     if boxes is None:
         fifth = [height / 5, width / 5, 3 * height / 5, 3 * width / 5]

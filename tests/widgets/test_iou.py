@@ -76,7 +76,7 @@ def test_the_picture_says_what_it_shows():
     w.measure = "GIoU"
     assert len(w.draw()[0].axes[0].patches) == plain + 1  # the box around both
     w.boxes = [LEFT, [10, 10, 12, 12]]
-    assert "apart" in w.draw()[1]
+    assert "Two separate boxes" in w.draw()[1]
     w = explore_iou(image=np.zeros((20, 30, 3), np.uint8))
     assert len(w.draw()[0].axes[0].images) == 1
 

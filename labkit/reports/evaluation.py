@@ -1,6 +1,6 @@
 """One HTML page with all analyses of one or more evaluations on the same data, runs side by side.
 
-write_evaluation_page({"first": one, "second": other}, "page.html", dataset=data)
+The entry point: write_evaluation_page({"first": one, "second": other}, "page.html", dataset=data)
 """
 
 import os

@@ -4,11 +4,10 @@ import numpy as np
 import traitlets
 
 from labkit.errors import LabkitError
-from labkit.io.images import read_image
 from labkit.models.config import Config
 from labkit.ops import boxes as box_ops
 from labkit.viz.colors import INK, PREDICTION, TRUTH
-from labkit.widgets.explorer import Box, Explorer, data_url, script
+from labkit.widgets.explorer import Box, Explorer, background, script
 from labkit.widgets.sketch import rectangle, sketch
 
 NAMES = ("dy", "dx", "dh", "dw")
@@ -98,7 +97,7 @@ def explore_deltas(anchor=None, box=None, image=None, std=None) -> DeltasExplore
         LabkitError: std is not four numbers above 0.
         TraitError: a box has no area.
     """
-    height, width = (280, 360) if image is None else read_image(image).shape[:2]
+    (height, width), picture_url = background(image, (280, 360))
     std = Config().roi_box_std if std is None else tuple(np.ravel(std).tolist())
     if len(std) != 4 or not all(s > 0 for s in std):
         raise LabkitError(f"explore_deltas: std must be four numbers above 0, got {std}.")
@@ -111,7 +110,7 @@ def explore_deltas(anchor=None, box=None, image=None, std=None) -> DeltasExplore
         box=box,
         std=list(map(float, std)),
         size=[height, width],
-        picture_url="" if image is None else data_url(image),
+        picture_url=picture_url,
         caption="Drag the dashed box and watch the four numbers; drag a number and watch the box. "
         "What does dh say when the box is twice as high as the anchor, and when it is half as "
         "high? Move the anchor by a few pixels: which of the four change?",

@@ -58,6 +58,14 @@ class Explorer(anywidget.AnyWidget):
         return bundle | self.picture().mimebundle(), metadata
 
 
+def background(image, size) -> tuple[list[int], str]:
+    """What boxes are drawn on: (height, width) and `data_url` of an image; without one size, ""."""
+    if image is None:
+        return list(size), ""
+    pixels = read_image(image)
+    return list(pixels.shape[:2]), data_url(pixels)
+
+
 def data_url(image, quality: int = 88) -> str:
     """An image (array, path or PIL image) as a `data:` address that a browser can show."""
     pixels = read_image(image)

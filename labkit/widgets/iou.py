@@ -3,10 +3,9 @@
 import numpy as np
 import traitlets
 
-from labkit.io.images import read_image
 from labkit.ops import boxes as box_ops
 from labkit.viz.colors import INK, PREDICTION, TRUTH
-from labkit.widgets.explorer import Boxes, Explorer, data_url, script
+from labkit.widgets.explorer import Boxes, Explorer, background, script
 from labkit.widgets.sketch import rectangle, sketch
 
 MEASURES = ("IoU", "GIoU")
@@ -85,7 +84,7 @@ def explore_iou(boxes=None, image=None, measure: str = "IoU") -> IouExplorer:
         image: the background, of any kind that `model.detect` takes; by default a grid.
         measure: "IoU" or "GIoU" (Rezatofighi et al. 2019).
     """
-    height, width = (280, 360) if image is None else read_image(image).shape[:2]
+    (height, width), picture_url = background(image, (280, 360))
     # The presets fit on the grid; on another image they might lie outside.
     presets = PRESETS if image is None else {}
     if boxes is None:
@@ -95,7 +94,7 @@ def explore_iou(boxes=None, image=None, measure: str = "IoU") -> IouExplorer:
         boxes=boxes,
         measure=measure,
         size=[height, width],
-        picture_url="" if image is None else data_url(image),
+        picture_url=picture_url,
         presets=presets,
         caption="Drag a box, or a corner of it; or press Tab until it is marked, then the arrow "
         "keys (with Shift: ten pixels). Can you make the IoU 0.5 in four different ways?",

@@ -4,10 +4,9 @@ import numpy as np
 import tensorflow as tf
 import traitlets
 
-from labkit.io.images import read_image
 from labkit.ops import roi as roi_ops
 from labkit.viz.colors import CROWD, INK, PREDICTION
-from labkit.widgets.explorer import Box, Boxes, Explorer, data_url, script
+from labkit.widgets.explorer import Box, Boxes, Explorer, background, script
 from labkit.widgets.sketch import rectangle, sketch
 
 STRIDES = (4, 8, 16, 32)  # of P2..P5
@@ -90,7 +89,7 @@ def explore_levels(
             `roi_canonical_size` of a model's config).
         canonical_level: see canonical_size (the field `roi_canonical_level`).
     """
-    height, width = (600, 800) if image is None else read_image(image).shape[:2]
+    (height, width), picture_url = background(image, (600, 800))
     if roi is None:
         roi = [height // 4, width // 4, height - height // 4, width - width // 4]
     return LevelExplorer(
@@ -99,7 +98,7 @@ def explore_levels(
         canonical_size=canonical_size,
         canonical_level=canonical_level,
         size=[height, width],
-        picture_url="" if image is None else data_url(image),
+        picture_url=picture_url,
         caption="Drag a corner of the RoI, or press Tab until it is marked, then the arrow keys "
         "(with Shift: ten pixels). How many cells does it cover just before it changes the level, "
         "and just after? Then change the canonical size.",

@@ -409,49 +409,27 @@ def _target_of(first: dict) -> np.ndarray:
 def _presets(state: dict, true_class: int, outputs: int, target: np.ndarray, width: int) -> dict:
     """Interesting states by name; each sets only the traits that it contains."""
 
-    def logits(k, value):
-        return [value if i == k else 0.0 for i in range(outputs)]
+    def logits(k: int) -> list[float]:
+        return [CONFIDENT if i == k else 0.0 for i in range(outputs)]
 
-    def listed(values):
-        return {n: np.asarray(v).tolist() for n, v in values.items()}
+    def preset(objectness: float, class_logits, box, mask) -> dict:
+        values = {"objectness": objectness, "class_logits": class_logits, "mask_logits": mask}
+        return values | {"box": box, "start": start, "truth": truth}
 
     wrong = next(k for k in range(outputs) if k not in (0, true_class)) if outputs > 2 else 0
     truth, start = np.float64(state["truth"]), np.float64(state["start"])
     room = width - start[3]  # to the right; to the left it is start[1]
     far = 0.8 * (truth[3] - truth[1])
     aside = np.array([0, 1, 0, 1]) * (min(room, far) if room > start[1] else -min(start[1], far))
-    correct_mask = np.where(target, CONFIDENT, -CONFIDENT)
+    mask = np.where(target, CONFIDENT, -CONFIDENT)
+    presets = {
+        "at first": state,
+        "knows nothing": preset(0.0, [0.0] * outputs, start, 0 * mask),
+        "knows it all": preset(CONFIDENT, logits(true_class), truth, mask),
+        "sure and wrong": preset(-CONFIDENT, logits(wrong), start + aside / 4, -mask),
+        "starts far off": {"start": start + aside, "box": start + aside, "truth": truth},
+    }
     return {
-        "at first": listed(state),
-        "knows nothing": listed(
-            {
-                "objectness": 0.0,
-                "class_logits": [0.0] * outputs,
-                "box": start,
-                "start": start,
-                "truth": truth,
-                "mask_logits": 0 * correct_mask,
-            }
-        ),
-        "knows it all": listed(
-            {
-                "objectness": CONFIDENT,
-                "class_logits": logits(true_class, CONFIDENT),
-                "box": truth,
-                "start": start,
-                "truth": truth,
-                "mask_logits": correct_mask,
-            }
-        ),
-        "sure and wrong": listed(
-            {
-                "objectness": -CONFIDENT,
-                "class_logits": logits(wrong, CONFIDENT),
-                "start": start,
-                "truth": truth,
-                "box": start + aside / 4,
-                "mask_logits": -correct_mask,
-            }
-        ),
-        "starts far off": listed({"start": start + aside, "box": start + aside, "truth": truth}),
+        name: {trait: np.asarray(value).tolist() for trait, value in values.items()}
+        for name, values in presets.items()
     }

@@ -4,11 +4,10 @@ import numpy as np
 import traitlets
 
 from labkit.errors import LabkitError
-from labkit.io.images import read_image
 from labkit.ops import boxes as box_ops
 from labkit.ops.nms import nms
 from labkit.viz.colors import CROWD, INK, PREDICTION, TRUTH
-from labkit.widgets.explorer import Boxes, Explorer, data_url, script
+from labkit.widgets.explorer import Boxes, Explorer, background, script
 from labkit.widgets.sketch import outline, sketch
 
 # Two objects that are closer to each other than some boxes to their own, and a separate one.
@@ -186,7 +185,7 @@ def explore_nms(boxes=None, scores=None, image=None, truth=None, threshold=0.5) 
     """
     if (boxes is None) != (scores is None):
         raise LabkitError("explore_nms: give boxes and scores together, or neither.")
-    size = (260, 380) if image is None else read_image(image).shape[:2]
+    size, picture_url = background(image, (260, 380))
     if boxes is None:
         truth = THREE_OBJECTS if truth is None else truth
         boxes, scores = [c[:4] for c in CANDIDATES], [c[4] for c in CANDIDATES]
@@ -197,8 +196,8 @@ def explore_nms(boxes=None, scores=None, image=None, truth=None, threshold=0.5) 
         scores=np.asarray(scores, np.float64).ravel().tolist(),
         truth=[] if truth is None else truth,
         threshold=threshold,
-        size=[int(v) for v in size],
-        picture_url="" if image is None else data_url(image),
+        size=size,
+        picture_url=picture_url,
         caption="Press “Next” and see which boxes are kept and which are suppressed (struck out). "
         "Is there a threshold at which every object keeps exactly one box?",
     )

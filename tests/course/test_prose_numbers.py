@@ -1,4 +1,4 @@
-"""Numbers in prose: what counts as prose, what bears a number out, what does not."""
+"""Numbers in prose: what counts as prose, and where a number must occur."""
 
 import nbformat
 import pytest
@@ -42,7 +42,7 @@ def test_numbers(text, expected):
         "<details><summary>A solution</summary>77</details>",
     ],
 )
-def test_what_is_no_statement_is_not_looked_at(text):
+def test_what_is_no_statement_is_skipped(text):
     assert "77" not in prose(text)
 
 

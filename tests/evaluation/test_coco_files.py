@@ -1,4 +1,4 @@
-"""Whatever is wrong with the files is named (entry, field, remedy) before pycocotools sees it."""
+"""Every fault in the files is named (entry, field, remedy) before pycocotools gets them."""
 
 import copy
 import json

@@ -132,7 +132,7 @@ def test_shares_by_truth_and_by_prediction():
         normalised(matrix, "rows")
 
 
-def test_compressed_to_what_occurs():
+def test_classes_that_never_occur_are_dropped():
     matrix = np.zeros((5, 5), int)
     matrix[2, 2], matrix[4, 0], matrix[0, 4] = 5, 1, 2
     small, names = without_empty_classes(matrix, ["a", "b", "c", "d"])

@@ -1,4 +1,4 @@
-"""Recall of proposals: by hand, by its properties, and where there is nothing to find."""
+"""Recall of proposals: by hand, by its properties, and without objects."""
 
 import numpy as np
 import pytest

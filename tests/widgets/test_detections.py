@@ -1,4 +1,4 @@
-"""explore_detections: its matching is labkit's, and what it tells of an object is true."""
+"""explore_detections: its matching is labkit's, and its details of an object are right."""
 
 from types import SimpleNamespace
 
@@ -91,7 +91,7 @@ def w(data, results):
     return explore_detections(results, data)
 
 
-def test_it_sorts_out_as_labkit_does(w, data, results):
+def test_it_matches_as_labkit_does(w, data, results):
     pairs = compare(data, results).images[0]
     for score in (0.0, 0.3, 0.6, 1.0):
         for iou in (0.05, 0.5, 0.95, 1.0):
@@ -146,13 +146,13 @@ def test_why(w, d, words):
     assert words in w.detail["fate"]
 
 
-def test_an_object_says_who_found_it_or_came_nearest(w):
+def test_an_object_names_the_detection_that_found_it_or_is_nearest(w):
     w.chosen = "object 0"
     assert "found by detection 0, IoU 1.00" in w.detail["fate"]
     w.chosen = "object 2"
     assert w.detail["fate"].startswith("missed; overlapped most by detection 3, dog 0.65, IoU 0.33")
     w.iou = 0.3
-    assert "found by detection 3" in w.detail["fate"]  # told anew when a threshold moves
+    assert "found by detection 3" in w.detail["fate"]  # updated when a threshold moves
     w.chosen = "object 3"
     assert "a crowd" in w.detail["fate"]
 
@@ -290,7 +290,7 @@ def test_many_classes_share_the_last_bar():
     assert sum(p for _, p in bars) == pytest.approx(1, abs=1e-3)  # each is rounded to four digits
 
 
-def test_few_pictures_are_looked_at_at_once_and_each_once(model, pictures):
+def test_detection_in_few_images_is_done_in_advance_and_once(model, pictures):
     model.looks.clear()
     explorer = explore_detections(model, pictures)
     assert len(model.looks) == 3 <= AT_ONCE

@@ -80,7 +80,7 @@ def test_bad_input_is_refused():
         w.threshold = 1.5
 
 
-def test_the_picture_says_who_is_kept_and_who_is_struck():
+def test_the_picture_shows_which_boxes_are_kept_and_suppressed():
     w = explore_nms(image=np.zeros((260, 380, 3), np.uint8))
     w.step = 1
     figure, alt = w.draw()

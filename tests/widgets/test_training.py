@@ -1,4 +1,4 @@
-"""explore_training: its frames are the film's, what is right is what AP50 counts as right."""
+"""explore_training: its frames are the film's, and right means right as in AP50."""
 
 import json
 import re

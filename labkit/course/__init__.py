@@ -1,6 +1,17 @@
 """What only the notebooks need: exercises that check themselves, hints, progress, a trained model.
 
-Each is found in the module it is listed under, and imported when first used: running a notebook
+    checking        check and hint: a learner's function against hidden cases
+    compare         whether two answers are equal, and if not, the first difference
+    safe_call       calls a function that may crash, print or never return
+    exercise        Exercise, Case, Mistake
+    exercises/      the exercises, one file per half of a notebook
+    progress        which exercises a learner has solved
+    model           trained_model: a network for the notebooks that need one
+    sabotage        sabotaged: three trainings that go wrong, for notebook 05
+    notebooks       runs notebooks from a clean kernel, or copies them without solutions
+    prose_numbers   checks that the numbers in a notebook's text occur in its code or outputs
+
+Each name is imported from its module when first used: running a notebook
 (`labkit.course.notebooks`) needs no TensorFlow in the process that only waits for its kernel.
 """
 

@@ -1,7 +1,7 @@
-"""check("iou", my_iou): tries a learner's function on hidden cases and says what is wrong.
+"""check("iou", my_iou): tests a learner's function on hidden cases and says what is wrong.
 
-Three questions in order: does it run; is it right on every case; and if not, does it answer as one
-of the known mistakes does? The last is how a hint can be to the point without a look at the code.
+It tests in this order: does the function run; is it right on every case; and if not, are its
+answers those of a known mistake? That is how a hint can be specific without reading the code.
 """
 
 from collections import Counter
@@ -12,12 +12,12 @@ from labkit.course import progress
 from labkit.course.compare import as_arrays, difference, same
 from labkit.course.exercise import Exercise
 from labkit.course.exercises import find
-from labkit.course.guarded import call
+from labkit.course.safe_call import call
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What `check` has to say: whether it is right, a sentence, and a hint where there is one."""
+    """The result of `check`: whether the answer is right, a sentence, and perhaps a hint."""
 
     name: str
     passed: bool
@@ -40,14 +40,20 @@ class Verdict:
 
 
 def check(name: str, function, seconds: float = 10.0) -> Verdict:
-    """Is `function` a right answer to the exercise? A Verdict, which a notebook shows.
+    """Tests whether `function` solves an exercise.
+
+    A solved exercise is noted in the learner's own progress file (see `labkit.course.progress`).
 
     Args:
-        name: the exercise's, as in the notebook; an unknown one raises LabkitError with those near.
-        function: the learner's; it is given copies, so it cannot spoil anything by writing to them.
+        name: of the exercise, as in the notebook.
+        function: the learner's; it gets copies, so it may write to its arguments.
         seconds: how long one call may take.
 
-    Passing is noted in the learner's own progress file (see `labkit.course.progress`).
+    Returns:
+        A Verdict, which a notebook shows.
+
+    Raises:
+        LabkitError: there is no such exercise; the message has similar names.
     """
     exercise = find(name)
     if not callable(function):
@@ -65,7 +71,7 @@ def check(name: str, function, seconds: float = 10.0) -> Verdict:
 
 
 def hint(name: str, step: int = 1) -> None:
-    """Prints the first, second, ... hint of an exercise; each gives away a little more."""
+    """Prints the first, second, ... hint of an exercise; each tells a little more."""
     hints = find(name).hints
     step = min(max(int(step), 1), len(hints))
     more = f"  (hint({name!r}, {step + 1}) says more)" if step < len(hints) else ""
@@ -86,7 +92,7 @@ def _judge(exercise: Exercise, function, seconds: float) -> Verdict:
         else:
             right[case.kind] += 1
         if outcome.error and "not finished" in outcome.error:
-            break  # one endless loop is enough to wait for
+            break  # do not wait for the same endless loop again
     if not wrong:
         return Verdict(exercise.name, True, f"all {len(cases)} hidden cases agree with labkit.")
     hint = _known_mistake(exercise, cases, answers) or _hint_of(exercise, right, wrong)
@@ -102,7 +108,7 @@ def _sentence(right: Counter, wrong: dict[str, str]) -> str:
 
 
 def _known_mistake(exercise: Exercise, cases, answers) -> str:
-    """The hint of the first mistake that answers as the learner did on every case."""
+    """The hint of the first mistake with the same answers as the learner's in every case."""
     for mistake in exercise.mistakes:
         if len(answers) == len(cases) and all(
             _alike(call(mistake.wrong, case.args), answer, exercise.tolerance)
@@ -121,7 +127,7 @@ def _alike(a, b, tolerance: float) -> bool:
 
 
 def _hint_of(exercise: Exercise, right: Counter, wrong: dict[str, str]) -> str:
-    # Where nothing is right yet, a word about a special case would only lead astray.
+    # While nothing is right yet, a hint about a special case would only mislead.
     for kind in wrong if right else ():
         if kind in exercise.kinds:
             return exercise.kinds[kind]
@@ -133,6 +139,6 @@ def _kind(value) -> str:
 
 
 def _code(text: str) -> str:
-    """Text as HTML, with `code` between backticks; everything else is escaped."""
+    """The text as HTML: escaped, with <code> for what is between backticks."""
     parts = escape(text).split("`")
     return "".join(f"<code>{p}</code>" if i % 2 else p for i, p in enumerate(parts))

@@ -1,10 +1,10 @@
-"""Are two answers the same? And if not, what is the first thing to say about it?"""
+"""Whether two answers are equal, and if not, the first difference in words."""
 
 import numpy as np
 
 
 def as_arrays(answer) -> list[np.ndarray] | None:
-    """A number, array or tensor, or a tuple or list of them, as arrays; None otherwise."""
+    """A number, array or tensor, or a tuple or list of them, as a list of arrays; else None."""
     if isinstance(answer, dict):
         return None
     several = isinstance(answer, tuple) or (
@@ -21,7 +21,7 @@ def as_arrays(answer) -> list[np.ndarray] | None:
 
 
 def difference(mine, truth, tolerance: float) -> str:
-    """What is wrong with `mine`, as the end of a sentence; "" where it is right."""
+    """What is wrong with `mine`, as the end of a sentence; "" if it is right."""
     answers, truths = as_arrays(mine), as_arrays(truth)
     if mine is None:
         return "it returns nothing: is there a `return`?"

@@ -1,4 +1,4 @@
-"""An exercise: what is asked, on which cases it is tried, and the mistakes that people make."""
+"""An exercise: its reference solution, the hidden cases, and common mistakes."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -8,7 +8,12 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Case:
-    """One call of the learner's function. kind: what is special about it, as in "boxes apart"."""
+    """One call of the learner's function.
+
+    Attributes:
+        kind: what is special about it, such as "boxes apart".
+        args: of the call.
+    """
 
     kind: str
     args: tuple
@@ -16,10 +21,13 @@ class Case:
 
 @dataclass(frozen=True)
 class Mistake:
-    """A wrong answer that people give, as a function, and the hint that puts them right.
+    """A common wrong solution, and a hint for it.
 
-    The learner made this mistake if their function answers as `wrong` does wherever the two could
-    be told from the truth. The hint says where to look, not what to write.
+    The learner made this mistake if their function gives the same answers as `wrong` in all cases.
+
+    Attributes:
+        hint: where to look, not what to write.
+        wrong: the wrong solution, a function.
     """
 
     hint: str
@@ -30,10 +38,18 @@ class Mistake:
 class Exercise:
     """What `check(name, fn)` compares a learner's function with.
 
-    reference: labkit's answer. cases: draws the hidden cases from a seeded generator. kinds: what
-    to say if all cases of that kind fail for a reason not among the mistakes. hints: from a nudge
-    to nearly the answer, for `hint(name)`. tolerance: largest |difference| relative to 1 + |value|,
-    room for another order of float32 operations. returns: the answer in words, for the wrong type.
+    Attributes:
+        name: for `check`.
+        notebook: that the exercise belongs to.
+        title: for the list of progress.
+        reference: labkit's solution.
+        cases: draws the hidden cases from a seeded generator.
+        returns: the answer in words, for one of the wrong type.
+        mistakes: common ones.
+        hints: from a first push to nearly the solution, for `hint(name)`.
+        kinds: kind of case -> the hint if cases of it fail and no known mistake explains it.
+        tolerance: the largest |difference| relative to 1 + |value|, room for a different order of
+            float32 operations.
     """
 
     name: str

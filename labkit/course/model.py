@@ -15,8 +15,11 @@ QUICK_STEPS = 300
 def trained_model(runs="../runs") -> Detector:
     """The model of `make demo` (runs/demo), else that of notebook 00 (runs/tour).
 
-    Where there is neither, a quick one is trained into runs/tour first: a minute or two on two CPU
-    cores. It is worse, and enough to see how things work. runs: seen from the notebook.
+    If there is neither, a quick one is trained into runs/tour first: a minute or two on two CPU
+    cores. It is less accurate, but good enough to see how things work.
+
+    Args:
+        runs: the folder of runs, relative to the notebook.
     """
     runs = Path(runs)
     for name in ("demo", "tour"):

@@ -1,12 +1,12 @@
-"""Runs notebooks from a clean kernel and saves them fit to be read: `make notebooks`.
+"""Runs notebooks from a clean kernel and saves them for readers: `make notebooks`.
 
     python -m labkit.course.notebooks notebooks/*.ipynb            runs and saves
     python -m labkit.course.notebooks --student OUT notebooks/*.ipynb
                                      copies without solutions and outputs, for a class
 
-`NotebookClient` loses wake-ups when a notebook uses `Output` or `interact` widgets: it answers them
-on the very socket it is waiting on, and then sleeps although the reply has come (nbclient #312).
-`PollingClient` looks again four times a second, which is all the cure it needs.
+`NotebookClient` misses replies when a notebook uses `Output` or `interact` widgets: it answers them
+on the same socket that it is waiting on, and then sleeps although the reply has come (nbclient
+#312). `PollingClient` solves this by looking again four times a second.
 """
 
 import argparse
@@ -33,7 +33,7 @@ SOLUTION = "solution"  # the tag of a cell that a class does not get
 
 
 class PollingClient(NotebookClient):
-    """A NotebookClient that waits for a cell's reply in short steps."""
+    """A NotebookClient that polls for a cell's reply."""
 
     async def async_start_new_kernel_client(self):
         client = await super().async_start_new_kernel_client()
@@ -54,9 +54,9 @@ class PollingClient(NotebookClient):
 
 
 def clean_environment(folder) -> dict[str, str]:
-    """Environment variables for a kernel of this Python that sees nothing of its user.
+    """Environment variables for a kernel of this Python that uses nothing of its user.
 
-    No start-up files of IPython, no solved exercises: both are looked for in `folder`.
+    IPython's start-up files and the solved exercises are looked for in `folder` instead.
     """
     return {
         "JUPYTER_PREFER_ENV_PATH": "1",
@@ -78,21 +78,21 @@ def execute(notebook, folder, timeout: float = CELL_TIMEOUT):
 
 
 def tidy(notebook):
-    """A notebook that was run, fit to be read on a page without a kernel, and to be compared.
+    """Cleans a notebook that was run, for pages without a kernel and for comparisons.
 
-    Widgets leave the static picture beside them; times and versions of a machine are dropped.
+    Only the static pictures of widgets are kept; run times and versions of the machine are removed.
     """
     notebook.metadata.pop("widgets", None)
     notebook.metadata["language_info"] = {"name": "python"}
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)
         if cell.cell_type == "code":
-            cell.outputs = _joined([o for o in cell.outputs if _can_be_read(o)])
+            cell.outputs = _joined([o for o in cell.outputs if _is_readable(o)])
     return notebook
 
 
 def _joined(outputs: list) -> list:
-    """Lines printed one after the other as one output: how they were cut is chance."""
+    """Joins consecutive printed lines into one output: how they are split is random."""
     joined = []
     for output in outputs:
         last = joined[-1] if joined else None
@@ -103,10 +103,10 @@ def _joined(outputs: list) -> list:
     return joined
 
 
-def _can_be_read(output) -> bool:
-    """Takes the live view out of an output; false if nothing is left but the widget's type.
+def _is_readable(output) -> bool:
+    """Removes the live view from an output; false if only the widget's type is left.
 
-    Also false for what TensorFlow's inside writes to its log, which is about the machine.
+    Also false for TensorFlow's log lines, which are about the machine.
     """
     if output.get("name") == "stderr":
         return not all(_LOG_LINE.match(line) for line in output.text.splitlines())

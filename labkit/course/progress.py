@@ -20,7 +20,7 @@ def progress_file() -> Path:
 
 
 def solved() -> dict[str, str]:
-    """{exercise: the day it was solved}; empty where there is no (readable) file yet."""
+    """{exercise: the day it was solved}; empty if there is no (readable) file yet."""
     try:
         stored = json.loads(progress_file().read_text("utf-8"))
         return {str(k): str(v) for k, v in stored["solved"].items()}
@@ -29,7 +29,7 @@ def solved() -> dict[str, str]:
 
 
 def note(exercise: Exercise) -> None:
-    """Writes down that an exercise is solved; where it cannot be written, the exercise goes on."""
+    """Saves that an exercise is solved; a file that cannot be written is no error."""
     done = solved()
     if exercise.name in done:
         return
@@ -42,7 +42,7 @@ def note(exercise: Exercise) -> None:
 
 
 class Progress:
-    """The course's exercises, notebook by notebook, solved and open. See `progress`."""
+    """The exercises of the course, notebook by notebook, solved and open."""
 
     def __init__(self):
         done = solved()
@@ -73,5 +73,5 @@ class Progress:
 
 
 def show_progress() -> Progress:
-    """What has been solved so far, on this machine, by this user."""
+    """The exercises that this user has solved so far on this machine."""
     return Progress()

@@ -1,4 +1,4 @@
-"""Three trainings that go wrong, for notebook 05: the answers, away from the question."""
+"""Three trainings that go wrong, for notebook 05: the answers, apart from the question."""
 
 from labkit.models.config import Config
 from labkit.training import TrainSettings
@@ -7,7 +7,7 @@ from labkit.training import TrainSettings
 def sabotaged(
     config: Config, settings: TrainSettings
 ) -> dict[str, tuple[dict[str, tuple], TrainSettings]]:
-    """For "A", "B" and "C": what to change in the config (`config.replace`), and the settings."""
+    """For "A", "B" and "C": the changes of the config (for `config.replace`), and the settings."""
     return {
         "A": ({}, settings.replace(learning_rate=1e-6)),
         "B": ({"anchor_sizes": tuple(4 * size for size in config.anchor_sizes)}, settings),

@@ -1,7 +1,7 @@
 """Does a score of 0.9 mean right nine times out of ten? Reliability and calibration error.
 
 Guo et al. 2017, "On Calibration of Modern Neural Networks", for classifiers; here a detection is
-right if it finds an object of its class, as in AP.
+right if it is a true positive, as in AP.
 """
 
 from dataclasses import dataclass
@@ -17,12 +17,14 @@ from labkit.evaluation.comparison import Comparison
 class Calibration:
     """Detections by score, in B bins of equal width from 0 to 1.
 
-    edges: float64 [B + 1]; a score on an edge belongs to the bin above it, and 1 to the last.
-    counts: int64 [B]. confidence, precision: float64 [B], the mean score and the share that is
-    right; NaN in an empty bin.
-    ece: the expected calibration error, the mean of |precision - confidence| over all detections;
-    0 is perfect; NaN without detections.
-    worst: the largest |precision - confidence| of a bin; NaN without detections.
+    Attributes:
+        edges: float64 [B + 1]; a score on an edge belongs to the bin above it, and 1 to the last.
+        counts: int64 [B], detections.
+        confidence: float64 [B], the mean score; NaN in an empty bin.
+        precision: float64 [B], the share of true positives; NaN in an empty bin.
+        ece: the expected calibration error, the mean of |precision - confidence| over all
+            detections; 0 is perfect; NaN without detections.
+        worst: the largest |precision - confidence| of a bin; NaN without detections.
     """
 
     edges: np.ndarray
@@ -41,17 +43,20 @@ def calibration(
     classes: list[str] | None = None,
     max_dets: int = 100,
 ) -> Calibration:
-    """Compares scores with how often they are right.
-
-    Args:
-        iou_threshold: of masks or of boxes, whichever were compared.
-        bins: how many.
-        classes: by default all that have objects.
+    """Compares the scores of detections with how often they are right.
 
     A model that leaves out weak detections has empty bins there. Detections that lie in crowds do
     not count.
 
-    Raises LabkitError for an unknown class, or without a single bin.
+    Args:
+        comparison: the images.
+        iou_threshold: of masks or of boxes, whichever were compared.
+        bins: the number of bins.
+        classes: by default all that have objects.
+        max_dets: detections per image and class, as in AP.
+
+    Raises:
+        LabkitError: a class is unknown, or bins is below 1.
     """
     if bins < 1:
         raise LabkitError(f"calibration: bins is {bins}; it must be at least 1.")
@@ -72,11 +77,11 @@ def calibration(
 
 def _binned(scores: np.ndarray, hits: np.ndarray, bins: int) -> Calibration:
     edges = np.linspace(0, 1, bins + 1)
-    place = (np.searchsorted(edges, scores, side="right") - 1).clip(0, bins - 1)
-    counts = np.bincount(place, minlength=bins)
+    bin_of = (np.searchsorted(edges, scores, side="right") - 1).clip(0, bins - 1)
+    counts = np.bincount(bin_of, minlength=bins)
 
     def mean_in_bins(values: np.ndarray) -> np.ndarray:
-        sums = np.bincount(place, weights=values, minlength=bins)
+        sums = np.bincount(bin_of, weights=values, minlength=bins)
         return np.divide(sums, counts, out=np.full(bins, np.nan), where=counts > 0)
 
     confidence, precision = mean_in_bins(scores), mean_in_bins(hits.astype(float))

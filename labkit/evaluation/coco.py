@@ -11,9 +11,9 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from labkit.errors import LabkitError, listed
-from labkit.evaluation.coco_run import run_coco
-from labkit.evaluation.inputs import GroundTruth, Results, read_ground_truth, read_results
-from labkit.evaluation.names import COCO_AREAS
+from labkit.evaluation.coco_conventions import COCO_AREAS
+from labkit.evaluation.coco_files import GroundTruth, Results, read_ground_truth, read_results
+from labkit.evaluation.cocoeval import run_coco
 from labkit.evaluation.result import Evaluation
 from labkit.io.progress import progress_bar
 
@@ -35,21 +35,25 @@ def evaluate(
 ) -> Evaluation:
     """COCO AP of a model on a data set, boxes and masks.
 
-    A few images are in memory at a time, and of the results only run lengths.
+    Only a few images are in memory at a time, and the masks of the results as run lengths.
 
     Args:
         model: has `detect(list of images) -> list of Detections` and `class_names`.
-        dataset: a `labkit.data.Dataset`. Classes are matched by name, in whatever order.
+        dataset: a `labkit.data.Dataset`. Its classes and the model's are matched by name.
         max_dets: detections that count per image and class. Above 100 the model is asked for that
             many per image, all classes together (`detect(…, max_detections=max_dets)`), unless its
             own limit (`model.config.detections`) is higher.
         iou_types: "bbox", "segm" or both (the default).
-        iou_thresholds, area_ranges: as in `evaluate_results`.
-        score_threshold: the model's own by default. AP wants it low (0.05 or less): a threshold
-            cuts off the far end of the curve.
+        iou_thresholds: as in `evaluate_results`.
+        area_ranges: as in `evaluate_results`.
+        score_threshold: the model's own by default. For AP it should be low (0.05 or less): a
+            threshold cuts off the far end of the curve.
         images_at_a_time: how many images go to `detect` at once.
         progress: True shows a bar if it takes more than a second; or a function that gets
             (done, total).
+
+    Returns:
+        The numbers; `print` them.
 
     Raises:
         LabkitError: the data set is empty, or has classes that the model does not know, or an
@@ -101,7 +105,10 @@ def evaluate_results(
     iou_thresholds: Sequence[float] | None = None,
     area_ranges: AreaRanges | None = None,
 ) -> Evaluation:
-    """COCO AP of a results file against an annotation file; neither needs the pictures.
+    """COCO AP of a results file against an annotation file; the images are not needed.
+
+    Masks count as small, medium or large by their own area, not by that of a bbox that the entry
+    may have beside its mask.
 
     Args:
         annotations: path of a COCO annotation file, or the dict it holds.
@@ -109,11 +116,11 @@ def evaluate_results(
         max_dets: detections that count per image and class.
         iou_types: "bbox", "segm" or both; by default what both files have.
         iou_thresholds: those that AP is the mean over; by default COCO's 0.50, 0.55, … 0.95.
-        area_ranges: {name: (from, to)} in px², the sizes of objects to measure apart; by default
+        area_ranges: {name: (from, to)} in px², the object sizes to measure separately; by default
             COCO's small, medium and large, {"s": (0, 32²), "m": (32², 96²), "l": (96², 1e10)}.
 
-    Masks are sorted into small, medium and large by their own area, not by that of a bbox that
-    the entry may have beside its mask.
+    Returns:
+        The numbers; `print` them.
 
     Raises:
         LabkitError: something in the files is wrong: which file and entry, and what to do.
@@ -127,7 +134,10 @@ def evaluate_results(
 
 
 def _match_classes(names: Sequence[str], dataset) -> tuple[Sequence[int] | dict, list[str]]:
-    """The data set's id of each class of the model: by order if the lists agree, else by name."""
+    """The data set's category ids for the model's classes, and a note if some are unknown to it.
+
+    The ids are in the model's order if both lists of names are equal, else a dict by name.
+    """
     if tuple(names) == tuple(dataset.class_names):
         return tuple(dataset.category_ids), []
     missing = [name for name in dataset.class_names if name not in names]
@@ -149,7 +159,7 @@ def _match_classes(names: Sequence[str], dataset) -> tuple[Sequence[int] | dict,
 def _checked_settings(
     max_dets: int, iou_thresholds: Sequence[float] | None, area_ranges: AreaRanges | None
 ) -> dict:
-    """What `run_coco` takes by these names."""
+    """The checked options, as keyword arguments of `run_coco`."""
     if not isinstance(max_dets, (int, np.integer)) or max_dets < 1:
         raise LabkitError(f"max_dets is {max_dets!r}; it must be a whole number of at least 1.")
     if iou_thresholds is not None:
@@ -181,7 +191,7 @@ def _evaluate(
     notes: list[str],
 ) -> Evaluation:
     kinds, skipped = _kinds(truth, results, iou_types)
-    objects = _objects(truth)
+    objects = _objects_by_category(truth)
     per_class = {
         name: {"objects": objects[category["id"]]}
         for name, category in zip(truth.names, truth.categories, strict=True)
@@ -189,8 +199,8 @@ def _evaluate(
     numbers, curves = {}, {}
     for kind in kinds:
         numbers[kind], curves[kind], each = run_coco(truth, results, kind, **settings)
-        for row, of_class in zip(per_class.values(), each, strict=True):
-            row[kind] = of_class
+        for row, class_numbers in zip(per_class.values(), each, strict=True):
+            row[kind] = class_numbers
     return Evaluation(
         class_names=tuple(truth.names),
         max_dets=settings["max_dets"],
@@ -198,8 +208,8 @@ def _evaluate(
         segm=numbers.get("segm"),
         per_class=per_class,
         curves=curves,
-        coco_gt={**truth.as_coco(), "annotations": [_printable(a) for a in truth.annotations]},
-        results=[_printable(entry) for entry in results.entries],
+        coco_gt={**truth.as_coco(), "annotations": [_as_json(a) for a in truth.annotations]},
+        results=[_as_json(entry) for entry in results.entries],
         area_ranges=settings["area_ranges"],
         notes=notes + results.notes + skipped,
     )
@@ -208,31 +218,31 @@ def _evaluate(
 def _kinds(
     truth: GroundTruth, results: Results, iou_types: Sequence[str] | None
 ) -> tuple[list[str], list[str]]:
-    """What to evaluate, and a note if masks had to be left out."""
-    lacking = [file.source for file in (truth, results) if not file.has_masks]
+    """The iou_types to evaluate, and a note if masks had to be left out."""
+    maskless = [file.source for file in (truth, results) if not file.has_masks]
     if iou_types is None:
-        note = f"Masks were not evaluated: {' and '.join(lacking)} has no segmentations."
-        return (["bbox"], [note]) if lacking else (list(IOU_TYPES), [])
+        note = f"Masks were not evaluated: {' and '.join(maskless)} has no segmentations."
+        return (["bbox"], [note]) if maskless else (list(IOU_TYPES), [])
     wanted = [iou_types] if isinstance(iou_types, str) else list(iou_types)
     if not wanted or any(kind not in IOU_TYPES for kind in wanted):
         raise LabkitError(f"iou_types is {iou_types!r}; it must name 'bbox', 'segm' or both.")
-    if "segm" in wanted and lacking:
+    if "segm" in wanted and maskless:
         raise LabkitError(
-            f"{lacking[0]}: has no segmentations, so masks cannot be evaluated; ask for "
+            f"{maskless[0]}: has no segmentations, so masks cannot be evaluated; ask for "
             "iou_types=('bbox',)."
         )
     return [kind for kind in IOU_TYPES if kind in wanted], []
 
 
-def _objects(truth: GroundTruth) -> dict[int, int]:
-    """Category id -> how many of its objects count."""
+def _objects_by_category(truth: GroundTruth) -> dict[int, int]:
+    """Category id -> its number of objects, crowds left out."""
     counts = {category["id"]: 0 for category in truth.categories}
     for annotation in truth.annotations:
         counts[annotation["category_id"]] += not annotation["iscrowd"]
     return counts
 
 
-def _printable(entry: dict) -> dict:
+def _as_json(entry: dict) -> dict:
     """The entry with the counts of its mask as text, which json can write."""
     if "segmentation" not in entry:
         return entry

@@ -1,8 +1,8 @@
-"""AP under conditions: against the size of objects, how much others cover them, how crowded it is.
+"""AP under conditions: against the size of objects, their overlap with others, and crowding.
 
 As with COCO's area ranges, objects outside a range are ignored, and so are unmatched detections
-outside. For that each condition is measured of detections too, in the same way: by the boxes of the
-objects around, the one that it overlaps most (itself, for an object) left out.
+outside. Each condition is therefore measured for detections too, in the same way: from the boxes of
+the objects around, without the one that it overlaps most (for an object, itself).
 """
 
 from collections.abc import Callable, Sequence
@@ -21,8 +21,11 @@ from labkit.evaluation.result import mean_measured
 class Condition:
     """How a condition is measured, and the ranges it is split into.
 
-    measure: of an image, values of its objects float64 [G] and of its detections float64 [D].
-    edges: B + 1 rising values; range b goes from edges[b], included, to edges[b + 1], excluded.
+    Attributes:
+        title: of the condition.
+        unit: of its values.
+        edges: B + 1 rising values; range b goes from edges[b], included, to edges[b + 1], excluded.
+        measure: for an image, the values of its objects float64 [G] and detections float64 [D].
     """
 
     title: str
@@ -31,7 +34,7 @@ class Condition:
     measure: Callable[[Comparison, ImagePairs], tuple[np.ndarray, np.ndarray]]
 
     def range_names(self) -> list[str]:
-        """ "16 to 32", "96 and more"; whole numbers of a count by themselves."""
+        """The ranges in words: "16 to 32", "96 and more"; a single whole number as itself."""
         names = []
         for low, high in zip(self.edges, self.edges[1:], strict=False):
             if high == float("inf"):
@@ -47,7 +50,11 @@ class Condition:
 class UnderCondition:
     """AP and recall in the B ranges of one condition; -1 where no object is in the range.
 
-    objects: int64 [B]. ap, recall: float64 [B], means over the classes with objects there.
+    Attributes:
+        condition: with its ranges.
+        objects: int64 [B].
+        ap: float64 [B], the mean over the classes with objects in the range.
+        recall: float64 [B], likewise.
     """
 
     condition: Condition
@@ -75,7 +82,7 @@ def _neighbours(comparison: Comparison, pairs: ImagePairs) -> tuple[np.ndarray, 
 
 
 def _box_overlaps(comparison: Comparison, pairs: ImagePairs) -> tuple[np.ndarray, np.ndarray]:
-    """IoU of the boxes of objects [G, N] and of detections [D, N] with the N objects, no crowds."""
+    """Box IoUs of objects [G, N] and of detections [D, N] with the N objects that are no crowds."""
     boxes = [comparison.annotations[i]["bbox"] for i in pairs.objects]
     others = [box for box, crowd in zip(boxes, pairs.crowd, strict=True) if not crowd]
     found = [comparison.entries[i]["bbox"] for i in pairs.detections]
@@ -115,11 +122,15 @@ def under_condition(
     """AP at one IoU threshold in each range of a condition.
 
     Args:
+        comparison: the images.
         name: "size", "occlusion" or "crowding".
         edges: of the ranges, rising; by default those of `CONDITIONS`. COCO's sizes are
             (0, 32, 96, inf).
+        iou_threshold: the least IoU of a match.
+        max_dets: detections per image and class, as in AP.
 
-    Raises LabkitError for another name, or edges that do not rise.
+    Raises:
+        LabkitError: the name is unknown, or edges do not rise.
     """
     if name not in CONDITIONS:
         raise LabkitError(f"under_condition: {name!r} is none of {', '.join(CONDITIONS)}.")

@@ -20,26 +20,26 @@ def confusion_matrix(
 ) -> np.ndarray:
     """Counts of (true class, predicted class), background included.
 
-    In each image the detections, best score first, take the free object that they overlap most,
-    whatever its class, if the IoU reaches the threshold. That is unlike AP, where an object can
-    only be found by its own class: a disc called a ring is one confusion here, and there a miss
-    and a false alarm.
+    In each image every detection, best score first, is matched with the free object of the highest
+    IoU, whatever its class, if the IoU reaches the threshold. In AP, by contrast, an object can
+    only be found by its own class: a disc called a ring is one confusion here, and a false negative
+    and a false positive there.
 
     Args:
         truth: a `labkit.data.Dataset`, a COCO annotation file or the dict it holds, such as
             `Evaluation.coco_gt`; or an Evaluation or a Comparison, and no results.
         results: a COCO results file or list, such as `Evaluation.results`; or Detections, one per
-            image, that carry image ids.
-        iou_threshold: from this overlap on, a detection means that object.
-        score_threshold: detections below it are left out. The matrix depends on it: choose it as
-            for use, where AP wants everything.
-        iou_type: overlap of "segm" masks or of "bbox" boxes; of a Comparison, its own.
+            image, with image ids.
+        iou_threshold: the least IoU of a match.
+        score_threshold: detections below it are left out. The matrix depends on it: choose the one
+            that the model is used with (AP wants all detections).
+        iou_type: IoU of "segm" masks or of "bbox" boxes; a Comparison has its own.
 
     Returns:
         int64 [N + 1, N + 1], row = true class, column = predicted class, in the data set's order
-        from 1; row 0 are false alarms, column 0 missed objects, and [0, 0] is 0, for nothing
-        found where nothing is cannot be counted. Detections that lie in a crowd region and match
-        nothing else are not counted.
+        from 1; row 0 holds false positives, column 0 missed objects, and [0, 0] is 0, because true
+        negatives cannot be counted. Detections that lie in a crowd region and match nothing else
+        are not counted.
 
     Raises:
         LabkitError: something in the input is wrong: which entry, and what to do.
@@ -55,7 +55,12 @@ def confusion_matrix(
 def mean_overlaps(
     comparison: Comparison, *, iou_threshold: float = 0.5, score_threshold: float = 0.5
 ) -> np.ndarray:
-    """How well the pairs that the confusion matrix counts overlap.
+    """The mean IoU of the pairs that the confusion matrix counts.
+
+    Args:
+        comparison: the images.
+        iou_threshold: as in `confusion_matrix`.
+        score_threshold: as in `confusion_matrix`.
 
     Returns:
         float64 [N + 1, N + 1], the mean IoU of each cell's pairs; NaN where there are none, as in
@@ -74,8 +79,8 @@ def mean_overlaps(
 def normalised(matrix: np.ndarray, by: str) -> np.ndarray:
     """Counts as shares: by "truth" each row sums to 1, by "prediction" each column.
 
-    A row or column of nothing stays 0. By truth, the false alarms of row 0 have no true class to
-    be a share of: there the shares are among all false alarms.
+    An empty row or column stays 0. By truth, the false positives of row 0 have no true class: there
+    the shares are of all false positives.
     """
     if by not in ("truth", "prediction"):
         raise LabkitError(f"normalised: by is {by!r}; it must be 'truth' or 'prediction'.")
@@ -83,22 +88,27 @@ def normalised(matrix: np.ndarray, by: str) -> np.ndarray:
     return matrix / np.maximum(sums, 1)
 
 
-def compressed(matrix: np.ndarray, names: Sequence[str]) -> tuple[np.ndarray, list[str]]:
+def without_empty_classes(matrix: np.ndarray, names: Sequence[str]) -> tuple[np.ndarray, list[str]]:
     """The matrix without the classes that never occur, neither as truth nor as prediction.
 
-    matrix: [N + 1, N + 1], background first; counts, or of mean overlaps with NaN for nothing.
+    Args:
+        matrix: [N + 1, N + 1], background first; counts, or mean IoUs with NaN where there is none.
+        names: the N class names.
+
+    Returns:
+        The smaller matrix, and the names that are left.
     """
     occurs = np.nan_to_num(matrix) != 0
     keep = occurs.any(axis=0) | occurs.any(axis=1)
     keep[BACKGROUND] = True
-    kept = [name for name, there in zip(names, keep[1:], strict=True) if there]
+    kept = [name for name, present in zip(names, keep[1:], strict=True) if present]
     return matrix[np.ix_(keep, keep)], kept
 
 
 def image_pairs(
     pairs: ImagePairs, iou_threshold: float, score_threshold: float
 ) -> list[tuple[int, int, float]]:
-    """(true class, found class, IoU) of one image; 0 stands for background, of IoU 0."""
+    """(true class, predicted class, IoU) of one image; 0 stands for background, with IoU 0."""
     objects = np.flatnonzero(~pairs.crowd)
     in_crowd = pairs.overlaps[:, pairs.crowd].max(axis=1, initial=0)
     free = np.ones(len(objects), bool)

@@ -1,8 +1,8 @@
-"""What kind of mistakes cost how much AP: the six error types of TIDE.
+"""Which kinds of errors cost how much AP: the six error types of TIDE.
 
 Bolya, Foley, Hays, Hoffman 2020, "TIDE: A General Toolbox for Identifying Object Detection Errors".
-Every false alarm and every missed object has one type, and mending all errors of one type tells
-what they cost. The costs do not add up to what is missing: mending one error may uncover another.
+Every false positive and every missed object has one type, and fixing all errors of one type shows
+what they cost. The costs do not add up to 1 - AP: fixing one error may uncover another.
 """
 
 from collections.abc import Collection
@@ -18,25 +18,28 @@ from labkit.evaluation.average_precision import (
 )
 from labkit.evaluation.comparison import Comparison, ImagePairs
 
-FOUND_IOU = 0.5  # from here on an object is found
-BACKGROUND_IOU = 0.1  # up to here a detection has nothing to do with an object
+FOUND_IOU = 0.5  # the least IoU of a match
+BACKGROUND_IOU = 0.1  # up to here a detection lies on background
 
 ERROR_TYPES = {
     "classification": "on an object, but of another class",
     "localisation": "right class, but overlaps its object too little",
     "both": "wrong class, and overlaps too little",
-    "duplicate": "right, but the object was found by a better score",
-    "background": "on nothing",
-    "missed": "an object that nothing found, not even wrongly",
+    "duplicate": "right, but the object was already found with a better score",
+    "background": "on background",
+    "missed": "an object without any detection, not even a wrong one",
 }
 
 
 @dataclass(frozen=True)
 class Error:
-    """One mistake: where, and of which type.
+    """One error: where, and of which type.
 
-    entry: place in `Comparison.entries`, or None for a missed object.
-    object: place in `Comparison.annotations` of the object that was meant, or None.
+    Attributes:
+        type: a key of `ERROR_TYPES`.
+        image_id: the data set's.
+        entry: index into `Comparison.entries`, or None for a missed object.
+        object: index into `Comparison.annotations` of the object it belongs to, or None.
     """
 
     type: str
@@ -47,10 +50,13 @@ class Error:
 
 @dataclass(frozen=True, eq=False)
 class ErrorTypes:
-    """ap: AP at found_iou as it is, equal to COCO's AP50 at 0.5; -1 without objects.
+    """All errors of a set of detections, and what each type costs.
 
-    counts: {type: how many}. costs: {type: AP gained by mending all of that type}.
-    errors: each single one, image by image.
+    Attributes:
+        ap: AP at found_iou, at 0.5 equal to COCO's AP50; -1 without objects.
+        counts: {type: number of errors}.
+        costs: {type: AP gained by fixing all errors of that type}.
+        errors: every single error, image by image.
     """
 
     ap: float
@@ -68,39 +74,43 @@ def error_types(
 ) -> ErrorTypes:
     """Sorts all errors by type and measures what each type costs.
 
-    A false alarm is, in this order, of the type localisation if an object of its class overlaps it
-    by background_iou or more but less than found_iou; classification if one of another class does
-    by found_iou; duplicate if its own object was taken; background if nothing overlaps it by more
-    than background_iou; else both. Detections that only lie in a crowd are no errors.
+    The types of a false positive are tested in this order: localisation if the IoU with an object
+    of its class is at least background_iou but below found_iou; classification if the IoU with one
+    of another class reaches found_iou; duplicate if its own object was already found; background
+    if no IoU is above background_iou; else both. Detections that only lie in a crowd are no errors.
 
-    Mended are: classification and localisation by finding the object that was meant (the best
-    score only, and only if nothing else found it; the others go); both, duplicate and background
-    by going; missed by taking the object off the list. A class of which nothing is left to be
-    wrong has an AP of 1, so mending everything gives 1.
+    Fixing an error of classification or localisation makes it a true positive of its object (only
+    the best score, and only if no other detection found the object; the others are removed); fixing
+    both, duplicate and background removes the detection; fixing missed removes the object. A class
+    with nothing left to be wrong has an AP of 1, so fixing everything gives 1.
 
     Args:
+        comparison: the images.
+        found_iou: the least IoU of a match.
+        background_iou: up to this IoU a detection lies on background.
         max_dets: detections per image and class, as in AP.
 
-    Raises LabkitError unless 0 < background_iou < found_iou <= 1.
+    Raises:
+        LabkitError: not 0 < background_iou < found_iou <= 1.
     """
-    state = _State(comparison, found_iou, background_iou, max_dets)
-    ap = state.ap(())
+    analysis = _Analysis(comparison, found_iou, background_iou, max_dets)
+    ap = analysis.ap(())
     return ErrorTypes(
         ap=ap,
-        counts={name: sum(e.type == name for e in state.errors) for name in ERROR_TYPES},
-        costs={name: state.ap((name,)) - ap if ap >= 0 else 0.0 for name in ERROR_TYPES},
-        errors=state.errors,
+        counts={name: sum(e.type == name for e in analysis.errors) for name in ERROR_TYPES},
+        costs={name: analysis.ap((name,)) - ap if ap >= 0 else 0.0 for name in ERROR_TYPES},
+        errors=analysis.errors,
     )
 
 
-def mended_ap(comparison: Comparison, types: Collection[str], **options) -> float:
-    """AP if all errors of these types were mended; options as in `error_types`."""
+def ap_after_fixing(comparison: Comparison, types: Collection[str], **options) -> float:
+    """AP if all errors of these types were fixed; options as in `error_types`."""
     settings = {"found_iou": FOUND_IOU, "background_iou": BACKGROUND_IOU, "max_dets": 100}
-    return _State(comparison, **{**settings, **options}).ap(types)
+    return _Analysis(comparison, **{**settings, **options}).ap(types)
 
 
-class _State:
-    """All detections with what became of them, from which AP can be taken with errors mended."""
+class _Analysis:
+    """All detections as true positives or errors, to compute the AP with some errors fixed."""
 
     def __init__(
         self, comparison: Comparison, found_iou: float, background_iou: float, max_dets: int
@@ -113,10 +123,10 @@ class _State:
         self.comparison = comparison
         self.found_iou, self.background_iou = found_iou, background_iou
         self.objects = comparison.object_counts()
-        self.hits: list[int] = []  # places of entries
+        self.hits: list[int] = []  # indices of entries
         self.errors: list[Error] = []
-        self.taken: set[int] = set()  # places of annotations
-        self.class_of: dict[int, int] = {}  # place of an annotation -> its class
+        self.taken: set[int] = set()  # indices of annotations
+        self.class_of: dict[int, int] = {}  # index of an annotation -> its class
         for pairs in comparison.images:
             self._sort_image(pairs, max_dets)
             classes = zip(pairs.objects.tolist(), pairs.object_classes.tolist(), strict=True)
@@ -124,15 +134,15 @@ class _State:
         self.rank, self.entry_class = self._ranks()
 
     def _ranks(self) -> tuple[dict[int, int], dict[int, int]]:
-        """Of each entry: its place in the order that AP goes through all of them; its class."""
+        """Entry -> its rank in the order of AP, and entry -> its class."""
         images = self.comparison.images
-        places = np.concatenate([p.detections for p in images])
+        entries = np.concatenate([p.detections for p in images])
         scores = np.concatenate([p.scores for p in images])
         classes = np.concatenate([p.classes for p in images])
-        ordered = places[np.argsort(-scores, kind="stable")].tolist()
+        ordered = entries[np.argsort(-scores, kind="stable")].tolist()
         return (
             {entry: rank for rank, entry in enumerate(ordered)},
-            dict(zip(places.tolist(), classes.tolist(), strict=True)),
+            dict(zip(entries.tolist(), classes.tolist(), strict=True)),
         )
 
     def _sort_image(self, pairs: ImagePairs, max_dets: int) -> None:
@@ -145,24 +155,23 @@ class _State:
             pairs.crowd,
         )
         taken = np.isin(np.arange(len(pairs.objects)), matches)
-        right = matches[matches >= 0]
-        self.hits += pairs.detections[kept[matches >= 0][~pairs.crowd[right]]].tolist()
-        meant = set()
+        matched = matches[matches >= 0]
+        self.hits += pairs.detections[kept[matches >= 0][~pairs.crowd[matched]]].tolist()
+        nearly_found = set()
         for d in kept[matches < 0].tolist():
-            kind, place = self._type_of(pairs, d)
+            kind, g = self._type_of(pairs, d)
             entry = int(pairs.detections[d])
-            target = None if place is None else int(pairs.objects[place])
+            target = None if g is None else int(pairs.objects[g])
             self.errors.append(Error(kind, pairs.image_id, entry, target))
-            if kind in ("classification", "localisation") and not taken[place]:
-                meant.add(place)
-        for place in np.flatnonzero(~taken & ~pairs.crowd):
-            if place not in meant:
-                error = Error("missed", pairs.image_id, None, int(pairs.objects[place]))
-                self.errors.append(error)
+            if kind in ("classification", "localisation") and not taken[g]:
+                nearly_found.add(g)
+        for g in np.flatnonzero(~taken & ~pairs.crowd):
+            if g not in nearly_found:
+                self.errors.append(Error("missed", pairs.image_id, None, int(pairs.objects[g])))
         self.taken.update(pairs.objects[taken].tolist())
 
     def _type_of(self, pairs: ImagePairs, d: int) -> tuple[str, int | None]:
-        """The type of a false alarm, and the object of the image that was meant."""
+        """The type of a false positive, and the index of the object it belongs to."""
         iou = np.where(pairs.crowd, 0.0, pairs.overlaps[d])
         own = pairs.object_classes == pairs.classes[d]
         same, other = np.where(own, iou, 0.0), np.where(own, 0.0, iou)
@@ -177,20 +186,19 @@ class _State:
             return "background", None
         return "both", int(other.argmax())
 
-    def ap(self, mended: Collection[str]) -> float:
-        """COCO's AP at found_iou with the errors of some types mended."""
-        # An object that was meant is found by the first detection that meant it, of any type that
-        # is mended; what else meant it goes.
+    def ap(self, fixed: Collection[str]) -> float:
+        """COCO's AP at found_iou with the errors of some types fixed."""
+        # The first fixed error that belongs to an object finds it; the others are removed.
         ranked = [(self.rank[entry], self.entry_class[entry], True) for entry in self.hits]
         objects, found = self.objects.copy(), set(self.taken)
         false = [e for e in self.errors if e.entry is not None]
         for error in sorted(false, key=lambda e: self.rank[e.entry]):
-            if error.type not in mended:
+            if error.type not in fixed:
                 ranked.append((self.rank[error.entry], self.entry_class[error.entry], False))
             elif error.type in ("classification", "localisation") and error.object not in found:
                 found.add(error.object)
                 ranked.append((self.rank[error.entry], self.class_of[error.object], True))
-        if "missed" in mended:
+        if "missed" in fixed:
             for error in self.errors:
                 if error.type == "missed":
                     objects[self.class_of[error.object]] -= 1
@@ -201,11 +209,11 @@ class _State:
         hits = np.array([hit for _, _, hit in ranked], bool)
         aps = []
         for class_id in np.flatnonzero(self.objects):
-            mine = hits[classes == class_id]
+            hits_of_class = hits[classes == class_id]
             if objects[class_id]:
-                aps.append(coco_101_points(*precision_recall(mine, objects[class_id])))
+                aps.append(coco_101_points(*precision_recall(hits_of_class, objects[class_id])))
             else:
-                aps.append(0.0 if len(mine) else 1.0)
+                aps.append(0.0 if len(hits_of_class) else 1.0)
         return float(np.mean(aps)) if aps else -1.0
 
 

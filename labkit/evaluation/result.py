@@ -1,4 +1,4 @@
-"""What an evaluation found: the numbers, the curves, and how they look in print."""
+"""The result of an evaluation: its numbers and curves."""
 
 import json
 import os
@@ -9,24 +9,26 @@ import numpy as np
 
 from labkit.errors import LabkitError
 from labkit.evaluation import tables
-from labkit.evaluation.names import COCO_AREAS, ap_name
+from labkit.evaluation.coco_conventions import COCO_AREAS, ap_name
 
 
 def mean_measured(values: np.ndarray) -> float:
-    """The mean of what could be measured; -1, as COCO has it, if nothing could."""
+    """The mean of the values that could be measured; -1, as in COCO, if none could."""
     values = values[values > -1]
     return float(values.mean()) if len(values) else -1.0
 
 
 @dataclass
 class PrecisionRecall:
-    """Precision-recall curves of K classes at T IoU thresholds, as pycocotools makes them.
+    """Precision-recall curves of K classes at T IoU thresholds, by pycocotools.
 
-    precision: float64 [T, R, K], the best precision at that recall or beyond (hence monotone);
-        0 where that recall is never reached, -1 for a class without ground truth.
-    scores: float64 [T, R, K], the score of the detection at which the recall is reached.
-    recall: float64 [T, K], the highest recall reached; -1 for a class without ground truth.
-    iou_thresholds: [T] (0.50, 0.55, … 0.95). recall_thresholds: [R] (0, 0.01, … 1).
+    Attributes:
+        precision: float64 [T, R, K], the best precision at that recall or beyond (hence monotone);
+            0 where that recall is never reached, -1 for a class without ground truth.
+        scores: float64 [T, R, K], the score of the detection at which the recall is reached.
+        recall: float64 [T, K], the highest recall reached; -1 for a class without ground truth.
+        iou_thresholds: float64 [T] (0.50, 0.55, … 0.95).
+        recall_thresholds: float64 [R] (0, 0.01, … 1).
     """
 
     precision: np.ndarray
@@ -36,29 +38,32 @@ class PrecisionRecall:
     recall_thresholds: np.ndarray
 
     def at(self, iou: float | None) -> np.ndarray:
-        """[R, K]: the curves at one IoU threshold, or averaged over all of them for None.
+        """The curves at one IoU threshold, or with None their mean over all: float64 [R, K].
 
-        The mean of a column is that class's AP. Raises LabkitError for another threshold.
+        The mean of a column is that class's AP.
+
+        Raises:
+            LabkitError: the threshold was not evaluated.
         """
         if iou is None:
             return self.precision.mean(axis=0)
         return self.precision[self.index(iou)]
 
     def mean_at(self, iou: float | None) -> np.ndarray:
-        """[R]: the same, averaged over the classes that have ground truth; its mean is the AP."""
+        """The mean of `at` over the classes with ground truth, float64 [R]; its mean is the AP."""
         curves = self.at(iou)
         present = self.precision[0, 0] > -1
         return curves[:, present].mean(axis=1) if present.any() else np.full(len(curves), -1.0)
 
     def ap_by_iou(self) -> dict[str, float]:
-        """{"AP50": …, "AP55": …, … "AP95": …}: the AP at each threshold; -1 without any truth."""
+        """The AP at each threshold, {"AP50": …, … "AP95": …}; -1 without ground truth."""
         return {
             ap_name(iou): mean_measured(self.precision[t])
             for t, iou in enumerate(self.iou_thresholds)
         }
 
     def index(self, iou: float) -> int:
-        """The place of an IoU threshold. Raises LabkitError for one that was not evaluated."""
+        """The index of an IoU threshold; LabkitError if it was not evaluated."""
         near = np.flatnonzero(np.isclose(self.iou_thresholds, iou))
         if not len(near):
             known = ", ".join(f"{t:g}" for t in self.iou_thresholds)
@@ -70,17 +75,21 @@ class PrecisionRecall:
 class Evaluation:
     """COCO numbers of one set of results. `print` it, or let a notebook show it.
 
-    bbox, segm: {"AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs", "ARm",
-        "ARl"}, the twelve COCO numbers for boxes and for masks; None if not evaluated. -1 means
-        that there is no ground truth to measure it on. The name of the third AR follows max_dets;
-        AP50 and AP75 are there if those thresholds were evaluated, and the names of sizes follow
-        area_ranges.
-    per_class: {name: {"objects": ground-truth objects that are no crowds, "bbox": {the same
-        numbers of this class, and AP55, AP60, … AP95}, "segm": {…}}}, in the data set's order.
-    curves: {"bbox": PrecisionRecall, "segm": PrecisionRecall}, at max_dets, objects of any size.
-    coco_gt, results: what was compared, in COCO's form (masks as RLE), ready for `json.dump`.
-    area_ranges: {name: (from, to)} in px²; the same for boxes and masks.
-    notes: what the reader of the numbers should know.
+    Attributes:
+        class_names: unique names, in the data set's order.
+        max_dets: detections per image and class.
+        bbox: {"AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs", "ARm",
+            "ARl"}, the twelve COCO numbers for boxes; None if not evaluated. -1 means that there
+            is no ground truth to measure it on. The name of the third AR follows max_dets; AP50
+            and AP75 exist if those thresholds were evaluated; the sizes are those of area_ranges.
+        segm: the same for masks.
+        per_class: {name: {"objects": ground-truth objects without crowds, "bbox": {the same
+            numbers of this class, and AP55, AP60, … AP95}, "segm": {…}}}, in the data set's order.
+        curves: {"bbox": PrecisionRecall, "segm": PrecisionRecall}, at max_dets, for any size.
+        coco_gt: the ground truth in COCO's form (masks as RLE), ready for `json.dump`.
+        results: the detections in COCO's form, likewise.
+        area_ranges: {name: (from, to)} in px²; the same for boxes and masks.
+        notes: what the reader of the numbers should know.
     """
 
     class_names: tuple[str, ...]
@@ -96,24 +105,32 @@ class Evaluation:
 
     @property
     def images(self) -> int:
-        """How many images were evaluated, those without objects included."""
+        """The number of images evaluated, those without objects included."""
         return len(self.coco_gt["images"])
 
     @property
     def objects(self) -> int:
-        """How many ground-truth objects count (crowds do not)."""
+        """The number of ground-truth objects, without crowds."""
         return sum(not annotation["iscrowd"] for annotation in self.coco_gt["annotations"])
 
     @property
     def crowds(self) -> int:
-        """How many regions are crowds: detections inside them are neither right nor wrong."""
+        """The number of crowd regions: detections inside them are neither right nor wrong."""
         return len(self.coco_gt["annotations"]) - self.objects
 
     def operating_point(self, name: str, iou: float = 0.5, kind: str = "segm") -> dict:
-        """Where one class's F1 is best: {"score", "precision", "recall", "f1"}.
+        """The score threshold with the best F1 of one class, as a threshold to start from.
 
-        A score threshold to start from. It is read off the evaluated curve (101 recalls, precision
-        made monotone), so precision is the best at that recall or beyond.
+        It is read off the evaluated curve (101 recalls, interpolated), so precision is the best
+        at that recall or beyond.
+
+        Args:
+            name: of the class.
+            iou: an IoU threshold that was evaluated.
+            kind: "bbox" or "segm".
+
+        Returns:
+            {"score", "precision", "recall", "f1"}.
 
         Raises:
             LabkitError: unknown class or kind, or the class has no ground truth.
@@ -162,7 +179,7 @@ class Evaluation:
     def __str__(self) -> str:
         return tables.as_text(self)
 
-    __repr__ = __str__  # in a console the table is what one wants to see, not ten megabytes of RLE
+    __repr__ = __str__  # a console should show the table, not ten megabytes of RLE
 
     def _repr_html_(self) -> str:
         return tables.as_html(self)

@@ -1,15 +1,15 @@
-"""An Evaluation in print: the twelve COCO numbers with what each means, then the classes."""
+"""An Evaluation as text and as HTML: the twelve COCO numbers, what they mean, and the classes."""
 
 from html import escape
 from typing import TYPE_CHECKING
 
-from labkit.evaluation.names import COCO_AREAS, limits
+from labkit.evaluation.coco_conventions import COCO_AREAS, detection_limits
 
 if TYPE_CHECKING:
     from labkit.evaluation.result import Evaluation
 
 KINDS = {"bbox": "boxes", "segm": "masks"}
-DASH = "–"  # printed for COCO's -1: there is nothing to measure
+DASH = "–"  # printed for COCO's -1: no ground truth to measure on
 DASH_NOTE = f"{DASH} means that the ground truth holds no such object, so there is no number."
 
 COCO_SIZES = {
@@ -22,12 +22,12 @@ PER_CLASS = ("AP", "AP50", "AP75")
 
 
 def meanings(evaluation: "Evaluation") -> dict[str, str]:
-    """Name -> what the number means."""
+    """The name of each number -> what it means."""
     ious = next(iter(evaluation.curves.values())).iou_thresholds
     usual = len(ious) == 10 and abs(ious - [0.5 + 0.05 * t for t in range(10)]).max() < 1e-9
     listed = "0.50, 0.55, … 0.95: the COCO score" if usual else ", ".join(f"{t:g}" for t in ious)
     known = {"AP": f"mean over IoU {listed}", **QUALITY}
-    for n in limits(evaluation.max_dets):
+    for n in detection_limits(evaluation.max_dets):
         plural = "s" if n > 1 else ""
         known[f"AR{n}"] = f"recall with at most {n} detection{plural} per image and class"
     for name, (low, high) in evaluation.area_ranges.items():
@@ -48,7 +48,7 @@ def number(value: float) -> str:
 
 
 def class_rows(evaluation: "Evaluation") -> list[tuple[str, dict]]:
-    """(name, numbers) best AP first (by masks if there are any), classes without truth last."""
+    """(name, numbers), best AP first (by masks if there are any), without ground truth last."""
     kind = "segm" if evaluation.segm else "bbox"
     return sorted(evaluation.per_class.items(), key=lambda item: -item[1][kind]["AP"])
 
@@ -70,7 +70,7 @@ def _kinds(evaluation: "Evaluation") -> dict[str, dict]:
 
 
 def _notes(evaluation: "Evaluation") -> list[str]:
-    """The evaluation's notes, and what a dash means if one was printed."""
+    """The evaluation's notes, and the meaning of a dash if one is printed."""
     printed = [value for numbers in _kinds(evaluation).values() for value in numbers.values()]
     for _, numbers in class_rows(evaluation):
         printed += [numbers[kind]["AP"] for kind in _kinds(evaluation)]
@@ -118,7 +118,7 @@ def _class_columns(evaluation: "Evaluation") -> list[str]:
 
 
 def as_html(evaluation: "Evaluation") -> str:
-    """Two tables for a notebook. Class names come from files, so they are escaped."""
+    """The tables for a notebook. Class names come from files, so they are escaped."""
     kinds = _kinds(evaluation)
     head = "".join(f"<th scope='col'>{KINDS[kind]}</th>" for kind in kinds)
     rows = []

@@ -1,11 +1,11 @@
 """Precision, recall and F1 against the score threshold: which threshold for which purpose.
 
-AP judges the whole ranking; whoever uses a model must cut it somewhere. From a score on, everything
-counts: these are the raw counts of the data set, without interpolation.
+AP measures the whole ranking, but to use a model you must choose a threshold. These are the raw
+counts of all detections from a score on, without interpolation.
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -18,27 +18,27 @@ ALL_CLASSES = "all classes"
 
 @dataclass(frozen=True)
 class OperatingPoint:
-    """What a score threshold means: detections of that score and above are shown, others not."""
+    """The effect of a score threshold: only detections of that score and above are shown."""
 
     score: float
     precision: float
     recall: float
     f1: float
     found: int
-    false_alarms: int
+    false_positives: int
     missed: int
-
-    def to_dict(self) -> dict:
-        return asdict(self)
 
 
 @dataclass(frozen=True, eq=False)
 class ThresholdCurve:
     """One class at every score that occurs, highest first.
 
-    name: of the class. objects: how many there are to find.
-    scores: float64 [N], distinct. found, shown: int64 [N], right detections and all detections of
-    that score and above.
+    Attributes:
+        name: of the class.
+        objects: the number of objects to find.
+        scores: float64 [N], distinct.
+        found: int64 [N], true positives of that score and above.
+        shown: int64 [N], detections of that score and above.
     """
 
     name: str
@@ -49,46 +49,46 @@ class ThresholdCurve:
 
     @property
     def precision(self) -> np.ndarray:
-        """float64 [N]."""
+        """Precision at each score, float64 [N]."""
         return self.found / np.maximum(self.shown, 1)
 
     @property
     def recall(self) -> np.ndarray:
-        """float64 [N]; 0 for a class without objects."""
+        """Recall at each score, float64 [N]; 0 for a class without objects."""
         return self.found / max(self.objects, 1)
 
     @property
     def f1(self) -> np.ndarray:
-        """float64 [N], the harmonic mean of precision and recall."""
+        """The harmonic mean of precision and recall at each score, float64 [N]."""
         return 2 * self.found / np.maximum(self.shown + self.objects, 1)
 
     def at(self, score: float) -> OperatingPoint:
-        """The counts at any score threshold. Showing nothing has precision 1: nothing is wrong."""
-        below = int(np.searchsorted(-self.scores, -score, side="right"))
-        found, shown = (self.found[below - 1], self.shown[below - 1]) if below else (0, 0)
+        """The counts at any score threshold. Without detections, precision is 1."""
+        count = int(np.searchsorted(-self.scores, -score, side="right"))
+        found, shown = (self.found[count - 1], self.shown[count - 1]) if count else (0, 0)
         return OperatingPoint(
             score=float(score),
             precision=float(found / shown) if shown else 1.0,
             recall=float(found / max(self.objects, 1)),
             f1=float(2 * found / max(shown + self.objects, 1)),
             found=int(found),
-            false_alarms=int(shown - found),
+            false_positives=int(shown - found),
             missed=int(self.objects - found),
         )
 
     def best(self) -> OperatingPoint | None:
-        """The threshold of the best F1, the highest of equals; None if nothing is ever found."""
+        """The threshold with the best F1, the highest of equals; None if nothing is ever found."""
         if not self.found.any():
             return None
         return self.at(float(self.scores[int(self.f1.argmax())]))
 
     def for_precision(self, least: float) -> OperatingPoint | None:
-        """The most found with a precision of at least so much; None if it is never reached."""
+        """The lowest threshold with at least this precision; None if it is never reached."""
         good = np.flatnonzero((self.precision >= least) & (self.found > 0))
         return self.at(float(self.scores[good[-1]])) if len(good) else None
 
     def for_recall(self, least: float) -> OperatingPoint | None:
-        """The highest threshold with a recall of at least so much; None if it is never reached."""
+        """The highest threshold with at least this recall; None if it is never reached."""
         good = np.flatnonzero((self.recall >= least) & (self.found > 0))
         return self.at(float(self.scores[good[0]])) if len(good) else None
 
@@ -99,7 +99,8 @@ def threshold_curves(
     """{class name: its curve}, in the data set's order, for the classes that have objects.
 
     Args:
-        iou_threshold: from this overlap on an object is found.
+        comparison: the images.
+        iou_threshold: the least IoU of a match.
         max_dets: detections per image and class, as in AP.
     """
     curves = {}
@@ -111,23 +112,24 @@ def threshold_curves(
 
 
 def pooled(curves: dict[str, ThresholdCurve]) -> ThresholdCurve:
-    """All classes in one curve: each object counts alike, so common classes weigh more.
+    """All classes in one curve: every object counts the same, so frequent classes weigh more.
 
-    Detections of classes that have no objects are not in it, as in AP.
+    Detections of classes that have no objects are left out, as in AP.
 
-    Raises LabkitError if there is no curve.
+    Raises:
+        LabkitError: there is no curve.
     """
     if not curves:
         raise LabkitError("There is no object in the ground truth, so no threshold has a meaning.")
-    each = curves.values()
-    scores = np.concatenate([curve.scores for curve in each])
-    found = np.concatenate([np.diff(curve.found, prepend=0) for curve in each])
-    shown = np.concatenate([np.diff(curve.shown, prepend=0) for curve in each])
+    parts = curves.values()
+    scores = np.concatenate([curve.scores for curve in parts])
+    found = np.concatenate([np.diff(curve.found, prepend=0) for curve in parts])
+    shown = np.concatenate([np.diff(curve.shown, prepend=0) for curve in parts])
     order = np.argsort(-scores, kind="stable")
     ends = _last_of_equals(scores[order])
     return ThresholdCurve(
         ALL_CLASSES,
-        sum(curve.objects for curve in each),
+        sum(curve.objects for curve in parts),
         scores[order][ends],
         np.cumsum(found[order])[ends],
         np.cumsum(shown[order])[ends],
@@ -140,5 +142,5 @@ def _curve(name: str, objects: int, scores: np.ndarray, hits: np.ndarray) -> Thr
 
 
 def _last_of_equals(scores: Sequence[float]) -> np.ndarray:
-    """A threshold cannot part equal scores: the places in a falling list where one ends."""
+    """Indices of the last of each run of equal scores, which no threshold can separate."""
     return np.flatnonzero(np.append(np.diff(scores) != 0, True)[: len(scores)])

@@ -1,7 +1,16 @@
-"""Everything that can be compared with reference values, compared.
+"""Compares labkit's Mask R-CNN with torchvision's, and its evaluation with pycocotools.
 
-`compare(folder)` goes through a folder of values computed by torchvision and pycocotools and yields
-a `Check` for each quantity. `labkit parity` prints them.
+`compare(folder)` goes through a folder of reference values that torchvision and pycocotools have
+computed, and yields a `Check` for each quantity. `labkit parity` prints them. This package may know
+Mask R-CNN, its parts and its losses: they are what it compares.
+
+    check              one quantity: how many values, how far from the reference, how far allowed
+    golden             files of reference values, in labkit's conventions
+    operators          anchors, boxes, matching, NMS, RoI pooling, mask pasting, losses, resizing
+    network            detection, stage by stage, with the same weights
+    reference_weights  those weights, drawn anew from the names of the tensors
+    training           targets, losses, gradients and a few steps of SGD
+    coco               the numbers and arrays of COCO evaluation
 """
 
 from collections.abc import Callable, Iterator
@@ -17,10 +26,18 @@ __all__ = ["Check", "Golden", "compare"]
 
 
 def compare(folder) -> Iterator[tuple[str, Check | str]]:
-    """(file, Check) for every quantity of every file; (file, why not) for what cannot be compared.
+    """Compares every file of a folder of reference values.
 
-    A file that breaks half-way gives the checks it came to and then the reason: the caller counts
-    that as a failure. Raises MissingFileError or LabkitError where there is nothing to compare.
+    Args:
+        folder: with the .npz files.
+
+    Yields:
+        (file, Check) for every quantity; (file, reason) for a file that cannot be compared. A file
+        that fails half-way yields its checks up to there and then the reason: that is a failure.
+
+    Raises:
+        MissingFileError: there is no such folder.
+        LabkitError: it holds no .npz file.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -30,7 +47,7 @@ def compare(folder) -> Iterator[tuple[str, Check | str]]:
         raise LabkitError(f"{folder} holds no .npz file: give a folder of reference values.")
     networks: dict[str, network.ReferenceNetwork] = {}
     for path in files:
-        if path.stem == "images":  # what goes into the networks, not what comes out
+        if path.stem == "images":  # the input of the networks, not a result
             continue
         compared = _comparison(folder, path.stem, networks)
         if compared is None:
@@ -44,7 +61,7 @@ def compare(folder) -> Iterator[tuple[str, Check | str]]:
 
 
 def _comparison(folder: Path, name: str, networks) -> Callable[[Golden], Iterator[Check]] | None:
-    """What compares a file of that name."""
+    """The function that compares a file with this name, or None."""
     if name in operators.FILES:
         return operators.FILES[name]
     if name.startswith("coco_"):

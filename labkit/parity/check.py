@@ -1,4 +1,4 @@
-"""One comparison of computed values with reference values: how many, how far, how far allowed."""
+"""One comparison of computed values with reference values: count, deviation, tolerance."""
 
 import math
 from dataclasses import dataclass
@@ -10,8 +10,15 @@ import numpy as np
 class Check:
     """Values that must agree within |difference| <= atol + rtol * |reference|.
 
-    Arrays are added one after another; `deviation` is the largest difference of all of them, and
-    infinite where shapes differ or a value is not a number.
+    Arrays are added one after another with `add`.
+
+    Attributes:
+        name: of the quantity.
+        atol: absolute tolerance.
+        rtol: relative tolerance.
+        values: how many values were compared.
+        deviation: the largest |difference|; infinite if shapes differ or a value is NaN.
+        ok: whether all are within the tolerance.
     """
 
     name: str
@@ -22,6 +29,7 @@ class Check:
     ok: bool = True
 
     def add(self, got, want) -> "Check":
+        """Compares an array with its reference; returns the check itself."""
         got, want = np.asarray(got), np.asarray(want)
         self.values += want.size
         if got.shape != want.shape:
@@ -36,7 +44,7 @@ class Check:
 
     @property
     def tolerance(self) -> str:
-        """As text: "0", "1e-04", "1e-04 + 1e-04 |v|"."""
+        """The tolerance as text: "0", "1e-04", "1e-04 + 1e-04 |v|"."""
         parts = [f"{self.atol:.0e}"] if self.atol or not self.rtol else []
         parts += [f"{self.rtol:.0e} |v|"] if self.rtol else []
         return "0" if not (self.atol or self.rtol) else " + ".join(parts)
@@ -55,15 +63,22 @@ class Check:
 def in_reference_order(
     found: dict[str, np.ndarray], boxes: np.ndarray, classes: np.ndarray | None = None
 ) -> dict[str, np.ndarray]:
-    """Of the arrays of `found` (boxes, classes, ...), the entries nearest to the reference's boxes.
+    """Reorders detections or proposals like the reference's boxes, each to the nearest box.
 
-    Two scores closer than rounding may change places, so ranks are no name for a box. Where
-    `classes` is given only entries of the same class come into question. An entry that is taken
-    twice, or not at all, shows in `count`: the number of different ones taken.
+    Two scores closer than rounding may swap their ranks, so boxes cannot be compared by rank.
+
+    Args:
+        found: arrays by name (boxes, classes, ...), all with one row per detection.
+        boxes: float32 [N, 4], the reference's.
+        classes: [N], the reference's; with them only rows of the same class are considered.
+
+    Returns:
+        The arrays of `found` with N rows each, and `count`, which is N if every row was chosen
+        exactly once, and less otherwise.
     """
     distance = np.abs(boxes[:, None] - found["boxes"][None]).max(-1, initial=0.0)
     if classes is not None:
         distance = np.where(classes[:, None] == found["classes"][None], distance, np.inf)
     nearest = distance.argmin(1) if distance.size else np.zeros(len(boxes), int)
-    mine = {name: value[nearest] for name, value in found.items()}
-    return mine | {"count": len(np.unique(nearest)) - abs(len(found["boxes"]) - len(boxes))}
+    ordered = {name: value[nearest] for name, value in found.items()}
+    return ordered | {"count": len(np.unique(nearest)) - abs(len(found["boxes"]) - len(boxes))}

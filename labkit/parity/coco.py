@@ -1,4 +1,4 @@
-"""labkit's COCO numbers against pycocotools' own, over sets made to be awkward."""
+"""labkit's COCO numbers against pycocotools' own, on data sets full of special cases."""
 
 import json
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ EXACT = 1e-12  # the same operations on the same float64 numbers
 
 
 def evaluation(folder: Path, name: str, g: Golden) -> Iterator[Check]:
-    """The twelve numbers and the whole arrays of precision, recall and scores, boxes and masks.
+    """Compares the twelve numbers and the arrays of precision, recall and scores.
 
     The reference's masks were evaluated without a bbox beside them, so that an object's size is its
     mask's area; labkit always does that.
@@ -24,7 +24,7 @@ def evaluation(folder: Path, name: str, g: Golden) -> Iterator[Check]:
         numbers, curves = list(getattr(found, kind).values()), found.curves[kind]
         check = Check(f"{name} {kind}: twelve numbers", EXACT).add(numbers, g[f"{kind}_stats"])
         yield check.add(numbers, stats[kind]) if stats else check
-        # theirs are [T, R, K, sizes, limits]: objects of any size, the highest limit
+        # pycocotools' are [T, R, K, sizes, limits]: take objects of any size, the highest limit
         check = Check(f"{name} {kind}: precision", EXACT)
         check.add(curves.precision, g[f"{kind}_precision"][..., 0, -1])
         yield check.add(curves.at(0.5).T, g[f"{kind}_precision_iou50_all_max100"])

@@ -1,4 +1,4 @@
-"""Files of reference values; torchvision's conventions become labkit's where they are read."""
+"""Files of reference values, converted from torchvision's conventions to labkit's when read."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from labkit.errors import LabkitError
 
 
 class Golden:
-    """One .npz file of reference values, by the names of its arrays."""
+    """One .npz file of reference values; `golden[name]` is an array."""
 
     def __init__(self, path: Path):
         self.path = Path(path)
@@ -36,7 +36,7 @@ class Golden:
         return np.ascontiguousarray(self[name][..., [1, 0, 3, 2]])
 
     def rois(self, name: str) -> tuple[np.ndarray, np.ndarray]:
-        """Rows (image, x1, y1, x2, y2) as boxes with y first, and the index of each one's image."""
+        """Rows (image, x1, y1, x2, y2) as boxes with y first, and the image index of each."""
         rows = self[name]
         return np.ascontiguousarray(rows[:, [2, 1, 4, 3]]), rows[:, 0].astype(np.int32)
 
@@ -45,6 +45,6 @@ class Golden:
         return np.ascontiguousarray(self[name].transpose(0, 2, 3, 1))
 
     def bits(self, name: str, shape) -> np.ndarray:
-        """Bits that were packed eight to a byte, as bool of a shape."""
+        """Bits that were packed eight to a byte, as a bool array of the given shape."""
         count = int(np.prod(shape))
         return np.unpackbits(self[name], count=count).reshape(shape).astype(bool)

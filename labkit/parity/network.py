@@ -1,8 +1,8 @@
-"""The whole network against torchvision's, with the same weights: every stage of detection.
+"""labkit's Mask R-CNN against torchvision's, with the same weights: every stage of detection.
 
-A stage is fed by our own stages before it, so that deviations add up as they do in use. Only what
-hangs on the order of proposals is fed with the reference's: two of a thousand may have scores so
-close that rounding decides which is first.
+Each stage gets the output of labkit's own stages before it, so that deviations add up as they do in
+use. Only what depends on the order of proposals gets the reference's: two of a thousand may have
+scores so close that rounding decides which is first.
 """
 
 from collections.abc import Iterator
@@ -18,11 +18,11 @@ from labkit.models.mask_rcnn import MaskRCNN
 from labkit.ops.masks import paste_mask, paste_masks
 from labkit.parity.check import Check, in_reference_order
 from labkit.parity.golden import Golden
-from labkit.parity.recipe import parameters
+from labkit.parity.reference_weights import parameters
 from labkit.weights import load_tensors
 
-# How far float32 moves these networks from float64, as measured for the reference, and ten times
-# that: 1.6e-5 for features and logits of up to 24, 2e-4 px for boxes, 8e-6 for scores.
+# About ten times the float32 rounding error of these networks against float64, as measured for the
+# reference: 1.6e-5 for features and logits of up to 24, 2e-4 px for boxes, 8e-6 for scores.
 FEATURES = {"atol": 2e-4, "rtol": 1e-4}
 PIXELS = 0.01
 SCORES = 1e-4
@@ -32,7 +32,13 @@ FOUND = ("boxes", "scores", "classes", "masks")
 
 
 class ReferenceNetwork:
-    """The network of a set of reference values: `version` "v1" or "v2" of a folder."""
+    """The network of a set of reference values.
+
+    Args:
+        folder: of the reference values.
+        version: "v1" or "v2".
+        **changes: fields of the config.
+    """
 
     def __init__(self, folder: Path, version: str, **changes):
         self.tensors = parameters(folder / f"maskrcnn_{version}_params.json", version)
@@ -52,12 +58,12 @@ class ReferenceNetwork:
         return MaskRCNN(self.config, [f"class {i + 1}" for i in range(classes)])
 
     def pictures(self, images: Golden, names: str) -> list[np.ndarray]:
-        """Images of the set, [H, W, 3] in 0..255."""
+        """Images of the set by their names, float [H, W, 3] in 0..255."""
         return [255 * images[name].transpose(1, 2, 0) for name in names]
 
 
 def detection(network: ReferenceNetwork, images: Golden, g: Golden, name: str) -> Iterator[Check]:
-    """One image alone, stage by stage."""
+    """Compares detection in a single image, stage by stage."""
     model, title = network.model, f"{network.version} {name}"
     picture = network.pictures(images, name)[0]
     batch, sizes = batch_of([picture], network.config)
@@ -90,7 +96,7 @@ def _features(model, x, g: Golden, title: str) -> Iterator[Check]:
 
 
 def _sampled(check: Check, value: np.ndarray, g: Golden, name: str) -> None:
-    """A map [N, C, H, W] of which samples, and each channel's mean and deviation, are known."""
+    """Compares a map [N, C, H, W] with samples, and each channel's mean and standard deviation."""
     check.add(value.shape, g[f"{name}_shape"])
     check.add(value.ravel()[g[f"{name}_idx"]], g[f"{name}_val"])
     check.add(value.mean((0, 2, 3), dtype=np.float64), g[f"{name}_chmean"])
@@ -117,19 +123,19 @@ def _rpn(result, g: Golden, title: str) -> Iterator[Check]:
 
 
 def _proposals(result, g: Golden, title: str) -> Iterator[Check]:
-    """Each reference proposal has one of ours, of the same score, whatever its place."""
+    """Each reference proposal must have one of ours with the same score, at any rank."""
     count = int(result["proposals"]["count"][0])
     found = {k: result["proposals"][k].numpy()[0, :count] for k in ("boxes", "scores")}
     want = g.boxes("proposals")
-    mine = in_reference_order(found, want)
-    check = Check(f"{title}: proposals (px)", atol=PIXELS).add(mine["count"], len(want))
-    yield check.add(mine["boxes"], want)
+    ours = in_reference_order(found, want)
+    check = Check(f"{title}: proposals (px)", atol=PIXELS).add(ours["count"], len(want))
+    yield check.add(ours["boxes"], want)
     check = Check(f"{title}: proposal scores", atol=SCORES)
-    yield check.add(mine["scores"], g["proposal_scores"])
+    yield check.add(ours["scores"], g["proposal_scores"])
 
 
 def _heads(model, maps, g: Golden, title: str) -> Iterator[Check]:
-    """The box head on the reference's proposals, in its order."""
+    """Compares the box head on the reference's proposals, in its order."""
     rois = tf.constant(g.boxes("proposals")[None])
     pooled = model.pool(maps, rois, model.config.box_pool)[0]
     check = Check(f"{title}: pooled features", **FEATURES)
@@ -146,37 +152,37 @@ def _heads(model, maps, g: Golden, title: str) -> Iterator[Check]:
 
 def _detections(found, shape, size, g: Golden, title: str) -> Iterator[Check]:
     want = g.boxes("det_boxes_net")
-    mine = in_reference_order(found, want, g["det_labels"])
-    yield _labels(mine, g["det_labels"], title)
-    boxes = mine["boxes"] * np.tile(np.float32(shape) / size, 2)
+    ours = in_reference_order(found, want, g["det_labels"])
+    yield _labels(ours, g["det_labels"], title)
+    boxes = ours["boxes"] * np.tile(np.float32(shape) / size, 2)
     check = Check(f"{title}: boxes (px)", atol=PIXELS)
-    check.add(mine["boxes"], want).add(boxes, g.boxes("det_boxes"))
+    check.add(ours["boxes"], want).add(boxes, g.boxes("det_boxes"))
     yield check.add(boxes, g.boxes("f64_boxes"))
-    check = Check(f"{title}: scores", atol=SCORES).add(mine["scores"], g["det_scores"])
-    yield check.add(mine["scores"], g["f64_scores"])
+    check = Check(f"{title}: scores", atol=SCORES).add(ours["scores"], g["det_scores"])
+    yield check.add(ours["scores"], g["f64_scores"])
     check = Check(f"{title}: 28 x 28 masks", atol=1e-3)
-    check.add(mine["masks"][:5], g["det_masks28_top5"])
-    yield check.add(mine["masks"].mean((1, 2)), g["det_masks28_mean"])
-    bits = g.bits("det_masks28_bits_all", mine["masks"].shape)
-    yield _share(f"{title}: share of 28 x 28 bits", mine["masks"] >= 0.5, bits)
-    pasted = paste_masks(mine["masks"], boxes, *shape, method="integer")
+    check.add(ours["masks"][:5], g["det_masks28_top5"])
+    yield check.add(ours["masks"].mean((1, 2)), g["det_masks28_mean"])
+    bits = g.bits("det_masks28_bits_all", ours["masks"].shape)
+    yield _share(f"{title}: share of 28 x 28 bits", ours["masks"] >= 0.5, bits)
+    pasted = paste_masks(ours["masks"], boxes, *shape, method="integer")
     top = g.bits("det_masks_pasted_bits_top20", (min(20, len(want)), *shape))
     yield _share(f"{title}: share of pasted bits", pasted[:20], top)
     yield _areas(pasted, g["det_masks_pasted_area"], title)
-    window, y, x = paste_mask(mine["masks"][0], boxes[0], *shape, "integer")
+    window, y, x = paste_mask(ours["masks"][0], boxes[0], *shape, "integer")
     first = np.zeros(shape, np.float32)
     first[y : y + window.shape[0], x : x + window.shape[1]] = window
     yield Check(f"{title}: first pasted mask", atol=1e-3).add(first, g["det_mask_pasted_0"])
 
 
-def _labels(mine, labels: np.ndarray, title: str) -> Check:
-    """As many detections, none taken twice, all of the right class."""
-    check = Check(f"{title}: labels").add(mine["count"], len(labels))
-    return check.add(mine["classes"], labels)
+def _labels(ours, labels: np.ndarray, title: str) -> Check:
+    """The number of detections must agree, none matched twice, and all classes."""
+    check = Check(f"{title}: labels").add(ours["count"], len(labels))
+    return check.add(ours["classes"], labels)
 
 
 def _share(name: str, got: np.ndarray, want: np.ndarray) -> Check:
-    """The share of bits that differ."""
+    """Compares bits by the share of them that differ."""
     check = Check(name, atol=MASK_BITS)
     if got.shape != want.shape:
         return check.add(got, want)
@@ -186,7 +192,7 @@ def _share(name: str, got: np.ndarray, want: np.ndarray) -> Check:
 
 
 def batch_of_two(network: ReferenceNetwork, images: Golden, g: Golden) -> Iterator[Check]:
-    """Both images in one padded batch: the smaller one sees more padding than alone."""
+    """Compares detection in a batch of both images, where the smaller one gets more padding."""
     pictures = network.pictures(images, "AB")
     batch, sizes = batch_of(pictures, network.config)
     title = f"{network.version} batch"
@@ -201,21 +207,21 @@ def batch_of_two(network: ReferenceNetwork, images: Golden, g: Golden) -> Iterat
 
 
 def _pasted_detections(found, shape, size, g: Golden, name: str, title: str) -> Iterator[Check]:
-    """One image's detections in a batch, in the image's own pixels."""
+    """Compares the detections of one image of a batch, in the image's own pixels."""
     found["boxes"] = found["boxes"] * np.tile(np.float32(shape) / size, 2)
     want, title = g.boxes(f"{name}_boxes"), f"{title} {name}"
-    mine = in_reference_order(found, want, g[f"{name}_labels"])
-    yield _labels(mine, g[f"{name}_labels"], title)
-    yield Check(f"{title}: boxes (px)", atol=PIXELS).add(mine["boxes"], want)
-    yield Check(f"{title}: scores", atol=SCORES).add(mine["scores"], g[f"{name}_scores"])
-    pasted = paste_masks(mine["masks"], mine["boxes"], *shape, method="integer")
+    ours = in_reference_order(found, want, g[f"{name}_labels"])
+    yield _labels(ours, g[f"{name}_labels"], title)
+    yield Check(f"{title}: boxes (px)", atol=PIXELS).add(ours["boxes"], want)
+    yield Check(f"{title}: scores", atol=SCORES).add(ours["scores"], g[f"{name}_scores"])
+    pasted = paste_masks(ours["masks"], ours["boxes"], *shape, method="integer")
     top = g.bits(f"{name}_masks_pasted_bits_top5", (min(5, len(want)), *shape))
     yield _share(f"{title}: share of pasted bits", pasted[:5], top)
     yield _areas(pasted, g[f"{name}_mask_areas"], title)
 
 
 def _areas(pasted: np.ndarray, areas: np.ndarray, title: str) -> Check:
-    """By how many of an image's pixels the area of each mask differs."""
+    """Compares the area of each mask, as a share of the image's pixels."""
     off = np.abs(pasted.sum((1, 2)) - areas) / pasted[0].size if len(pasted) else np.zeros(0)
     check = Check(f"{title}: share of pasted pixels, each mask", atol=MASK_BITS)
     return check.add(off, np.zeros(len(areas)))

@@ -1,7 +1,7 @@
 """labkit's operators against torchvision's: the same boxes, maps and numbers go in.
 
-Each function takes a file of reference values and yields a `Check` for every quantity in it. The
-tolerances say why they are what they are: where a result involves no rounding, it must be equal.
+Each function takes a file of reference values and yields a `Check` for every quantity in it. A
+comment gives the reason for each tolerance; results without rounding must be equal.
 """
 
 from collections.abc import Iterator
@@ -25,7 +25,8 @@ from labkit.parity.golden import Golden
 STD = {"w1": (1.0, 1.0, 1.0, 1.0), "w10": (0.1, 0.1, 0.2, 0.2)}
 NMS_IOU = {"t3": 0.3, "t5": 0.5, "t7": 0.7}
 
-# A position of some tens of cells is known to 4e-6 cells in float32; maps step by up to 6 a cell.
+# Positions of a few tens of cells are accurate to 4e-6 cells in float32; maps change by up to 6 per
+# cell.
 ALIGN = 1e-4
 
 
@@ -54,26 +55,26 @@ def anchors(g: Golden) -> Iterator[Check]:
 
 def boxes(g: Golden) -> Iterator[Check]:
     a, b = tf.constant(g.boxes("a")), tf.constant(g.boxes("b"))
-    # A pair without any area is NaN there and 0 here. One ulp for fused multiply-adds.
+    # A pair without any area is NaN in torchvision and 0 here. One ulp for fused multiply-adds.
     yield Check("boxes: IoU", rtol=1.2e-7).add(box_ops.iou(a, b), np.nan_to_num(g["iou"], nan=0.0))
-    proper = np.all(a[:, 2:] >= a[:, :2], axis=1)  # of others torchvision multiplies negative sides
+    proper = np.all(a[:, 2:] >= a[:, :2], axis=1)  # torchvision multiplies negative sides
     yield Check("boxes: area").add(box_ops.area(a).numpy()[proper], g["area_a"][proper])
     yield Check("boxes: clip").add(box_ops.clip(a, *g["clip_size_hw"]), g.boxes("clip_a"))
     check = Check("boxes: small ones removed")
     for name in (n for n in g if "_keep_" in n):
-        of = tf.constant(g.boxes("edge" if name.startswith("edge") else "a"))
-        keep = box_ops.large_enough(of, float(name.rsplit("_", 1)[1]))
+        tested = tf.constant(g.boxes("edge" if name.startswith("edge") else "a"))
+        keep = box_ops.large_enough(tested, float(name.rsplit("_", 1)[1]))
         check.add(np.flatnonzero(keep), g[name])
     yield check
     anchors, truth = tf.constant(g.boxes("prop")), tf.constant(g.boxes("ref"))
-    # Differences of some hundred pixels over sizes of some: a few ulp (6e-8) of |y / h| / std.
+    # Differences of a few hundred pixels over sizes of a few: some ulp (6e-8) of |y / h| / std.
     check = Check("boxes: encode", atol=5e-6, rtol=5e-7)
     for name, std in STD.items():
         check.add(box_ops.encode(truth, anchors, std), g.boxes(f"enc_{name}"))
     yield check
     check = Check("boxes: decode, relative to the largest coordinate", atol=5e-7)
     for name, std in STD.items():
-        for number in ("1", "K"):  # one box an anchor, or one for each class
+        for number in ("1", "K"):  # one box per anchor, or one for each class
             deltas = g[f"codes{number}"].reshape(len(anchors), -1, 4)[..., [1, 0, 3, 2]]
             got = box_ops.decode(tf.constant(deltas), anchors[:, None], std).numpy()
             want = g.boxes(f"dec{number}_{name}").reshape(got.shape)
@@ -86,7 +87,7 @@ def matcher(g: Golden) -> Iterator[Check]:
     for kind, rule in {"rpn": (0.7, 0.3, True), "roi": (0.5, 0.5, False)}.items():
         check = Check(f"matcher: {kind}")
         for name in g["names"]:
-            overlap = tf.constant(g[f"q_{name}"].T)  # there objects x candidates
+            overlap = tf.constant(g[f"q_{name}"].T)  # torchvision's is objects x candidates
             got = match(overlap, tf.ones(overlap.shape[1], tf.bool), *rule)
             check.add(got, g[f"{kind}_{name}"])
         yield check
@@ -96,28 +97,28 @@ def suppression(g: Golden) -> Iterator[Check]:
     check = Check("nms")
     for name in g["case_names"]:
         for suffix, threshold in NMS_IOU.items():
-            of = tf.constant(g.boxes(f"{name}_boxes")), tf.constant(g[f"{name}_scores"])
-            check.add(nms(*of, threshold), g[f"{name}_keep_{suffix}"])
+            scored = tf.constant(g.boxes(f"{name}_boxes")), tf.constant(g[f"{name}_scores"])
+            check.add(nms(*scored, threshold), g[f"{name}_keep_{suffix}"])
     yield check
     check = Check("nms in groups")
     for name in (n[len("batched_") : -len("_idxs")] for n in g if n.endswith("_idxs")):
         groups = g[f"batched_{name}_idxs"]
-        source = name if f"{name}_boxes" in g else "rand2000"  # whose first boxes it has
-        of = g.boxes(f"{source}_boxes")[: len(groups)], g[f"{source}_scores"][: len(groups)]
+        source = name if f"{name}_boxes" in g else "rand2000"  # it uses the first boxes of these
+        scored = g.boxes(f"{source}_boxes")[: len(groups)], g[f"{source}_scores"][: len(groups)]
         for suffix, threshold in NMS_IOU.items():
-            check.add(batched_nms(*of, groups, threshold), g[f"batched_{name}_keep_{suffix}"])
+            check.add(batched_nms(*scored, groups, threshold), g[f"batched_{name}_keep_{suffix}"])
     yield check
 
 
 def aligned_pooling(g: Golden) -> Iterator[Check]:
     name = g.path.stem
-    features, (of, image) = tf.constant(g.maps("input")), g.rois("rois")
+    features, (rois, image) = tf.constant(g.maps("input")), g.rois("rois")
     scale = float(g["spatial_scale"])
     value, gradient = Check(f"{name}: values", atol=ALIGN), Check(f"{name}: gradients", atol=ALIGN)
     for case in (n for n in g if n.startswith(("out_", "grad_in_"))):
         output, ratio, aligned = case.removeprefix("out_").removeprefix("grad_in_").split("_")
         ratio = 0 if ratio == "srm1" else int(ratio[2:])
-        settings = (of, image, int(output[1:]), scale, ratio, aligned == "al1")
+        settings = (rois, image, int(output[1:]), scale, ratio, aligned == "al1")
         if case.startswith("out_"):
             value.add(roi_align(features, *settings), g.maps(case))
             continue
@@ -131,15 +132,15 @@ def aligned_pooling(g: Golden) -> Iterator[Check]:
 
 def pooling(g: Golden) -> Iterator[Check]:
     name = g.path.stem
-    features, (of, image) = tf.constant(g.maps("input")), g.rois("rois")
+    features, (rois, image) = tf.constant(g.maps("input")), g.rois("rois")
     value = Check(f"{name}: values")  # a maximum is not rounded
-    # Up to a hundred bins add to one cell, in another order: a hundred ulp of some 20.
+    # Up to a hundred bins add to one cell, in another order: a hundred ulp of about 20.
     gradient = Check(f"{name}: gradients", atol=1e-4)
     for case in (n for n in g if n.startswith("out_")):
         output = case.removeprefix("out_")
         with tf.GradientTape() as tape:
             tape.watch(features)
-            pooled = roi_pool(features, of, image, int(output[1:]), float(g["spatial_scale"]))
+            pooled = roi_pool(features, rois, image, int(output[1:]), float(g["spatial_scale"]))
         value.add(pooled, g.maps(case))
         if f"grad_in_{output}" in g:
             back = tape.gradient(pooled, features, g.maps(f"grad_out_{output}"))
@@ -152,37 +153,37 @@ def levels(g: Golden) -> Iterator[Check]:
     number = int(g["k_max"] - g["k_min"]) + 1
     yield Check("levels of RoIs").add(roi_level(g.boxes("boxes"), number), g["level_index"])
     features = [tf.constant(g.maps(f"ms_feat{i}")) for i in range(4)]
-    of = tf.constant(g.boxes("ms_boxes"))
+    rois = tf.constant(g.boxes("ms_boxes"))
     check = Check("RoIAlign over a pyramid", atol=ALIGN)
     for output in (7, 14):
-        got = pyramid_roi_align(features, of, output, (4, 8, 16, 32), 2, False)
+        got = pyramid_roi_align(features, rois, output, (4, 8, 16, 32), 2, False)
         check.add(tf.reshape(got, [-1, *got.shape[2:]]), g.maps(f"ms_out{output}"))
     yield check
 
 
 def pasting(g: Golden) -> Iterator[Check]:
     height, width = (int(side) for side in g["size_hw"])
-    of, grids, want = g.boxes("boxes"), g["masks"][:, 0], g["out"][:, 0]
+    boxes, grids, want = g.boxes("boxes"), g["masks"][:, 0], g["out"][:, 0]
     check = Check("mask pasting: probabilities", atol=1e-5)  # weights of up to 30 cells' positions
-    for grid, box, image in zip(grids, of, want, strict=True):
+    for grid, box, image in zip(grids, boxes, want, strict=True):
         window, top, left = paste_mask(grid, box, height, width, "integer")
         got = np.zeros((height, width), np.float32)
         got[top : top + window.shape[0], left : left + window.shape[1]] = window
         check.add(got, image)
     yield check
-    sure = np.abs(want - 0.5) > 1e-5  # on the threshold itself rounding decides
-    got = paste_masks(grids, of, height, width, method="integer")
-    yield Check("mask pasting: bits").add(got[sure], g.bits("out_bits", want.shape)[sure])
+    clear = np.abs(want - 0.5) > 1e-5  # on the threshold itself rounding decides
+    got = paste_masks(grids, boxes, height, width, method="integer")
+    yield Check("mask pasting: bits").add(got[clear], g.bits("out_bits", want.shape)[clear])
 
 
 def loss_functions(g: Golden) -> Iterator[Check]:
-    # Sums of a few thousand float32 numbers, in another order.
+    # Sums of a few thousand float32 numbers, in a different order.
     value, gradient = Check("losses: values", rtol=1e-6), Check("losses: gradients", 1e-8, 1e-5)
     for part in (_smooth_l1, _rpn_losses, _box_head_losses, _mask_losses):
         part(g, value, gradient)
     yield value
     yield gradient
-    # A position of up to 80 px is known to 8e-6 px; a mask steps from 0 to 1 within a pixel.
+    # Positions of up to 80 px are accurate to 8e-6 px; a mask goes from 0 to 1 within a pixel.
     masks, matches = tf.constant(g["mask_gt"]), tf.constant(g["mask_matched"], tf.int32)
     got = mask_targets(tf.constant(g.boxes("mask_proposals")), matches, masks, None, 28)
     yield Check("losses: mask targets", atol=1e-4).add(got, g["mask_targets"].reshape(got.shape))
@@ -252,9 +253,9 @@ def _mask_losses(g: Golden, value: Check, gradient: Check) -> None:
         every = tf.ones(classes.shape, tf.bool)
         loss = losses.mask_loss(own, tf.reshape(targets, shape), every)
     value.add(loss, g["mask_loss"])
-    # At inference the reference asked for classes 0, 1, 2, ... in each image.
-    asked = np.tile(np.arange(classes.shape[1]) % logits.shape[1], len(classes))
-    value.add(tf.sigmoid(tf.gather(logits, asked, batch_dims=1)), g["mask_infer_prob"][:, 0])
+    # At inference the reference took the masks of classes 0, 1, 2, ... in each image.
+    labels = np.tile(np.arange(classes.shape[1]) % logits.shape[1], len(classes))
+    value.add(tf.sigmoid(tf.gather(logits, labels, batch_dims=1)), g["mask_infer_prob"][:, 0])
     back = tf.gather(tape.gradient(loss, logits), classes.ravel(), batch_dims=1)
     gradient.add(back, g["mask_grad_logits_sel"])
 
@@ -262,7 +263,7 @@ def _mask_losses(g: Golden, value: Check, gradient: Check) -> None:
 def transform(g: Golden) -> Iterator[Check]:
     shape, masks = Check("transform: sizes"), Check("transform: masks")
     image = Check("transform: normalised images", atol=1e-5)  # values of up to 2.6
-    of = Check("transform: boxes", rtol=2e-7)  # a product of two float32 numbers
+    boxes = Check("transform: boxes", rtol=2e-7)  # a product of two float32 numbers
     for case in (n.removesuffix("_image") for n in g if n.endswith("_image")):
         low, high = (int(n) for n in g[f"{case}_min_max"])
         config = Config.preset("torchvision_v1", image_min_side=low, image_max_side=high)
@@ -276,10 +277,10 @@ def transform(g: Golden) -> Iterator[Check]:
         shape.add(padded, want.shape[:2])
         image.add(got, want[:rows, :columns])
         scale = np.float32([rows, columns] * 2) / np.float32(picture.shape[:2] * 2)
-        of.add(g.boxes(f"{case}_boxes") * scale, g.boxes(f"{case}_out_boxes"))
+        boxes.add(g.boxes(f"{case}_boxes") * scale, g.boxes(f"{case}_out_boxes"))
         for mask, small in zip(g[f"{case}_masks"], g[f"{case}_out_masks"], strict=True):
             masks.add(resize_mask(mask, rows, columns), small)
-    yield from (shape, image, of, masks)
+    yield from (shape, image, boxes, masks)
 
 
 FILES = {

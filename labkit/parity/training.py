@@ -1,7 +1,7 @@
-"""Training against torchvision's: targets, losses, gradients and a few steps of SGD.
+"""Training of Mask R-CNN against torchvision's: targets, losses, gradients, a few steps of SGD.
 
-torchvision draws its samples at random; the reference was made with samplers that take everything
-("all", "bn") or the lowest indices first ("firstk"), and so does the network here.
+torchvision samples anchors and RoIs at random; the reference was made with samplers that take all
+of them ("all", "bn") or the lowest indices first ("firstk"), and so does the network here.
 """
 
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ from labkit.parity.network import ReferenceNetwork
 from labkit.training.schedules import SGDWithL2
 from labkit.weights.torchvision import pairs
 
-LOSSES = {  # ours: torchvision's
+LOSSES = {  # labkit's name: torchvision's
     "objectness": "loss_objectness",
     "rpn_box": "loss_rpn_box_reg",
     "class": "loss_classifier",
@@ -33,8 +33,8 @@ MODES = {
     "bn": {"rpn_samples": EVERYTHING, "roi_samples": EVERYTHING, "proposals_train": 200},
 }
 
-# float32 moves gradient norms by up to 1.2e-4 of their size from float64, as measured for the
-# reference (2.2e-3 where batch statistics take part), and ten times that.
+# Relative: ten times the float32 rounding error of gradient norms against float64, as measured for
+# the reference (1.2e-4; with batch statistics 2.2e-3).
 GRADIENTS = {"all": 1.2e-3, "bn": 2.2e-2}
 
 
@@ -51,7 +51,7 @@ class FirstOnes(MaskRCNN):
 
 
 class TrainingNetwork(ReferenceNetwork):
-    """A reference network with its mode's samplers."""
+    """A reference network with the samplers of a mode."""
 
     def __init__(self, folder: Path, version: str, mode: str):
         super().__init__(folder, version, mini_mask=0, **MODES[mode])
@@ -82,7 +82,7 @@ def batch_from(network: ReferenceNetwork, images: Golden, g: Golden) -> dict[str
 
 
 def training(folder: Path, version: str, images: Golden, g: Golden) -> Iterator[Check]:
-    """Everything a `maskrcnn_*_train.npz` holds."""
+    """Compares all that a `maskrcnn_*_train.npz` holds."""
     for mode in (m for m in MODES if f"{m}_loss_mask" in g):
         network = TrainingNetwork(folder, version, mode)
         batch = batch_from(network, images, g)
@@ -106,7 +106,7 @@ def _resized(batch, g: Golden, title: str) -> Iterator[Check]:
 
 
 def _one_step(network, batch, mode: str, g: Golden) -> Iterator[Check]:
-    """Targets, losses, gradients and, in mode "bn", the norms' statistics after the step."""
+    """Compares targets, losses, gradients and, in mode "bn", the batch statistics afterwards."""
     model, title = network.model, f"{network.version} train {mode}"
     with tf.GradientTape() as tape:
         trace = model.trace_losses(batch, training=mode == "bn")
@@ -137,7 +137,7 @@ def _one_step(network, batch, mode: str, g: Golden) -> Iterator[Check]:
 def _targets(trace, mode: str, g: Golden, title: str) -> Iterator[Check]:
     anchors, labels = Check(f"{title}: labels of anchors"), Check(f"{title}: labels of RoIs")
     rois = Check(f"{title}: sampled RoIs (px)", atol=0.01)
-    deltas = Check(f"{title}: deltas of RoIs", atol=1e-3)  # 0.01 px of a RoI of some pixels
+    deltas = Check(f"{title}: deltas of RoIs", atol=1e-3)  # 0.01 px of a RoI of a few pixels
     matches = trace["rpn_targets"]["matches"].numpy()
     sampled = trace["rois"]["sampled"].numpy()
     for i, name in enumerate("AB"):
@@ -146,12 +146,12 @@ def _targets(trace, mode: str, g: Golden, title: str) -> Iterator[Check]:
         found = {k: v.numpy()[i][sampled[i]] for k, v in trace["rois"].items()}
         found["boxes"] = found.pop("rois")
         want, label = g.boxes(f"{mode}_{name}_sampled"), g[f"{mode}_{name}_labels"]
-        mine = in_reference_order(found, want, label)
-        rois.add(mine["count"], len(want)).add(mine["boxes"], want)
-        labels.add(mine["classes"], label)
+        ours = in_reference_order(found, want, label)
+        rois.add(ours["count"], len(want)).add(ours["boxes"], want)
+        labels.add(ours["classes"], label)
         positive = label > 0
         want = g.boxes(f"{mode}_{name}_regtargets")[positive]
-        deltas.add(mine["deltas"][positive], want)
+        deltas.add(ours["deltas"][positive], want)
     yield from (anchors, rois, labels, deltas)
 
 
@@ -164,10 +164,10 @@ def _gradients(model, tape, total, mode: str, g: Golden, title: str) -> Iterator
     norms.add(len(trained), len(place))
     for pair, gradient in zip(trained, gradients, strict=True):
         i = place[pair.name]
-        mine, norm = pair.outside(gradient), g[f"{mode}_grad_norm"][i]
-        norms.add(np.linalg.norm(mine.astype(np.float64)), norm)
-        norms.add(np.linalg.norm(mine.astype(np.float64)), g[f"{mode}_grad_norm_f64"][i])
-        some = mine.ravel()[g[f"{mode}_grad_idx"][i]]
+        ours, norm = pair.outside(gradient), g[f"{mode}_grad_norm"][i]
+        norms.add(np.linalg.norm(ours.astype(np.float64)), norm)
+        norms.add(np.linalg.norm(ours.astype(np.float64)), g[f"{mode}_grad_norm_f64"][i])
+        some = ours.ravel()[g[f"{mode}_grad_idx"][i]]
         unit = max(float(norm), 1e-7)
         values.add(some / unit, g[f"{mode}_grad_val"][i] / unit)
     yield norms
@@ -177,8 +177,8 @@ def _gradients(model, tape, total, mode: str, g: Golden, title: str) -> Iterator
 def _unbiased(pair, batch, network) -> np.ndarray:
     """A running variance as torch would have updated it.
 
-    torch puts the unbiased variance, n / (n - 1) times the batch's own, into the running one; Keras
-    the batch's own. n is the number of cells that the norm has seen.
+    torch updates it with the unbiased variance, n / (n - 1) times the batch's own; Keras with the
+    batch's own. n is the number of cells that the normalisation averages over.
     """
     stride = 2 if pair.name.startswith("backbone.body.bn1") else 32
     images, height, width, _ = batch["images"].shape
@@ -190,7 +190,7 @@ def _unbiased(pair, batch, network) -> np.ndarray:
 
 
 def _trajectory(network, batch, g: Golden, mode: str) -> Check:
-    """The losses before and after each of a few steps of SGD; norms keep their scale and shift."""
+    """Compares the losses over a few steps of SGD, batch normalisation's gamma and beta fixed."""
     model, want = network.model, g[f"{mode}_sgd_traj"]
     order = {theirs: ours for ours, theirs in LOSSES.items()}
     names = [order[str(name)] for name in g[f"{mode}_sgd_loss_order"]]
@@ -201,8 +201,8 @@ def _trajectory(network, batch, g: Golden, mode: str) -> Check:
         with tf.GradientTape() as tape:
             found = model.trace_losses(batch, training=False)["losses"]
             total = tf.add_n(list(found.values()))
-        mine = [found[name] for name in names]
-        check.add(mine, losses).add(mine, exact)
+        ours = [found[name] for name in names]
+        check.add(ours, losses).add(ours, exact)
         if step + 1 < len(want):
             optimizer.apply(tape.gradient(total, variables), variables)
     return check

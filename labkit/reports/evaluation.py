@@ -1,6 +1,6 @@
-"""One HTML page with everything that evaluations of the same data tell, runs side by side.
+"""One HTML page with all analyses of one or more evaluations on the same data, runs side by side.
 
-write_evaluation_page({"first": one, "second": other}, "page.html", dataset=data)
+The entry point: write_evaluation_page({"first": one, "second": other}, "page.html", dataset=data)
 """
 
 import os
@@ -9,18 +9,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from labkit.errors import LabkitError
-from labkit.evaluation.calibration import calibration
-from labkit.evaluation.cityscapes_ap import (
+from labkit.evaluation.ap_variants import (
     cityscapes_ap,
     class_image_ap,
     mean_image_ap,
     region_ap,
 )
+from labkit.evaluation.calibration import calibration
 from labkit.evaluation.comparison import Comparison, compare
 from labkit.evaluation.conditions import CONDITIONS, under_condition
-from labkit.evaluation.confusion import compressed, confusion_matrix, mean_overlaps
+from labkit.evaluation.confusion import confusion_matrix, mean_overlaps, without_empty_classes
 from labkit.evaluation.error_types import ERROR_TYPES, error_types
-from labkit.evaluation.ranking import CRITERIA, image_scores, worst_images
+from labkit.evaluation.per_image import CRITERIA, image_scores, worst_images
 from labkit.evaluation.result import Evaluation
 from labkit.evaluation.tables import KINDS, meanings
 from labkit.evaluation.thresholds import ThresholdCurve, pooled, threshold_curves
@@ -34,7 +34,7 @@ from labkit.viz.precision_recall import pr_curves
 from labkit.viz.thresholds import f1_bars, raw_pr_figure, threshold_figure
 
 SHOWN_WORST = 6  # images in a gallery
-GALLERIES = ("f1", "sure", "overlap")
+GALLERIES = ("f1", "highest_false_positive", "mean_iou")
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,10 +58,14 @@ def write_evaluation_page(
     Args:
         runs: {name: its Evaluation}, one or more, all of the same ground truth.
         path: of the HTML file.
-        dataset: the `labkit.data.Dataset` with the pictures of the galleries; by default they are
+        dataset: the `labkit.data.Dataset` with the images of the galleries; by default they are
             drawn on grey.
-        score_threshold: from which on detections are shown, in the confusion matrix, the galleries
-            and as operating point.
+        score_threshold: of the detections in the confusion matrix, the galleries and the operating
+            point.
+        title: of the page.
+
+    Returns:
+        The path.
 
     Raises:
         LabkitError: no runs, or they were measured on different images or classes.
@@ -79,7 +83,7 @@ def evaluation_page(
     score_threshold: float = 0.5,
     title: str = "Evaluation",
 ) -> Page:
-    """The same as a `labkit.reports.page.Page`, to which sections of one's own can be added."""
+    """Like `write_evaluation_page`, but returns the `Page`, so that you can add sections to it."""
     evaluations = list(runs.values())
     _check_alike(runs)
     kind = "segm" if all(e.segm for e in evaluations) else "bbox"
@@ -91,8 +95,8 @@ def evaluation_page(
     first = evaluations[0]
     intro = (
         f"{first.images} images, {first.objects} objects, {first.crowds} crowds, "
-        f"{len(first.class_names)} classes. Where nothing else is said, overlaps are of "
-        f"{KINDS[kind]}, and found means an IoU of at least 0.5."
+        f"{len(first.class_names)} classes. Unless stated otherwise, IoUs are of {KINDS[kind]}, "
+        "and a detection matches an object from an IoU of 0.5."
     )
     page = Page(title, intro)
     _summary(page, runs)
@@ -131,7 +135,7 @@ def _check_alike(runs: Mapping[str, Evaluation]) -> None:
 def _summary(page: Page, runs: Mapping[str, Evaluation]) -> None:
     blocks = page.section("COCO's numbers")
     names = list(runs)
-    for kind, called in KINDS.items():
+    for kind, shapes in KINDS.items():
         numbers = {name: getattr(e, kind) for name, e in runs.items() if getattr(e, kind)}
         if not numbers:
             continue
@@ -144,7 +148,7 @@ def _summary(page: Page, runs: Mapping[str, Evaluation]) -> None:
             table(
                 ["", *numbers, "meaning"],
                 rows,
-                f"Of {called}, by pycocotools.",
+                f"Of {shapes}, by pycocotools.",
                 best="row" if len(numbers) > 1 else None,
             )
         )
@@ -154,22 +158,22 @@ def _summary(page: Page, runs: Mapping[str, Evaluation]) -> None:
             table(
                 ["", *next(iter(by_iou.values()))],
                 rows,
-                f"AP of {called} at each IoU threshold.",
+                f"AP of {shapes} at each IoU threshold.",
                 best="column" if len(names) > 1 else None,
             )
         )
     notes = [f"{name}: {note}" for name, e in runs.items() for note in e.notes]
     blocks += [paragraph(note, quiet=True) for note in notes]
-    blocks.append(paragraph("A dash: there is nothing to measure it on.", quiet=True))
+    blocks.append(paragraph("A dash: no ground truth to measure it on.", quiet=True))
 
 
 def _definitions(page: Page, runs: list[_Run]) -> None:
-    blocks = page.section("Other things called AP")
+    blocks = page.section("Other definitions of AP")
     blocks.append(
         paragraph(
             "The same detections by other definitions. None of them can be compared with COCO's "
-            "AP: they differ in what is pooled into one curve, how its area is taken, and what is "
-            "averaged."
+            "AP: they differ in what is pooled into one curve, how the area under it is measured, "
+            "and what is averaged."
         )
     )
     rows = []
@@ -214,7 +218,7 @@ def _classes(page: Page, runs: list[_Run], kind: str) -> None:
     heads = ["class", "objects"]
     for run in runs:
         heads += [f"{run.name}: {what}" for what in ("AP", "AP50", "best F1", "at score")]
-    blocks.append(table(heads, rows, "Each class, best AP of the first run first."))
+    blocks.append(table(heads, rows, "Each class, sorted by the AP of the first run."))
 
 
 # -------------------------------------------------------------------------------- the figures
@@ -261,14 +265,14 @@ def _thresholds(page: Page, runs: list[_Run]) -> None:
                     point.precision,
                     point.recall,
                     point.f1,
-                    point.false_alarms,
+                    point.false_positives,
                     point.missed,
                 ]
                 if point
                 else ["never reached"] + [""] * 5
             )
             rows.append([f"{run.name}: {purpose}", *values])
-    heads = ["for", "score", "precision", "recall", "F1", "false alarms", "missed"]
+    heads = ["for", "score", "precision", "recall", "F1", "false positives", "missed"]
     blocks.append(table(heads, rows, "Thresholds of all classes together."))
     for run in runs:
         best = pooled(run.curves).best()
@@ -284,32 +288,27 @@ def _confusion(page: Page, runs: list[_Run], score: float) -> None:
     for run in runs:
         names = run.comparison.class_names
         counts = confusion_matrix(run.comparison, score_threshold=score)
-        matrix, kept = compressed(counts, names)
+        matrix, kept = without_empty_classes(counts, names)
         if not kept:
             continue
-        right = int(matrix[1:, 1:].trace())
+        correct = int(matrix[1:, 1:].trace())
         alt = (
-            f"Confusion matrix of {run.name} at score {score:g}: {right} right, "
-            f"{int(matrix[1:, 1:].sum()) - right} confused, {int(matrix[1:, 0].sum())} missed, "
-            f"{int(matrix[0].sum())} false alarms."
+            f"Confusion matrix of {run.name} at score {score:g}: {correct} correct, "
+            f"{int(matrix[1:, 1:].sum()) - correct} confused, {int(matrix[1:, 0].sum())} missed, "
+            f"{int(matrix[0].sum())} false positives."
         )
         left_out = len(names) - len(kept)
         note = f"; {left_out} classes that do not occur are left out" if left_out else ""
         blocks.append(figure(confusion_figure(matrix, kept), alt, f"{run.name}{note}"))
         worst = _confusions(matrix, kept)
         if worst:
-            blocks.append(
-                table(
-                    ["truth", "taken for", "times"], worst, f"{run.name}: most frequent confusions."
-                )
-            )
+            heads = ["ground truth", "taken for", "times"]
+            blocks.append(table(heads, worst, f"{run.name}: most frequent confusions."))
         overlaps = mean_overlaps(run.comparison, score_threshold=score)
         alt = f"Mean IoU of the pairs in the confusion matrix of {run.name}."
-        there, kept = compressed(overlaps, names)
+        ious, kept = without_empty_classes(overlaps, names)
         if kept:
-            blocks.append(
-                figure(overlap_figure(there, kept), alt, f"{run.name}: how well pairs overlap")
-            )
+            blocks.append(figure(overlap_figure(ious, kept), alt, f"{run.name}: IoU of the pairs"))
 
 
 def _confusions(matrix, names: list[str]) -> list[list]:
@@ -331,7 +330,7 @@ def _errors(page: Page, runs: list[_Run]) -> None:
         f"{name}: " + ", ".join(f"{kind} {cost:.3f}" for kind, cost in one.costs.items())
         for name, one in found.items()
     )
-    alt = f"AP gained by mending each type of error, and how often it occurs. {words}."
+    alt = f"AP gained by fixing each type of error, and how often it occurs. {words}."
     blocks.append(figure(error_type_figure(found), alt, "Types after Bolya et al. 2020 (TIDE)."))
     rows = [
         [
@@ -357,7 +356,7 @@ def _calibration(page: Page, runs: list[_Run]) -> None:
         run.name: calibration(run.comparison, max_dets=run.evaluation.max_dets) for run in runs
     }
     words = ", ".join(f"{name} {one.ece:.3f}" for name, one in found.items())
-    alt = f"Share of right detections over their score. Expected calibration error: {words}."
+    alt = f"Share of correct detections over their score. Expected calibration error: {words}."
     blocks.append(figure(calibration_figure(found), alt))
 
 
@@ -384,7 +383,7 @@ def _worst(page: Page, runs: list[_Run], dataset, score: float) -> None:
     blocks = page.section("Worst images")
     blocks.append(
         paragraph(
-            "Blue agrees, with score and IoU; dashed vermilion was missed; purple is not there. "
+            "Blue: matched, with score and IoU. Vermilion, dashed: missed. Purple: false positive. "
             "The labels say the same."
         )
     )
@@ -393,7 +392,8 @@ def _worst(page: Page, runs: list[_Run], dataset, score: float) -> None:
         for by in GALLERIES:
             chosen = worst_images(rows, by, SHOWN_WORST)
             words = "; ".join(
-                f"image {r.image_id}: {r.missed} missed, {r.invented} invented, F1 {r.f1:.2f}"
+                f"image {r.image_id}: {r.missed} missed, {r.false_positives} false positives, "
+                f"F1 {r.f1:.2f}"
                 for r in chosen
             )
             drawn = worst_gallery(run.comparison, chosen, dataset, score_threshold=score)

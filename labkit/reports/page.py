@@ -1,6 +1,6 @@
 """A self-contained HTML page: sections with a table of contents, tables and figures.
 
-The page asks for nothing from outside (a Content-Security-Policy forbids it), follows the reader's
+The page loads nothing from elsewhere (a Content-Security-Policy forbids it), follows the reader's
 light or dark theme, and escapes every text that it is given.
 """
 
@@ -36,14 +36,20 @@ POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 
 @dataclass
 class Page:
-    """Sections in order; `html` makes them a page."""
+    """Sections in order; `html` makes them a page.
+
+    Attributes:
+        title: of the page.
+        intro: a paragraph below the title.
+        sections: (title, blocks of HTML).
+    """
 
     title: str
     intro: str = ""
     sections: list[tuple[str, list[str]]] = field(default_factory=list)
 
     def section(self, title: str) -> list[str]:
-        """A new section; append blocks of HTML to what is returned."""
+        """Begins a section; append blocks of HTML to the list that is returned."""
         self.sections.append((title, []))
         return self.sections[-1][1]
 
@@ -74,7 +80,7 @@ def paragraph(text: str, quiet: bool = False) -> str:
 
 
 def figure(drawn: Figure, alt: str, caption: str = "") -> str:
-    """A figure as an image inside the page. alt: what it shows, in words."""
+    """A figure as an image inside the page; alt describes it in words."""
     words = f"<figcaption>{escape(caption)}</figcaption>" if caption else ""
     return f"<figure>{show(drawn, alt)._repr_html_()}{words}</figure>"
 
@@ -86,10 +92,15 @@ def table(
     *,
     best: str | None = None,
 ) -> str:
-    """A table whose first column names the rows; floats get three digits, -1 and NaN a dash.
-    Columns of words stand to the left, numbers to the right.
+    """A table whose first column names the rows.
 
-    best: "row" or "column" marks the highest float of each row or column, if there are several.
+    Floats get three digits, -1 and NaN a dash. Text is aligned to the left, numbers to the right.
+
+    Args:
+        heads: of the columns.
+        rows: the name of each row, then its values.
+        caption: of the table.
+        best: "row" or "column" marks the highest float of each row or column, unless all are equal.
     """
     marked = _best(rows, best) if best else set()
     words = {c for c in range(len(heads)) if all(isinstance(row[c], str) for row in rows)}

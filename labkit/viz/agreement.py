@@ -9,7 +9,7 @@ from pycocotools import mask as coco_mask
 
 from labkit.errors import LabkitError
 from labkit.evaluation.comparison import Comparison
-from labkit.evaluation.ranking import ImageScore, agreement
+from labkit.evaluation.per_image import ImageScore, agreement
 from labkit.viz.colors import TRUTH
 from labkit.viz.instances import EMPTY_CANVAS, draw_instances
 from labkit.viz.labels import plain_text, shortened
@@ -65,7 +65,7 @@ def draw_agreement(
     for g in found.missed:
         label = f"missed: {names[pairs.object_classes[g] - 1]}"
         rows.append((comparison.annotations[pairs.objects[g]], label, MISSED, True))
-    for d in found.invented:
+    for d in found.false_positives:
         label = f"not there: {names[pairs.classes[d] - 1]} {pairs.scores[d]:.2f}"
         rows.append((comparison.entries[pairs.detections[d]], label, FALSE_POSITIVE, False))
     entries = [entry for entry, *_ in rows]
@@ -149,8 +149,8 @@ def worst_gallery(
 
 def _words(row: ImageScore) -> str:
     return (
-        f"image {row.image_id}: {row.found} of {row.objects} found, {row.invented} invented, "
-        f"F1 {row.f1:.2f}"
+        f"image {row.image_id}: {row.found} of {row.objects} found, "
+        f"{row.false_positives} false positives, F1 {row.f1:.2f}"
     )
 
 

@@ -1,6 +1,23 @@
-"""The explorers: every stage of Mask R-CNN, to be dragged. Each is one function.
+"""The explorers: interactive pictures of every stage of Mask R-CNN. Each is one function.
 
 They need the extra `lab` (anywidget); nothing else in labkit imports them.
+
+    iou            IoU and GIoU of two boxes
+    anchors        the grid of anchors on an image, and the objects that no anchor fits
+    deltas         the four deltas between an anchor and a box
+    rpn_targets    which anchors are positive, negative or ignored
+    nms            non-maximum suppression, step by step
+    proposals      from the best anchors to the proposals, stage by stage
+    levels         the pyramid level that a RoI is pooled from
+    roi            RoIPool, crop_and_resize and RoIAlign on one RoI
+    losses         the five losses of one object, and their gradients
+    detections     ground truth against detections, with both thresholds to change
+    training       the frames of a training run beside its curves
+
+    explorer       the base class of all explorers, and traits for boxes
+    sketch         their static pictures, for pages without a kernel
+    image_results  the detections of one image, from a model or from a results file
+    static/        the JavaScript and the style sheet
 """
 
 from labkit.widgets.anchors import explore_anchors

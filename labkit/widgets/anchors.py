@@ -1,4 +1,4 @@
-"""explore_anchors: the grid of anchors on a picture, and which objects it cannot meet."""
+"""explore_anchors: the grid of anchors on an image, and which objects no anchor fits."""
 
 import functools
 
@@ -20,10 +20,10 @@ from labkit.widgets.sketch import haloed, sketch
 
 LEVELS = ("P2", "P3", "P4", "P5", "P6")
 RATIO_SETS = ((1.0,), (0.5, 1.0, 2.0), (1 / 3, 0.5, 1.0, 2.0, 3.0), (0.2, 1.0, 5.0, 10.0))
-MOST_DRAWN = 6000  # rectangles that a browser redraws while a slider moves
+MOST_DRAWN = 6000  # rectangles that a browser can redraw while a slider moves
 
-# scikit-image's photo of a rocket, which comes with the package, and what one may look for in it,
-# by hand: two things that are very thin, one that is very small, and two that are neither.
+# Objects in scikit-image's photo of a rocket, which comes with the package, annotated by hand: two
+# that are very thin, one that is very small, and two that are neither.
 ROCKET = {
     "tower": [0, 0, 427, 92],
     "rocket": [126, 309, 407, 336],
@@ -34,10 +34,14 @@ ROCKET = {
 
 
 class AnchorsExplorer(Explorer):
-    """A grid of anchors on a picture. See `explore_anchors`.
+    """A grid of anchors on an image. See `explore_anchors`.
 
-    All lengths are pixels of the picture as the network sees it, resized and padded. sizes,
-    strides: one a level, P2..P6. at: (y, x), where the anchors of the nearest cell are drawn.
+    All lengths are in pixels of the image as the network sees it, resized and padded.
+
+    Attributes:
+        sizes: of the anchors, one per level, P2..P6.
+        strides: likewise.
+        at: (y, x); the anchors of the nearest cell are drawn.
     """
 
     _esm = script("geometry.js", "anchors.js")
@@ -58,24 +62,26 @@ class AnchorsExplorer(Explorer):
     first = traitlets.Dict(help="The config's own sizes, strides and ratios.").tag(sync=True)
     most_drawn = traitlets.Int(MOST_DRAWN).tag(sync=True)
     poor_iou = traitlets.Float(POOR_IOU).tag(sync=True)
-    found = traitlets.Dict(help="What labkit says of this grid; see `values`.").tag(sync=True)
+    found = traitlets.Dict(help="What labkit computed for this grid: `values`.").tag(sync=True)
 
     def __init__(self, **traits):
         super().__init__(**traits)
-        self._look()
-        self.observe(self._look, ["sizes", "strides", "ratios", "boxes"])
+        self._compute()
+        self.observe(self._compute, ["sizes", "strides", "ratios", "boxes"])
 
     @property
     def values(self) -> dict:
-        """Of each level: anchors, inside the picture, share of it covered; of each object: iou.
+        """What labkit computed for this grid.
 
-        grids: (rows, columns, pixels a row, pixels a column) of each level. best: of each object,
-        its best IoU with any anchor, that anchor and its level (0 for P2). uncovered: the objects
-        whose best IoU is below 0.5, by number.
+        Returns:
+            Of each level `grids`, (rows, columns, pixels per row, pixels per column); `count` of
+            anchors; how many are `inside` the image; and the share of it that is `covered`. Of each
+            object `best`: its best IoU with any anchor, that anchor and its level (0 for P2).
+            `uncovered`: the indices of the objects whose best IoU is below 0.5.
         """
         return dict(self.found)
 
-    def _look(self, change=None):
+    def _compute(self, change=None):
         levels = [
             _level(
                 tuple(self.canvas),
@@ -91,25 +97,27 @@ class AnchorsExplorer(Explorer):
         ]
         best = []
         for i in range(len(self.boxes)):
-            level = int(np.argmax([of["best"][i][0] for of in levels]))
+            level = int(np.argmax([found["best"][i][0] for found in levels]))
             iou, anchor = levels[level]["best"][i]
             best.append({"iou": iou, "level": level, "anchor": anchor})
         self.found = {
-            **{name: [of[name] for of in levels] for name in ("grids", "count", "inside")},
-            "covered": [of["covered"] for of in levels],
+            **{
+                name: [found[name] for found in levels]
+                for name in ("grids", "count", "inside", "covered")
+            },
             "best": best,
             "uncovered": [i for i, b in enumerate(best) if b["iou"] < POOR_IOU],
         }
 
     @property
     def cell(self) -> list[int]:
-        """Row and column of the cell of `level` whose centre is nearest to `at`."""
+        """Row and column of the cell of `level` with the centre nearest to `at`."""
         rows, columns, *stride = self.found["grids"][self.level]
         nearest = np.floor(np.divide(self.at, stride) - self.offset + 0.5)
         return np.clip(nearest, 0, [rows - 1, columns - 1]).astype(int).tolist()
 
     def shown(self) -> np.ndarray:
-        """The anchors of `cell`, float32 [ratios, 4], by `labkit.cell_anchors`."""
+        """The anchors of `cell`, float32 [ratios, 4]."""
         stride = self.found["grids"][self.level][2:]
         centre = np.float32(np.add(self.cell, self.offset) * stride)
         return cell_anchors(self.sizes[self.level], self.ratios, self.rounding) + np.tile(centre, 2)
@@ -140,7 +148,7 @@ class AnchorsExplorer(Explorer):
         )
         objects = f" Best IoU of each object with any anchor: {fits}." if fits else ""
         return figure, (
-            f"A picture with the anchors of one cell of {LEVELS[self.level]}, solid, "
+            f"An image with the anchors of one cell of {LEVELS[self.level]}, solid, "
             f"and its objects, dashed, crossed out where no anchor fits. {sentence}"
             f"{objects}"
         )
@@ -153,13 +161,13 @@ class AnchorsExplorer(Explorer):
             f"{count[self.level]:,} anchors of {sum(count):,}."
         )
         if self.boxes:
-            text += f" {len(self.found['uncovered'])} of {len(self.boxes)} objects fit none."
+            text += f" {len(self.found['uncovered'])} of {len(self.boxes)} objects fit no anchor."
         return text
 
 
 @functools.lru_cache(maxsize=64)
 def _level(canvas, place, size, stride, ratios, rounding, offset, boxes) -> dict:
-    """What there is to say of one level's anchors; the others are remembered while one changes."""
+    """What labkit computes for the anchors of one level; cached, as only one changes at a time."""
     grid = tuple(-(-side // stride) for side in canvas)
     anchors = pyramid_anchors(canvas, [grid], [size], ratios, rounding, offset)[0]
     best = []
@@ -178,37 +186,38 @@ def _level(canvas, place, size, stride, ratios, rounding, offset, boxes) -> dict
 
 
 def _covered(anchors: np.ndarray, place) -> float:
-    """The share of the picture's pixels whose centre lies in an anchor of the grid [R, C, A, 4].
+    """The share of the image's pixels whose centre lies in an anchor of the grid [R, C, A, 4].
 
-    Anchors of one ratio stand in rows and columns: they cover the rows that one column of them
-    covers, crossed with the columns that one row of them covers.
+    Anchors of one ratio form rows and columns: they cover the rows that one column of them covers,
+    crossed with the columns that one row of them covers.
     """
     y, x = (np.arange(place[i] + 0.5, place[i + 2]) for i in (0, 1))
-    seen = np.zeros((len(y), len(x)), bool)
+    covered = np.zeros((len(y), len(x)), bool)
     for a in range(anchors.shape[2]):
         down, across = anchors[:, 0, a], anchors[0, :, a]
         rows = ((y >= down[:, :1]) & (y < down[:, 2:3])).any(axis=0)
         columns = ((x >= across[:, 1:2]) & (x < across[:, 3:])).any(axis=0)
-        seen |= rows[:, None] & columns
-    return float(seen.mean())
+        covered |= rows[:, None] & columns
+    return float(covered.mean())
 
 
 def explore_anchors(
     image=None, boxes=None, config: Config | None = None, names=None
 ) -> AnchorsExplorer:
-    """The anchors of a config on a picture: at a cell, of a level; and the objects they miss.
+    """The anchors of a config on an image, at one cell of one level, and the objects they miss.
+
+    The explorer can be changed from code (`w.level = 2`, `w.sizes = ...`) and read (`w.values`).
 
     Args:
         image: of any kind that `model.detect` takes; by default a photo of a rocket, with boxes.
-        boxes: float32 [N, 4], the objects, in pixels of the image; an object that no anchor meets
-            with an IoU of 0.5 is crossed out.
-        config: whose resizing, anchors and strides to begin with; by default the preset "tiny".
+        boxes: float32 [N, 4], the objects, in pixels of the image; an object that no anchor
+            overlaps with an IoU of 0.5 is crossed out.
+        config: its resizing, anchors and strides are the initial ones; by default the preset
+            "tiny".
         names: N texts; by default the objects are numbered.
 
     Raises:
-        LabkitError: a box is empty or leaves the image, or there is not one name for each.
-
-    The answer can be driven from code (`w.level = 2`, `w.sizes = ...`) and read (`w.values`).
+        LabkitError: a box is empty or not inside the image, or the number of names differs.
     """
     if image is None:
         from skimage import data

@@ -4,15 +4,14 @@ import numpy as np
 import traitlets
 
 from labkit.errors import LabkitError
-from labkit.io.images import read_image
 from labkit.models.config import Config
 from labkit.ops import boxes as box_ops
 from labkit.viz.colors import INK, PREDICTION, TRUTH
-from labkit.widgets.explorer import Box, Explorer, data_url, script
+from labkit.widgets.explorer import Box, Explorer, background, script
 from labkit.widgets.sketch import rectangle, sketch
 
 NAMES = ("dy", "dx", "dh", "dw")
-SMALLEST = 8.0  # pixels: the logarithm of nothing is not to be drawn
+SMALLEST = 8.0  # pixels: the logarithm of 0 cannot be drawn
 
 
 class DeltasExplorer(Explorer):
@@ -33,7 +32,7 @@ class DeltasExplorer(Explorer):
         if min(y2 - y1, x2 - x1) <= 0:
             raise traitlets.TraitError(
                 f"The '{proposal['trait'].name}' {proposal['value']} has no area, and so no "
-                "deltas: log 0 is no number."
+                "deltas: log 0 is undefined."
             )
         return proposal["value"]
 
@@ -50,7 +49,7 @@ class DeltasExplorer(Explorer):
 
     @property
     def values(self) -> dict:
-        """The deltas by name, and the heights and widths that they come from."""
+        """The deltas by name, and the heights and widths of both boxes."""
         sides = {
             n: [b[2] - b[0], b[3] - b[1]] for n, b in (("anchor", self.anchor), ("box", self.box))
         }
@@ -78,25 +77,27 @@ class DeltasExplorer(Explorer):
         ax.annotate("", centres[1], centres[0], arrowprops=arrow)
         ax.legend(loc="upper right")
         return figure, (
-            "An anchor, solid, and the box it should become, dashed, with an arrow "
-            f"from centre to centre; {sentence}."
+            "An anchor, solid, and its target box, dashed, with an arrow from centre to centre; "
+            f"{sentence}."
         )
 
 
 def explore_deltas(anchor=None, box=None, image=None, std=None) -> DeltasExplorer:
-    """The four deltas (dy, dx, dh, dw) that turn an anchor into a box, both ways.
+    """The four deltas (dy, dx, dh, dw) between an anchor and a box, encoded and decoded.
+
+    The explorer can be changed from code (`w.box = ...`, `w.deltas = ...`) and read (`w.values`).
 
     Args:
-        anchor, box: (y1, x1, y2, x2) in pixels; both with an area.
-        image: what to draw them on, of any kind that `model.detect` takes; without one, a grid.
+        anchor: (y1, x1, y2, x2) in pixels, with an area.
+        box: likewise.
+        image: the background, of any kind that `model.detect` takes; by default a grid.
         std: the four standard deviations; by default those of the box head, (0.1, 0.1, 0.2, 0.2).
 
     Raises:
-        LabkitError: std is not four numbers above 0. TraitError: a box without area.
-
-    The answer can be driven from code (`w.box = ...`, `w.deltas = ...`) and read (`w.values`).
+        LabkitError: std is not four numbers above 0.
+        TraitError: a box has no area.
     """
-    height, width = (280, 360) if image is None else read_image(image).shape[:2]
+    (height, width), picture_url = background(image, (280, 360))
     std = Config().roi_box_std if std is None else tuple(np.ravel(std).tolist())
     if len(std) != 4 or not all(s > 0 for s in std):
         raise LabkitError(f"explore_deltas: std must be four numbers above 0, got {std}.")
@@ -109,7 +110,7 @@ def explore_deltas(anchor=None, box=None, image=None, std=None) -> DeltasExplore
         box=box,
         std=list(map(float, std)),
         size=[height, width],
-        picture_url="" if image is None else data_url(image),
+        picture_url=picture_url,
         caption="Drag the dashed box and watch the four numbers; drag a number and watch the box. "
         "What does dh say when the box is twice as high as the anchor, and when it is half as "
         "high? Move the anchor by a few pixels: which of the four change?",

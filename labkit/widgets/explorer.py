@@ -1,8 +1,9 @@
-"""What all explorers share: drawn in the browser, driven from Python, a picture where neither runs.
+"""The base class of all explorers: drawn in the browser, changed from Python or by the mouse.
 
 An explorer is an `anywidget`: a JavaScript module (in `static/`) draws its traits and sends back
 what the mouse changes. Its numbers come from labkit; what must keep up with the mouse is computed
-in `static/geometry.js`, which the tests compare with labkit. Nothing is fetched from a network.
+in `static/geometry.js`, which the tests compare with labkit. Nothing is loaded from a network. A
+page without a kernel shows a static picture.
 """
 
 import base64
@@ -23,7 +24,7 @@ _STATIC = Path(__file__).parent / "static"
 
 
 def script(*names: str) -> str:
-    """The JavaScript of an explorer: what all share, then the files `names`, as one module."""
+    """The JavaScript of an explorer as one module: `common.js`, then the files `names`."""
     return "\n".join((_STATIC / name).read_text("utf-8") for name in ("common.js", *names))
 
 
@@ -36,33 +37,40 @@ def style() -> str:
 class Explorer(anywidget.AnyWidget):
     """An explorer: its traits can be set from code; a page without a kernel shows its picture.
 
-    A subclass sets `_esm = script("its_module.js")`, its traits, and `draw()`, the matplotlib
-    Figure of its present state with words for those who cannot see it.
+    A subclass defines `_esm = script("its_module.js")`, its traits, and `draw()`.
     """
 
     _css = style()
     caption = traitlets.Unicode(help="What to try, shown above the drawing.").tag(sync=True)
 
     def draw(self):
-        """(Figure, alternative text) of the present state."""
-        raise NotImplementedError(f"{type(self).__name__} must say how to draw its present state")
+        """The current state: a matplotlib Figure, and its description in words."""
+        raise NotImplementedError(f"{type(self).__name__} must say how to draw its current state")
 
     def picture(self) -> Picture:
-        """The present state as a static picture, as in the saved notebook."""
+        """The current state as a static picture, as in the saved notebook."""
         figure, alt = self.draw()
         return show(figure, alt, dpi=80)
 
     def _repr_mimebundle_(self, **kwargs):
         bundle, metadata = super()._repr_mimebundle_(**kwargs)
-        # A page without a kernel drops the view it cannot show and takes the picture.
+        # A page without a kernel ignores the view that it cannot show and takes the picture.
         return bundle | self.picture().mimebundle(), metadata
+
+
+def background(image, size) -> tuple[list[int], str]:
+    """What boxes are drawn on: (height, width) and `data_url` of an image; without one size, ""."""
+    if image is None:
+        return list(size), ""
+    pixels = read_image(image)
+    return list(pixels.shape[:2]), data_url(pixels)
 
 
 def data_url(image, quality: int = 88) -> str:
     """An image (array, path or PIL image) as a `data:` address that a browser can show."""
     pixels = read_image(image)
     buffer = io.BytesIO()
-    # Small pictures are looked at pixel by pixel: no JPEG, which smears them.
+    # In small pictures single pixels matter, and JPEG would blur them.
     small = max(pixels.shape[:2]) <= 256
     kind, options = ("PNG", {}) if small else ("JPEG", {"quality": quality})
     Image.fromarray(np.asarray(pixels, np.uint8)).save(buffer, kind, **options)
@@ -70,12 +78,12 @@ def data_url(image, quality: int = 88) -> str:
 
 
 def opened(url: str) -> np.ndarray:
-    """The picture of a `data_url` again, uint8 [H, W, 3], for the figure that `draw` makes."""
+    """The picture of a `data_url`, decoded: uint8 [H, W, 3]."""
     return read_image(base64.b64decode(url.split(",", 1)[1]))
 
 
 def _plain_boxes(value, shape: tuple) -> list | None:
-    """Boxes as nested lists of numbers, or None if they are not boxes, or not of that shape."""
+    """Boxes as nested lists of numbers; None if they are not boxes or of another shape."""
     try:
         boxes = np.asarray(value, np.float64)
     except (TypeError, ValueError):
@@ -90,9 +98,9 @@ def _plain_boxes(value, shape: tuple) -> list | None:
 
 
 class Box(traitlets.TraitType):
-    """A trait for one box (y1, x1, y2, x2) in pixels: finite, far edges not before near ones.
+    """A trait for one box (y1, x1, y2, x2) in pixels: finite, with y1 <= y2 and x1 <= x2.
 
-    Anything that numpy turns into four numbers is taken (a tensor, too) and kept as a plain list.
+    It accepts anything that NumPy turns into four numbers, also a tensor, and stores a list.
     """
 
     info_text = "a box (y1, x1, y2, x2) with y1 <= y2 and x1 <= x2"
@@ -106,7 +114,7 @@ class Box(traitlets.TraitType):
 
 
 class Boxes(Box):
-    """A trait for `count` boxes, or any number of them: [N, 4]. See `Box`."""
+    """A trait for `count` boxes, or any number of boxes: [N, 4]. See `Box`."""
 
     def __init__(self, *args, count: int | None = None, **kwargs):
         super().__init__(*args, **kwargs)

@@ -3,15 +3,14 @@
 import numpy as np
 import traitlets
 
-from labkit.io.images import read_image
 from labkit.ops import boxes as box_ops
 from labkit.viz.colors import INK, PREDICTION, TRUTH
-from labkit.widgets.explorer import Boxes, Explorer, data_url, script
+from labkit.widgets.explorer import Boxes, Explorer, background, script
 from labkit.widgets.sketch import rectangle, sketch
 
 MEASURES = ("IoU", "GIoU")
 
-# Pairs of the same IoU, 0.5 to three digits, that go wrong in four ways; and three at its ends.
+# Four pairs with the same IoU of 0.5 and different errors; and pairs with a small or no overlap.
 PRESETS = {
     "shifted sideways (IoU 0.5)": [[60, 60, 180, 180], [60, 100, 180, 220]],
     "shifted both ways (IoU 0.5)": [[60, 60, 180, 180], [82, 82, 202, 202]],
@@ -64,29 +63,29 @@ class IouExplorer(Explorer):
             around = [min(a[0], b[0]), min(a[1], b[1]), max(a[2], b[2]), max(a[3], b[3])]
             ax.add_patch(rectangle(around, edgecolor=INK, linestyle=":"))
         for box, color, style, name in (
-            (a, TRUTH, "--", "A (truth)"),
+            (a, TRUTH, "--", "A (ground truth)"),
             (b, PREDICTION, "-", "B (prediction)"),
         ):
             ax.add_patch(
                 rectangle(box, edgecolor=color, linestyle=style, linewidth=2.5, label=name)
             )
         ax.legend(loc="upper right")
-        pair = "Two overlapping boxes" if meet else "Two boxes apart"
+        pair = "Two overlapping boxes" if meet else "Two separate boxes"
         return figure, f"{pair}, A dashed and B solid; {sentence}."
 
 
 def explore_iou(boxes=None, image=None, measure: str = "IoU") -> IouExplorer:
     """Two boxes to drag and resize, with their areas, intersection, union, IoU and GIoU.
 
-    Args:
-        boxes: two boxes (y1, x1, y2, x2) in pixels, truth and prediction.
-        image: what to draw them on, of any kind that `model.detect` takes; without one, a grid.
-        measure: "IoU" or "GIoU" (Rezatofighi et al. 2019).
+    The explorer can be changed from code (`w.boxes = ...`) and read (`w.boxes`, `w.values`).
 
-    The answer can be driven from code (`w.boxes = ...`) and read (`w.boxes`, `w.values`).
+    Args:
+        boxes: two boxes (y1, x1, y2, x2) in pixels, ground truth and prediction.
+        image: the background, of any kind that `model.detect` takes; by default a grid.
+        measure: "IoU" or "GIoU" (Rezatofighi et al. 2019).
     """
-    height, width = (280, 360) if image is None else read_image(image).shape[:2]
-    # The prepared pairs fit on the grid; on somebody's own image they might lie outside.
+    (height, width), picture_url = background(image, (280, 360))
+    # The presets fit on the grid; on another image they might lie outside.
     presets = PRESETS if image is None else {}
     if boxes is None:
         fifth = [height / 5, width / 5, 3 * height / 5, 3 * width / 5]
@@ -95,7 +94,7 @@ def explore_iou(boxes=None, image=None, measure: str = "IoU") -> IouExplorer:
         boxes=boxes,
         measure=measure,
         size=[height, width],
-        picture_url="" if image is None else data_url(image),
+        picture_url=picture_url,
         presets=presets,
         caption="Drag a box, or a corner of it; or press Tab until it is marked, then the arrow "
         "keys (with Shift: ten pixels). Can you make the IoU 0.5 in four different ways?",

@@ -1,13 +1,12 @@
-"""explore_levels: drag a region of interest and see which map of the pyramid it is pooled from."""
+"""explore_levels: drag a region of interest and see which pyramid level it is pooled from."""
 
 import numpy as np
 import tensorflow as tf
 import traitlets
 
-from labkit.io.images import read_image
 from labkit.ops import roi as roi_ops
 from labkit.viz.colors import CROWD, INK, PREDICTION
-from labkit.widgets.explorer import Box, Boxes, Explorer, data_url, script
+from labkit.widgets.explorer import Box, Boxes, Explorer, background, script
 from labkit.widgets.sketch import rectangle, sketch
 
 STRIDES = (4, 8, 16, 32)  # of P2..P5
@@ -26,7 +25,7 @@ class LevelExplorer(Explorer):
     picture_url = traitlets.Unicode().tag(sync=True)
 
     def level_of(self, boxes) -> np.ndarray:
-        """The level of boxes [N, 4] by `labkit.roi_level`, int32 [N]: 2 for P2."""
+        """The levels of boxes [N, 4] by `labkit.roi_level`, int32 [N]: 2 for P2."""
         boxes = np.asarray(boxes, np.float32).reshape(-1, 4)
         found = roi_ops.roi_level(
             tf.constant(boxes), len(STRIDES), self.canonical_size, self.canonical_level
@@ -35,8 +34,12 @@ class LevelExplorer(Explorer):
 
     @property
     def values(self) -> dict:
-        """size: root of the RoI's area; level, 2 for P2; stride; cells inside it (rows, columns);
-        counts: how many of `rois` are on P2, P3, P4 and P5."""
+        """What labkit computes for the RoI.
+
+        Returns:
+            `size`, the root of the RoI's area; `level`, 2 for P2; `stride`; `cells` inside the RoI
+            (rows, columns); `counts`, how many of `rois` are on P2, P3, P4 and P5.
+        """
         level = int(self.level_of(self.roi)[0])
         stride = STRIDES[level - FIRST]
         height, width = (self.roi[i + 2] - self.roi[i] for i in (0, 1))
@@ -62,11 +65,11 @@ class LevelExplorer(Explorer):
         ax.hlines(_between(y1, y2, stride), x1, x2, color=INK, linewidth=0.6)
         ax.vlines(_between(x1, x2, stride), y1, y2, color=INK, linewidth=0.6)
         ax.add_patch(rectangle(self.roi, edgecolor=PREDICTION, linewidth=2.5))
-        return figure, f"A region of interest with the cells of its level inside; {sentence}."
+        return figure, f"A region of interest with the cells of its pyramid level; {sentence}."
 
 
 def _between(start: float, stop: float, stride: int) -> np.ndarray:
-    """The multiples of stride in start..stop."""
+    """The multiples of stride from start to stop."""
     return np.arange(np.ceil(start / stride), np.floor(stop / stride) + 1) * stride
 
 
@@ -75,17 +78,18 @@ def explore_levels(
 ) -> LevelExplorer:
     """A RoI to drag and resize: which of P2..P5 it is pooled from, and how many cells it covers.
 
+    The explorer can be changed from code (`w.roi = ...`) and read (`w.values`).
+
     Args:
-        image: what to draw it on, of any kind that `model.detect` takes; without one, 600 x 800 px
-            of nothing.
+        image: the background, of any kind that `model.detect` takes; by default 600 x 800 empty
+            pixels.
         roi: the RoI (y1, x1, y2, x2) in pixels; by default the middle of the image.
         rois: [N, 4], others to count, such as the `rois` of a trace of that image (`trace.seen`).
-        canonical_size, canonical_level: a RoI of this size belongs to this level (the fields
-            `roi_canonical_size` and `roi_canonical_level` of a model's config).
-
-    The answer can be driven from code (`w.roi = ...`) and read (`w.values`).
+        canonical_size: a RoI of this size belongs to canonical_level (the field
+            `roi_canonical_size` of a model's config).
+        canonical_level: see canonical_size (the field `roi_canonical_level`).
     """
-    height, width = (600, 800) if image is None else read_image(image).shape[:2]
+    (height, width), picture_url = background(image, (600, 800))
     if roi is None:
         roi = [height // 4, width // 4, height - height // 4, width - width // 4]
     return LevelExplorer(
@@ -94,7 +98,7 @@ def explore_levels(
         canonical_size=canonical_size,
         canonical_level=canonical_level,
         size=[height, width],
-        picture_url="" if image is None else data_url(image),
+        picture_url=picture_url,
         caption="Drag a corner of the RoI, or press Tab until it is marked, then the arrow keys "
         "(with Shift: ten pixels). How many cells does it cover just before it changes the level, "
         "and just after? Then change the canonical size.",

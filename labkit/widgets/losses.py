@@ -1,4 +1,4 @@
-"""explore_losses: move a box, turn logits, paint a mask, and watch five losses and their slopes."""
+"""explore_losses: move a box, change logits, paint a mask, and watch five losses and gradients."""
 
 import numpy as np
 import tensorflow as tf
@@ -18,12 +18,12 @@ from labkit.widgets.explorer import Box, Explorer, data_url, opened, script
 from labkit.widgets.sketch import rectangle
 
 STATE = ("truth", "start", "box", "objectness", "class_logits", "mask_logits")
-SURE = 6.0  # a logit: the probability is 0.9975
-MOST_SLIDERS = 5  # classes whose logits can be turned; the others count, but stay as they are
+CONFIDENT = 6.0  # a logit: the probability is 0.9975
+MOST_SLIDERS = 5  # classes whose logits can be changed; the others count, but stay as they are
 
 
 class Numbers(traitlets.TraitType):
-    """A trait for an array of finite numbers, kept as nested lists; a tensor will do, too."""
+    """A trait for an array (or tensor) of finite numbers, stored as nested lists."""
 
     info_text = "finite numbers"
 
@@ -38,7 +38,7 @@ class Numbers(traitlets.TraitType):
 
 
 class LossExplorer(Explorer):
-    """One object, one start box, one answer of the network. See `explore_losses`."""
+    """One object, one start box, one prediction of the network. See `explore_losses`."""
 
     _esm = script("losses.js")
     truth = Box([0, 0, 1, 1]).tag(sync=True)
@@ -52,17 +52,22 @@ class LossExplorer(Explorer):
     size = traitlets.List(traitlets.Int(), minlen=2, maxlen=2).tag(sync=True)
     picture_url = traitlets.Unicode().tag(sync=True)
     presets = traitlets.Dict().tag(sync=True)
-    answer = traitlets.Dict(help="What Python computed of all this, for the browser.").tag(
-        sync=True
-    )
+    answer = traitlets.Dict(help="What Python computed, for the browser.").tag(sync=True)
 
     def __init__(self, config: Config, true_class: int, mask: np.ndarray, **traits):
-        """config: its rules; true_class: 1..N; mask: bool [h, w], the truth within its box."""
+        """Builds the explorer.
+
+        Args:
+            config: thresholds and standard deviations.
+            true_class: 1..N.
+            mask: bool [h, w], the ground truth in its box.
+            **traits: the initial state.
+        """
         self.config, self.true_class = config, true_class
         self._mask = tf.constant(np.uint8(mask)[None, None])
-        self._known = (None, None)  # the last state, and what was computed of it
+        self._cached = (None, None)  # the last state, and what was computed for it
         self._answered = None
-        self._graph = tf.function(self._slopes_of)  # ten times as fast as op by op: it is dragged
+        self._graph = tf.function(self._gradients_of)  # ten times as fast as op by op, for dragging
         super().__init__(**traits)
         self.observe(self._respond, STATE)
         self._respond()
@@ -87,24 +92,28 @@ class LossExplorer(Explorer):
             )
         return proposal.value
 
-    # --- what labkit makes of it --------------------------------------------------------
+    # --- what labkit computes -----------------------------------------------------------
 
     @property
     def values(self) -> dict[str, float]:
-        """The five losses as if this were the only sample, their sum `total`, and the `iou` of
-        start and truth, by `labkit`."""
+        """The five losses, their sum `total`, and the `iou` of start and ground truth.
+
+        The losses are normalised as if this were the only sample.
+        """
         found = self._computed()
         five = {name: float(found["losses"][name]) for name in losses.LOSS_NAMES}
         return five | {"total": sum(five.values()), "iou": float(found["targets"]["iou"])}
 
     @property
     def gradients(self) -> dict[str, np.ndarray]:
-        """The slope of each loss over what its head said: a logit, deltas [4], logits [1 + N],
-        deltas [4], logits [28, 28]; by tf.GradientTape through `labkit.ops.losses`."""
+        """The gradient of each loss with respect to the output of its head.
+
+        The outputs are a logit, deltas [4], logits [1 + N], deltas [4] and logits [28, 28].
+        """
         return {n: g.numpy() for n, g in self._computed()["gradients"].items()}
 
     def _targets_of(self, truth: tf.Tensor, start: tf.Tensor) -> dict:
-        """What the anchor and RoI `start` [1, 4] should say of the object in `truth` [1, 4]."""
+        """The targets of the anchor and RoI `start` [1, 4] for the object `truth` [1, 4]."""
         c, side = self.config, 2 * self.config.mask_pool
         iou, valid = box_ops.iou(start, truth), tf.constant([True])
         as_anchor = match(iou, valid, c.rpn_positive_iou, c.rpn_negative_iou, False)[None]
@@ -122,8 +131,8 @@ class LossExplorer(Explorer):
             ),
         }
 
-    def _slopes_of(self, truth, start, box, objectness, class_logits, mask_logits) -> dict:
-        """Losses, slopes and all that leads to them, of one anchor and RoI in a batch of one."""
+    def _gradients_of(self, truth, start, box, objectness, class_logits, mask_logits) -> dict:
+        """Losses, gradients and intermediate results for one anchor and RoI in a batch of one."""
         c, t = self.config, self._targets_of(truth[0], start[0])
         samples = tf.cast(t["anchor_positive"] | t["anchor_negative"], tf.int32)[0, 0]
         with tf.GradientTape() as tape:
@@ -146,10 +155,10 @@ class LossExplorer(Explorer):
                 "mask": losses.mask_loss(mask_logits, t["mask"], t["roi_positive"]),
             }
             total = tf.add_n(list(five.values()))
-        # No two losses share an input but the box in pixels: one sweep gives the slopes of all.
-        said = [objectness, rpn_deltas, class_logits, box_deltas, mask_logits]
-        *slopes, pixels = tape.gradient(total, [*said, box])
-        flat = {n: g[0, 0] for n, g in zip(losses.LOSS_NAMES, slopes, strict=True)}
+        # The losses share no input except the box in pixels: one backward pass gives all gradients.
+        outputs = [objectness, rpn_deltas, class_logits, box_deltas, mask_logits]
+        *gradients, pixels = tape.gradient(total, [*outputs, box])
+        flat = {n: g[0, 0] for n, g in zip(losses.LOSS_NAMES, gradients, strict=True)}
         return {
             "losses": five,
             "targets": t,
@@ -160,16 +169,16 @@ class LossExplorer(Explorer):
         }
 
     def _computed(self) -> dict:
-        """`_slopes_of` the present state; computed once for each state."""
+        """`_gradients_of` the current state, cached."""
         state = [getattr(self, name) for name in STATE]
-        if state != self._known[0]:
+        if state != self._cached[0]:
             tensors = [tf.constant([[np.float32(value)]]) for value in state]
-            self._known = ([*state], self._graph(*tensors))
-        return self._known[1]
+            self._cached = ([*state], self._graph(*tensors))
+        return self._cached[1]
 
     def _respond(self, change=None):
         found, side = self._computed(), 2 * self.config.mask_pool
-        if found is self._answered:  # several traits that change together are answered once
+        if found is self._answered:  # several traits that change together: answer once
             return
         self._answered = found
         t = found["targets"]
@@ -193,7 +202,7 @@ class LossExplorer(Explorer):
             "probabilities": _plain(found["probabilities"]),
             "class_slopes": _plain(found["gradients"]["class"]),
             "mask_target": _plain(t["mask"][0, 0]),
-            # Of one cell: the mean over all cells makes them too small to read.
+            # Of the loss of one cell: the mean over all cells makes them too small to read.
             "mask_slopes": _plain(found["gradients"]["mask"] * side**2),
             "pull": _plain(-found["pixels"], 6),
         }
@@ -207,7 +216,7 @@ class LossExplorer(Explorer):
         view.imshow(opened(self.picture_url))
         for box, color, line, name in (
             (self.start, CROWD, ":", "start"),
-            (self.truth, TRUTH, "--", "truth"),
+            (self.truth, TRUTH, "--", "ground truth"),
             (self.box, PREDICTION, "-", "prediction"),
         ):
             view.add_patch(
@@ -235,17 +244,17 @@ class LossExplorer(Explorer):
         painted.imshow(probabilities, cmap="cividis", vmin=0, vmax=1)
         if np.ptp(a["mask_target"]):
             painted.contour(a["mask_target"], [0.5], colors="white", linestyles="--")
-        painted.set_title("mask (dashed: wanted)", fontsize=11)
+        painted.set_title("mask (dashed: target)", fontsize=11)
         heat = slopes.imshow(a["mask_slopes"], cmap="PuOr", vmin=-1, vmax=1)
         figure.colorbar(heat, ax=slopes, shrink=0.8)
-        slopes.set_title("slope of the mask loss", fontsize=11)
+        slopes.set_title("gradient of the mask loss", fontsize=11)
         for ax in (view, painted, slopes):
             ax.set(xticks=[], yticks=[])
         five = ", ".join(f"{n} {found[n]:.3f}" for n in losses.LOSS_NAMES)
         return (
             figure,
-            f"A picture with start, true and predicted box; the five losses: {five}; "
-            "the painted mask; and the slope of its loss in every cell.",
+            f"An image with start box, ground truth and prediction; the five losses: {five}; "
+            "the painted mask; and the gradient of its loss in every cell.",
         )
 
 
@@ -256,24 +265,25 @@ def _plain(values, digits: int = 4) -> list:
 def explore_losses(
     sample=None, class_names=None, model=None, instance: int = 0, roi: int = 0
 ) -> LossExplorer:
-    """Each of the five losses of one object and one start box, and its slope, while you drag.
+    """Each of the five losses of one object and one start box, and its gradient, while you drag.
 
-    The start box plays both parts: as an anchor it is taught by objectness and rpn_box, as a RoI by
-    class, box and mask. All are normalised as if it were the only sample.
+    The start box has two roles: as an anchor it is trained by objectness and rpn_box, as a RoI by
+    class, box and mask. All are normalised as if it were the only sample. The explorer can be
+    changed from code (`w.box = ...`, `w.mask_logits = ...`) and read (`w.values`, `w.gradients`).
 
     Args:
-        sample: a `labkit.Sample`; by default a made-up star.
-        class_names: of its classes, background not among them; a model brings its own.
-        model: a MaskRCNN; what it says of the sample is then the state to begin with, and its
-            config has the thresholds and standard deviations (otherwise the paper's).
+        sample: a `labkit.Sample`; by default a synthetic star.
+        class_names: of its classes, without background; a model has its own.
+        model: a MaskRCNN; its predictions for the sample are then the initial state, and its config
+            has the thresholds and standard deviations (otherwise those of the paper).
         instance: which object of the sample, without a model.
-        roi: with a model: which of the RoIs that training would sample; those matched stand first.
+        roi: with a model: which of the RoIs that training would sample; positive ones come first.
 
-    The answer can be driven from code (`w.box = ...`, `w.mask_logits = ...`) and read (`w.values`,
-    `w.gradients`). Raises LabkitError where the sample has no such object.
+    Raises:
+        LabkitError: the sample has no such object or RoI.
     """
     if sample is None:
-        made_up = shapes(
+        synthetic = shapes(
             1,
             256,
             22,
@@ -282,11 +292,11 @@ def explore_losses(
             min_size=70,
             max_size=84,
         )
-        sample, class_names = made_up[0], class_names or made_up.class_names
+        sample, class_names = synthetic[0], class_names or synthetic.class_names
     if model is None:
         first = _untrained(sample, class_names, instance)
     else:
-        first = _as_the_model_says(sample, model, roi)
+        first = _from_model(sample, model, roi)
     state, names = first["state"], first["class_names"]
     target = _target_of(first)
     by_size = sorted(range(1, len(names)), key=lambda k: -state["class_logits"][k])
@@ -302,9 +312,9 @@ def explore_losses(
         size=[height, width],
         picture_url=data_url(first["image"]),
         presets=_presets(state, first["true_class"], len(names), target, width),
-        caption="Drag the predicted box (solid), the start box (dotted) or the truth (dashed); "
-        "turn the logits; paint on the mask. Arrows on the box show where it is pulled. When do "
-        "rpn_box, box and mask fall silent?",
+        caption="Drag the predicted box (solid), the start box (dotted) or the ground truth "
+        "(dashed); change the logits; paint on the mask. Arrows on the box show where the gradient "
+        "pulls it. When do rpn_box, box and mask become 0?",
     )
 
 
@@ -324,7 +334,7 @@ def _untrained(sample, class_names, instance: int) -> dict:
     truth = np.float64(sample.boxes[instance])
     unit = np.tile(truth[2:] - truth[:2], 2)
     within = [*sample.image.shape[:2]] * 2
-    # A start that overlaps by nearly 0.8: positive as an anchor and as a RoI; and a guess to mend.
+    # A start box with an IoU of nearly 0.8, positive as an anchor and as a RoI; a poor prediction.
     start = np.clip(truth + unit * [0.06, 0.06, 0.02, -0.13], 0, within)
     box = np.clip(start + unit * [0.2, 0.15, 0.12, 0.3], 0, within)
     side = 2 * config.mask_pool
@@ -345,17 +355,17 @@ def _untrained(sample, class_names, instance: int) -> dict:
     }
 
 
-def _as_the_model_says(sample, model, roi: int) -> dict:
+def _from_model(sample, model, roi: int) -> dict:
     trace = model.trace(sample.image, sample)
     lesson = trace.lesson
-    taught = int(lesson.roi_positive.sum())
-    if not 0 <= roi < taught:
+    positive = int(lesson.roi_positive.sum())
+    if not 0 <= roi < positive:
         raise LabkitError(
-            f"explore_losses: of the sampled RoIs of {sample.name}, {taught} hold an "
+            f"explore_losses: of the sampled RoIs of {sample.name}, {positive} hold an "
             f"object; there is no number {roi}."
         )
     matched, start = int(lesson.roi_matched[roi]), lesson.rois[roi]
-    real = np.flatnonzero(~sample.crowd)[matched]
+    instance = np.flatnonzero(~sample.crowd)[matched]
     truth = lesson.gt_boxes[matched]
     config = model.config
     box = box_ops.decode(lesson.box_deltas[roi], start, config.roi_box_std)
@@ -367,7 +377,7 @@ def _as_the_model_says(sample, model, roi: int) -> dict:
         "true_class": int(lesson.roi_classes[roi]),
         "image": np.uint8(np.clip(trace.seen, 0, 255)),
         "class_names": ["background", *model.class_names],
-        "mask": mini_mask(sample.masks[real], sample.boxes[real]),
+        "mask": mini_mask(sample.masks[instance], sample.boxes[instance]),
         "state": {
             "truth": _at_least_a_pixel(truth),
             "start": _at_least_a_pixel(start),
@@ -384,7 +394,7 @@ def _at_least_a_pixel(box: np.ndarray) -> np.ndarray:
 
 
 def _target_of(first: dict) -> np.ndarray:
-    """bool [28, 28]: the mask that the start box should show."""
+    """The mask target of the start box, bool [28, 28]."""
     state = first["state"]
     start, truth = (tf.constant(state[n], tf.float32)[None, None] for n in ("start", "truth"))
     mask = tf.constant(np.uint8(first["mask"])[None, None])
@@ -397,51 +407,29 @@ def _target_of(first: dict) -> np.ndarray:
 
 
 def _presets(state: dict, true_class: int, outputs: int, target: np.ndarray, width: int) -> dict:
-    """States worth a look, by name; each sets what it names and leaves the rest."""
+    """Interesting states by name; each sets only the traits that it contains."""
 
-    def logits(k, value):
-        return [value if i == k else 0.0 for i in range(outputs)]
+    def logits(k: int) -> list[float]:
+        return [CONFIDENT if i == k else 0.0 for i in range(outputs)]
 
-    def listed(values):
-        return {n: np.asarray(v).tolist() for n, v in values.items()}
+    def preset(objectness: float, class_logits, box, mask) -> dict:
+        values = {"objectness": objectness, "class_logits": class_logits, "mask_logits": mask}
+        return values | {"box": box, "start": start, "truth": truth}
 
     wrong = next(k for k in range(outputs) if k not in (0, true_class)) if outputs > 2 else 0
     truth, start = np.float64(state["truth"]), np.float64(state["start"])
-    room = width - start[3]  # to the right; to the left there are start[1]
+    room = width - start[3]  # to the right; to the left it is start[1]
     far = 0.8 * (truth[3] - truth[1])
     aside = np.array([0, 1, 0, 1]) * (min(room, far) if room > start[1] else -min(start[1], far))
-    sure = np.where(target, SURE, -SURE)
+    mask = np.where(target, CONFIDENT, -CONFIDENT)
+    presets = {
+        "at first": state,
+        "knows nothing": preset(0.0, [0.0] * outputs, start, 0 * mask),
+        "knows it all": preset(CONFIDENT, logits(true_class), truth, mask),
+        "sure and wrong": preset(-CONFIDENT, logits(wrong), start + aside / 4, -mask),
+        "starts far off": {"start": start + aside, "box": start + aside, "truth": truth},
+    }
     return {
-        "at first": listed(state),
-        "knows nothing": listed(
-            {
-                "objectness": 0.0,
-                "class_logits": [0.0] * outputs,
-                "box": start,
-                "start": start,
-                "truth": truth,
-                "mask_logits": 0 * sure,
-            }
-        ),
-        "knows it all": listed(
-            {
-                "objectness": SURE,
-                "class_logits": logits(true_class, SURE),
-                "box": truth,
-                "start": start,
-                "truth": truth,
-                "mask_logits": sure,
-            }
-        ),
-        "sure and wrong": listed(
-            {
-                "objectness": -SURE,
-                "class_logits": logits(wrong, SURE),
-                "start": start,
-                "truth": truth,
-                "box": start + aside / 4,
-                "mask_logits": -sure,
-            }
-        ),
-        "starts far off": listed({"start": start + aside, "box": start + aside, "truth": truth}),
+        name: {trait: np.asarray(value).tolist() for trait, value in values.items()}
+        for name, values in presets.items()
     }

@@ -1,18 +1,17 @@
-"""explore_nms: non-maximum suppression, one greedy step a click."""
+"""explore_nms: non-maximum suppression, one greedy step per click."""
 
 import numpy as np
 import traitlets
 
 from labkit.errors import LabkitError
-from labkit.io.images import read_image
 from labkit.ops import boxes as box_ops
 from labkit.ops.nms import nms
 from labkit.viz.colors import CROWD, INK, PREDICTION, TRUTH
-from labkit.widgets.explorer import Boxes, Explorer, data_url, script
+from labkit.widgets.explorer import Boxes, Explorer, background, script
 from labkit.widgets.sketch import outline, sketch
 
-# Two objects side by side, nearer to each other than some boxes are to their own, and one apart.
-CROWD_OF_THREE = [[60, 60, 200, 150], [65, 82, 205, 174], [90, 250, 170, 330]]
+# Two objects that are closer to each other than some boxes to their own, and a separate one.
+THREE_OBJECTS = [[60, 60, 200, 150], [65, 82, 205, 174], [90, 250, 170, 330]]
 CANDIDATES = [
     [62, 58, 203, 150, 0.97],
     [55, 66, 192, 158, 0.90],
@@ -28,7 +27,7 @@ CANDIDATES = [
 
 
 class NmsExplorer(Explorer):
-    """Boxes with scores, and who strikes out whom. See `explore_nms`."""
+    """Boxes with scores, and which of them suppresses which. See `explore_nms`."""
 
     _esm = script("nms.js")
     boxes = Boxes([]).tag(sync=True)
@@ -68,41 +67,42 @@ class NmsExplorer(Explorer):
 
     @property
     def values(self) -> dict:
-        """After the steps taken so far: kept, struck and waiting box numbers; objects_left.
+        """The state after the steps so far.
 
-        objects_left: how many objects of `truth` some box still stands for (see `rounds_of`).
+        Returns:
+            The indices of the boxes that are `kept`, `suppressed` and still `waiting`;
+            `objects_left`, how many objects of `truth` still have a box (see `rounds_of`).
         """
-        taken = self.rounds[: self.step]
-        kept = [r["taken"] for r in taken]
-        struck = [i for r in taken for i in r["struck"]]
-        gone = {*kept, *struck}
-        left = _objects_left(_owners(self.boxes, self.truth), set(struck))
+        done = self.rounds[: self.step]
+        kept = [r["taken"] for r in done]
+        suppressed = [i for r in done for i in r["struck"]]
+        decided = {*kept, *suppressed}
         return {
             "kept": kept,
-            "struck": struck,
-            "objects_left": left,
-            "waiting": [i for i in range(len(self.boxes)) if i not in gone],
+            "suppressed": suppressed,
+            "objects_left": _objects_left(_owners(self.boxes, self.truth), set(suppressed)),
+            "waiting": [i for i in range(len(self.boxes)) if i not in decided],
         }
 
     def draw(self):
         found = self.values
         now = set(self.rounds[self.step - 1]["struck"]) if self.step else set()
-        before = [i for i in found["struck"] if i not in now]
+        before = [i for i in found["suppressed"] if i not in now]
         sentence = (
             f"IoU threshold {self.threshold:g}, step {self.step} of {len(self.rounds)}: "
-            f"{len(found['kept'])} kept, {len(found['struck'])} struck, "
+            f"{len(found['kept'])} kept, {len(found['suppressed'])} suppressed, "
             f"{len(found['waiting'])} waiting"
         )
         figure, ax = sketch(self.size, self.picture_url, sentence)
         groups = [
             (found["waiting"], INK, "-", 1.2, "waiting"),
-            (before, CROWD, ":", 1.0, "struck"),
-            (sorted(now), INK, ":", 2.0, "struck now"),
+            (before, CROWD, ":", 1.0, "suppressed"),
+            (sorted(now), INK, ":", 2.0, "suppressed now"),
             (found["kept"], PREDICTION, "-", 3.0, "kept"),
         ]
         for numbers, color, dashes, width, name in groups:
             outline(ax, [self.boxes[i] for i in numbers], color, dashes, width, name)
-        outline(ax, self.truth, TRUTH, "--", 2.5, "object (truth)")
+        outline(ax, self.truth, TRUTH, "--", 2.5, "object (ground truth)")
         for rank, i in enumerate(found["kept"], 1):
             ax.text(
                 self.boxes[i][1],
@@ -113,71 +113,81 @@ class NmsExplorer(Explorer):
                 bbox={"facecolor": "white", "edgecolor": PREDICTION, "pad": 2},
             )
         figure.legend(loc="outside lower center", ncols=3, fontsize=10)
-        return figure, f"Overlapping boxes on their way through suppression; {sentence}."
+        return figure, f"Overlapping boxes during non-maximum suppression; {sentence}."
 
 
 def rounds_of(boxes, scores, threshold: float, truth=()) -> list[dict]:
-    """What greedy suppression does with boxes [N, 4] and scores [N], one round for each box kept.
+    """The rounds of greedy suppression, one for each box that `labkit.ops.nms.nms` keeps.
 
-    Each round: taken, the box that is kept; struck, the boxes it removes, and overlaps, their IoU
-    with it; objects_left, how many objects of truth [G, 4] some box stands for that is not struck.
-    A box stands for the object it overlaps most. Who is kept is `labkit.ops.nms.nms`'s answer.
+    Args:
+        boxes: [N, 4].
+        scores: [N].
+        threshold: the IoU above which the box with the lower score is suppressed.
+        truth: the objects [G, 4]. A box belongs to the object that it overlaps most.
+
+    Returns:
+        Of each round `taken`, the box that is kept; `struck`, the boxes it suppresses; `overlaps`,
+        their IoUs with it; `objects_left`, how many objects still have a box.
     """
     boxes, scores = np.asarray(boxes, np.float32).reshape(-1, 4), np.asarray(scores, np.float32)
     kept = nms(boxes, scores, threshold).numpy().tolist()
     overlap = box_ops.iou(boxes, boxes).numpy()
-    # A box is struck by the first one kept that overlaps it too much: it never meets a later one.
-    struck_by = {
+    # A box is suppressed by the first kept one that overlaps it too much, and by no later one.
+    suppressed_by = {
         i: kept[int(np.argmax(overlap[kept, i] > threshold))]
         for i in range(len(boxes))
         if i not in kept
     }
     order = np.argsort(-scores, kind="stable").tolist()
-    owners, gone, rounds = _owners(boxes, truth), set(), []
-    for taken in kept:
-        struck = [i for i in order if struck_by.get(i) == taken]
-        gone.update(struck)
+    owners, suppressed, rounds = _owners(boxes, truth), set(), []
+    for best in kept:
+        now = [i for i in order if suppressed_by.get(i) == best]
+        suppressed.update(now)
         rounds.append(
             {
-                "taken": taken,
-                "struck": struck,
-                "overlaps": [round(float(overlap[taken, i]), 3) for i in struck],
-                "objects_left": _objects_left(owners, gone),
+                "taken": best,
+                "struck": now,
+                "overlaps": [round(float(overlap[best, i]), 3) for i in now],
+                "objects_left": _objects_left(owners, suppressed),
             }
         )
     return rounds
 
 
 def _owners(boxes, truth) -> list[int]:
-    """The object that each box overlaps most; -1 where it overlaps none."""
+    """The index of the object that each box overlaps most; -1 if it overlaps none."""
     if not len(truth) or not len(boxes):
         return [-1] * len(boxes)
     overlap = box_ops.iou(np.float32(boxes), np.float32(truth)).numpy()
     return np.where(overlap.max(axis=1) > 0, overlap.argmax(axis=1), -1).tolist()
 
 
-def _objects_left(owners: list[int], struck: set[int]) -> int:
-    return len({o for i, o in enumerate(owners) if o >= 0 and i not in struck})
+def _objects_left(owners: list[int], suppressed: set[int]) -> int:
+    return len({o for i, o in enumerate(owners) if o >= 0 and i not in suppressed})
 
 
 def explore_nms(boxes=None, scores=None, image=None, truth=None, threshold=0.5) -> NmsExplorer:
-    """Greedy non-maximum suppression, one kept box a click, with a slider for the IoU threshold.
+    """Greedy non-maximum suppression, one kept box per click, with a slider for the IoU threshold.
+
+    The explorer can be changed from code (`w.threshold = 0.6`, `w.step = 3`) and read (`w.values`,
+    `w.rounds`).
 
     Args:
-        boxes, scores: [N, 4] boxes (y1, x1, y2, x2) in pixels and N scores. Without: three objects,
-            two of them close together.
-        image: what to draw them on, of any kind that `model.detect` takes; without one, a grid.
+        boxes: [N, 4], (y1, x1, y2, x2) in pixels; by default boxes around three objects, two of
+            them close together.
+        scores: N scores.
+        image: the background, of any kind that `model.detect` takes; by default a grid.
         truth: boxes [G, 4] of the objects, to see which of them loses its last box.
-        threshold: the IoU above which the lower score is struck.
+        threshold: the IoU above which the box with the lower score is suppressed.
 
-    The answer can be driven from code (`w.threshold = 0.6`, `w.step = 3`) and read (`w.values`,
-    `w.rounds`). Raises LabkitError for boxes without scores.
+    Raises:
+        LabkitError: boxes without scores, or scores without boxes.
     """
     if (boxes is None) != (scores is None):
         raise LabkitError("explore_nms: give boxes and scores together, or neither.")
-    size = (260, 380) if image is None else read_image(image).shape[:2]
+    size, picture_url = background(image, (260, 380))
     if boxes is None:
-        truth = CROWD_OF_THREE if truth is None else truth
+        truth = THREE_OBJECTS if truth is None else truth
         boxes, scores = [c[:4] for c in CANDIDATES], [c[4] for c in CANDIDATES]
     elif image is None:
         size = [int(v) for v in np.ceil(np.reshape(boxes, (-1, 4)).max(axis=0, initial=8)[2:] + 8)]
@@ -186,8 +196,8 @@ def explore_nms(boxes=None, scores=None, image=None, truth=None, threshold=0.5) 
         scores=np.asarray(scores, np.float64).ravel().tolist(),
         truth=[] if truth is None else truth,
         threshold=threshold,
-        size=[int(v) for v in size],
-        picture_url="" if image is None else data_url(image),
-        caption="Press “Next” and see who is kept and who is struck out. Is there a threshold at "
-        "which every object keeps exactly one box?",
+        size=size,
+        picture_url=picture_url,
+        caption="Press “Next” and see which boxes are kept and which are suppressed (struck out). "
+        "Is there a threshold at which every object keeps exactly one box?",
     )

@@ -1,11 +1,11 @@
-"""explore_proposals: from the best anchors to the proposals, one stage a frame."""
+"""explore_proposals: from the best anchors to the proposals, stage by stage."""
 
 import numpy as np
 import tensorflow as tf
 import traitlets
 
 from labkit.errors import LabkitError
-from labkit.evaluation.recall import best_overlaps
+from labkit.evaluation.proposal_recall import best_overlaps
 from labkit.models.inclusive import to_inclusive
 from labkit.models.trace import Trace
 from labkit.ops import boxes as box_ops
@@ -14,23 +14,25 @@ from labkit.viz.colors import CROWD, PREDICTION, TRUTH
 from labkit.widgets.explorer import Boxes, Explorer, data_url, script
 from labkit.widgets.sketch import outline, sketch
 
-# name, and what happened to get here
+# The name of each stage, and what has been done.
 STAGES = {
-    "top-k": "of every level, the anchors with the best objectness",
+    "top-k": "the anchors with the best objectness of every level",
     "decode": "each anchor moved and resized by its deltas",
-    "clip": "cut to the picture",
-    "drop tiny": "boxes that the cut left without an area are gone",
-    "NMS": "of near-copies within a level, the best is left",
-    "top-n": "the best of what is left: these are the proposals",
+    "clip": "clipped to the image",
+    "drop tiny": "boxes without an area after clipping removed",
+    "NMS": "of near-copies within a level, only the best kept",
+    "top-n": "the best of the rest: these are the proposals",
 }
 
 
 class ProposalsExplorer(Explorer):
     """The boxes of each stage, and how many objects they cover. See `explore_proposals`.
 
-    stages: for each of `STAGES`, its name, what it does, and its number of boxes. boxes: float32
-    [., 5] as bytes, (y1, x1, y2, x2, score) of all stages one after the other, best score first.
-    overlaps: for each stage the best IoU of each object; of the last one see `most`.
+    Attributes:
+        stages: for each of `STAGES`, its name, what it does, and its number of boxes.
+        boxes: float32 [., 5] as bytes, (y1, x1, y2, x2, score) of all stages one after the other,
+            best score first.
+        overlaps: for each stage the best IoU of each object; of the last one with the first `most`.
     """
 
     _esm = script("proposals.js")
@@ -49,19 +51,19 @@ class ProposalsExplorer(Explorer):
     def __init__(self, **traits):
         super().__init__(**traits)
         counts = [s["count"] for s in self.stages]
-        every = np.frombuffer(self.boxes, np.float32).reshape(-1, 5)
-        self.frames = np.split(every, np.cumsum(counts)[:-1])
-        self._look()
-        self.observe(self._look, ["most", "truth", "stage"])
+        all_boxes = np.frombuffer(self.boxes, np.float32).reshape(-1, 5)
+        self.frames = np.split(all_boxes, np.cumsum(counts)[:-1])
+        self._compute()
+        self.observe(self._compute, ["most", "truth", "stage"])
 
     def of_stage(self, stage: int) -> np.ndarray:
-        """The boxes of a stage, float32 [N, 4], the best score first; of top-n the first `most`."""
+        """The boxes of a stage, float32 [N, 4], best score first; of top-n the first `most`."""
         last = stage == len(self.frames) - 1
         return self.frames[stage][: self.most if last else None, :4]
 
     @property
     def values(self) -> list[dict]:
-        """Of each stage: name, boxes, and recall, the share of objects covered with `iou`."""
+        """Of each stage `name`, number of `boxes`, and `recall`, objects covered with `iou`."""
         overlaps = [np.float32(o) for o in self.overlaps]
         return [
             {
@@ -72,7 +74,7 @@ class ProposalsExplorer(Explorer):
             for i, s in enumerate(self.stages)
         ]
 
-    def _look(self, change=None):
+    def _compute(self, change=None):
         with self.hold_sync():
             frames = [self.of_stage(i) for i in range(len(self.frames))]
             self.set_trait("overlaps", [best_overlaps(f, self.truth).tolist() for f in frames])
@@ -90,28 +92,35 @@ class ProposalsExplorer(Explorer):
         outline(ax, boxes[: self.shown], CROWD, "-", 0.9, "by score")
         outline(ax, self.best, PREDICTION, "-", 2.5, "best of an object")
         outline(ax, self.truth, TRUTH, "--", 2.5, "object")
-        # Before the cut, boxes may leave the picture: show where they go.
+        # Before clipping, boxes may leave the image: show where they go.
         height, width = self.size
         ax.set(xlim=(-0.12 * width, 1.12 * width), ylim=(1.12 * height, -0.12 * height))
         figure.legend(loc="outside lower center", ncols=3, fontsize=10)
         recalls = "; ".join(
             f"{v['name']}: {v['boxes']} boxes, recall {v['recall']:.2f}" for v in self.values
         )
-        return figure, f"Boxes of one stage over the picture, objects dashed. {recalls}."
+        return figure, f"Boxes of one stage over the image, objects dashed. {recalls}."
 
 
 def stages_of(trace: Trace, config) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """(boxes [N, 4], scores [N]) of each of `STAGES`, the best score first, from a trace.
+    """The boxes of each of `STAGES`, best score first, from a trace.
 
-    NMS alone, before the limit, is what the trace does not keep: `labkit.batched_nms` finds it.
+    Only the result of NMS before the limit is not in the trace: `labkit.batched_nms` computes it.
+
+    Args:
+        trace: of an image.
+        config: of the model.
+
+    Returns:
+        Name -> (boxes [N, 4], scores [N]).
     """
     c = trace.candidates
-    whole = c.large_enough
-    boxes, scores = c.clipped[whole], c.scores[whole]
+    large = c.large_enough
+    boxes, scores = c.clipped[large], c.scores[large]
     kept = batched_nms(
         tf.constant(to_inclusive(boxes, config)),
         tf.constant(scores),
-        tf.constant(c.level[whole]),
+        tf.constant(c.level[large]),
         config.rpn_nms_iou,
     ).numpy()
     found = {
@@ -127,7 +136,7 @@ def stages_of(trace: Trace, config) -> dict[str, tuple[np.ndarray, np.ndarray]]:
 
 
 def best_boxes(boxes, truth) -> list[list[float]]:
-    """For each object of truth [G, 4], the one of boxes [N, 4] that overlaps it most, if any."""
+    """For each object of truth [G, 4] the box of boxes [N, 4] that overlaps it most, if any."""
     if not len(boxes) or not len(truth):
         return []
     overlap = box_ops.iou(np.float32(boxes), np.float32(truth)).numpy()
@@ -136,15 +145,17 @@ def best_boxes(boxes, truth) -> list[list[float]]:
 
 
 def explore_proposals(model, image, targets=None) -> ProposalsExplorer:
-    """What becomes of a model's best anchors on their way to proposals, and which objects survive.
+    """The stages from a model's best anchors to its proposals, and the objects that they cover.
+
+    The explorer can be changed from code (`w.stage = 4`, `w.most = 10`) and read (`w.values`).
 
     Args:
         model: a `MaskRCNN`.
         image: of any kind that `model.detect` takes.
         targets: the objects: a `Sample` of the image or boxes float32 [G, 4] in its pixels.
 
-    The answer can be driven from code (`w.stage = 4`, `w.most = 10`) and read (`w.values`). Raises
-    LabkitError where targets are neither.
+    Raises:
+        LabkitError: targets are neither.
     """
     trace = model.trace(image)
     boxes = np.zeros((0, 4)) if targets is None else getattr(targets, "boxes", targets)

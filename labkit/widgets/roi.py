@@ -1,4 +1,4 @@
-"""explore_roi: one RoI on a feature map, moved by fractions of a pixel, and what operators read."""
+"""explore_roi: one RoI on a feature map, and what three operators pool from it."""
 
 import numpy as np
 import tensorflow as tf
@@ -17,13 +17,13 @@ from labkit.widgets.sketch import haloed
 
 OPERATORS = {"pool": "RoIPool", "crop_and_resize": "crop_and_resize", "align": "RoIAlign"}
 EXACT = "exact mean"
-RATIOS = (1, 2, 4, 0)  # samples a bin along each axis; 0 is adaptive
-LARGEST = 64  # cells along a side: with more, the cells on the screen are too small to be seen
+RATIOS = (1, 2, 4, 0)  # samples per bin along each axis; 0 is adaptive
+LARGEST = 64  # cells along a side: with more, the cells are too small on the screen
 COLORS = colormaps["cividis"]
 
 
 class RoiExplorer(Explorer):
-    """A RoI on a feature map, and three operators that read it. See `explore_roi`."""
+    """A RoI on a feature map, and three operators that pool it. See `explore_roi`."""
 
     _esm = script("geometry.js", "roi.js")
     box = Box([0, 0, 1, 1]).tag(sync=True)
@@ -60,13 +60,17 @@ class RoiExplorer(Explorer):
 
     @property
     def values(self) -> dict:
-        """What labkit's operators make of the RoI: float arrays [output, output] by operator's name
-        and "exact"; "errors", the mean |difference| from the exact mean, as a share of the map's
-        range; "cells", the RoI in cells; "quantised", RoIPool's first and last cells."""
+        """What labkit's operators pool from the RoI.
+
+        Returns:
+            By operator's name and "exact" a float array [output, output]; "errors", the mean
+            |difference| from the exact mean, as a share of the map's range; "cells", the RoI in
+            cells; "quantised", RoIPool's first and last cells.
+        """
         chosen = self.features[None, :, :, self.channel, None]
         x, box = tf.constant(chosen), tf.constant([self.box], tf.float32)
         scale, shape = 1.0 / self.stride, [n * self.stride for n in self.shape[:2]]
-        read = {
+        pooled = {
             "pool": roi_ops.roi_pool(x, box, [0], self.output, scale),
             "crop_and_resize": roi_ops.roi_crop_and_resize(x, box, [0], self.output, shape),
             "align": roi_ops.roi_align(
@@ -74,14 +78,15 @@ class RoiExplorer(Explorer):
             ),
             "exact": precise_roi_pool(chosen, [self.box], [0], self.output, scale),
         }
-        read = {name: np.asarray(pooled)[0, :, :, 0] for name, pooled in read.items()}
+        pooled = {name: np.asarray(value)[0, :, :, 0] for name, value in pooled.items()}
         extent = float(np.ptp(chosen)) or 1.0
         errors = {
-            name: float(np.abs(read[name] - read["exact"]).mean()) / extent for name in OPERATORS
+            name: float(np.abs(pooled[name] - pooled["exact"]).mean()) / extent
+            for name in OPERATORS
         }
         cells = [v * scale for v in self.box]
         quantised = [int(np.floor(v + 0.5)) for v in cells]
-        return read | {"errors": errors, "cells": cells, "quantised": quantised}
+        return pooled | {"errors": errors, "cells": cells, "quantised": quantised}
 
     def _show_channel(self, change=None):
         colored = self._colored(self.features[..., self.channel])
@@ -97,7 +102,7 @@ class RoiExplorer(Explorer):
         }
 
     def _colored(self, values: np.ndarray) -> np.ndarray:
-        """RGB in 0..1 [..., 3], in the colours that the map has."""
+        """The values in the colours of the map, RGB in 0..1 [..., 3]."""
         chosen = self.features[..., self.channel]
         return COLORS((values - chosen.min()) / (np.ptp(chosen) or 1.0))[..., :3]
 
@@ -109,8 +114,8 @@ class RoiExplorer(Explorer):
         rows, columns = (n * self.stride for n in self.shape[:2])
         ax.imshow(self._colored(self.features[..., self.channel]), extent=(0, columns, rows, 0))
         y1, x1, y2, x2 = found["quantised"]
-        whole = [v * self.stride for v in (y1, x1, y2 + 1, x2 + 1)]  # the last cell belongs to it
-        haloed(ax, whole, "white", "--", halo=INK, width=2.5)
+        quantised = [v * self.stride for v in (y1, x1, y2 + 1, x2 + 1)]  # with the last cell
+        haloed(ax, quantised, "white", "--", halo=INK, width=2.5)
         haloed(ax, self.box, PREDICTION, "-", halo=INK, width=2.5)
         ax.set_title("the RoI (solid) and RoIPool's cells (dashed)", fontsize=12)
         ax.set(xticks=[], yticks=[])
@@ -118,7 +123,7 @@ class RoiExplorer(Explorer):
             small = figure.add_subplot(grid[1, i])
             small.imshow(self._colored(found[name]))
             error = found["errors"].get(name)
-            words = "the yardstick" if error is None else f"off by {100 * error:.1f} %"
+            words = "the reference" if error is None else f"off by {100 * error:.1f} %"
             small.set_title(f"{title}\n{words}", fontsize=12)
             small.set(xticks=[], yticks=[])
             if self.output <= 4:
@@ -127,20 +132,20 @@ class RoiExplorer(Explorer):
             f"{title} {100 * found['errors'][n]:.1f} %" for n, title in OPERATORS.items()
         )
         return figure, (
-            "A feature map with one region of interest, and below it what three "
-            "operators read there, beside the exact mean. Mean difference from it, in "
-            f"per cent of the map's range: {errors}."
+            "A feature map with one region of interest, and below it what three operators pool "
+            "there, beside the exact mean. Mean difference from it, in per cent of the map's "
+            f"range: {errors}."
         )
 
 
 def _write(ax, values: np.ndarray) -> None:
-    paper = {"facecolor": "white", "alpha": 0.8, "pad": 0.8, "linewidth": 0}
+    white = {"facecolor": "white", "alpha": 0.8, "pad": 0.8, "linewidth": 0}
     for (y, x), value in np.ndenumerate(values):
-        ax.text(x, y, f"{value:.2f}", ha="center", va="center", fontsize=10, color=INK, bbox=paper)
+        ax.text(x, y, f"{value:.2f}", ha="center", va="center", fontsize=10, color=INK, bbox=white)
 
 
 def _blocks(image: np.ndarray, stride: int) -> np.ndarray:
-    """The brightness of a picture [H, W, 3], averaged over squares of `stride` pixels."""
+    """The brightness of an image [H, W, 3], averaged over squares of `stride` pixels."""
     height, width = (n // stride for n in image.shape[:2])
     gray = image[: height * stride, : width * stride].astype(np.float32).mean(axis=-1) / 255
     return gray.reshape(height, stride, width, stride).mean(axis=(1, 3))[..., None]
@@ -158,21 +163,25 @@ def explore_roi(
     aligned: bool = True,
     channel: int | None = None,
 ) -> RoiExplorer:
-    """One RoI to move by fractions of a pixel, and what RoIPool, crop_and_resize, RoIAlign read.
+    """One RoI to move by fractions of a pixel, pooled by RoIPool, crop_and_resize and RoIAlign.
+
+    The explorer can be changed from code (`w.box = ...`) and read (`w.values`).
 
     Args:
-        features: one feature map [H, W] or [H, W, C] of at most 64 cells a side, as
-            `model.trace(image).features[0]`; without one, the image's brightness in squares.
-        image: what the map was made from, as the network saw it (`trace.seen`); of any kind that
-            `model.detect` takes. It can be shown under the RoI. Without both: drawn shapes.
+        features: one feature map [H, W] or [H, W, C] of at most 64 cells per side, such as
+            `model.trace(image).features[0]`; by default the image's brightness in squares.
+        image: that the map was computed from, as the network saw it (`trace.seen`); of any kind
+            that `model.detect` takes. It can be shown under the RoI. Without both: drawn shapes.
         box: the RoI (y1, x1, y2, x2), in pixels of that image (without one: in cells).
-        stride: pixels a cell; by default the image's side by the map's.
-        operator: whose reading is drawn on the map, "pool", "crop_and_resize" or "align".
-        output, sampling_ratio, aligned: as of `labkit.roi_align`; sampling_ratio 0 is adaptive.
-        channel: of the map; by default the one that varies most.
+        stride: pixels per cell; by default the image's side divided by the map's.
+        operator: whose sampling is drawn on the map, "pool", "crop_and_resize" or "align".
+        output: cells along each side of the result, as in `labkit.roi_align`.
+        sampling_ratio: as in `labkit.roi_align`; 0 is adaptive.
+        aligned: as in `labkit.roi_align`.
+        channel: of the map; by default the one with the largest standard deviation.
 
-    Raises LabkitError for a map that does not fit. All that is dragged can be set from code
-    (`w.box = ...`) and read (`w.values`: labkit's numbers).
+    Raises:
+        LabkitError: the map is not a feature map, too large, or does not fit the image.
     """
     picture = None if image is None else read_image(image)
     if features is None:
@@ -211,13 +220,13 @@ def explore_roi(
         aligned=aligned,
         channel=channel,
         picture_url=picture_url,
-        caption="Move the RoI by the arrow keys, a quarter of a pixel at a time, and watch who "
-        "notices. Which numbers jump, and which glide? Then make it small, and then large.",
+        caption="Move the RoI with the arrow keys, a quarter of a pixel at a time. Which numbers "
+        "jump, and which change smoothly? Then make it small, and then large.",
     )
 
 
 def _checked(features) -> np.ndarray:
-    """The map as float32 [H, W, C], or one sentence about why it cannot be shown."""
+    """The map as float32 [H, W, C]; LabkitError if it cannot be shown."""
     try:
         checked = np.asarray(features, np.float32)
     except (TypeError, ValueError):
@@ -235,5 +244,5 @@ def _checked(features) -> np.ndarray:
             f"be seen; give a part of it, features[:{LARGEST}, :{LARGEST}], or a coarser level."
         )
     if not np.isfinite(checked).all():
-        raise LabkitError("explore_roi: features hold NaN or infinity; no mean can be had of them.")
+        raise LabkitError("explore_roi: features hold NaN or infinity, which have no mean.")
     return checked

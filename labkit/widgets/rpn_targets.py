@@ -1,4 +1,4 @@
-"""explore_rpn_targets: which anchors teach the proposal network what, and who decides it."""
+"""explore_rpn_targets: which anchors are positive, negative or ignored, and by which rules."""
 
 import numpy as np
 import tensorflow as tf
@@ -17,22 +17,25 @@ from labkit.viz.colors import CROWD, INK, PREDICTION, TRUTH
 from labkit.widgets.explorer import Boxes, Explorer, data_url, script
 from labkit.widgets.sketch import outline, sketch
 
-LEFT_OUT = (
-    -3
-)  # beside labkit.ops.matching's BACKGROUND and BETWEEN: crosses the border, asked nothing
+LEFT_OUT = -3  # beside BACKGROUND and BETWEEN: an anchor that crosses the border and is not used
 VIEWS = ("every anchor", "the sample")
-DECISIVE = [
+INPUTS = [  # the traits that the matches depend on
     *("boxes", "positive_iou", "negative_iou", "every_object", "inside_only"),
     *("samples", "positive_fraction", "seed"),
 ]
 
 
 class RpnTargetsExplorer(Explorer):
-    """Anchors, told apart by what they teach. See `explore_rpn_targets`.
+    """Anchors and their labels in training. See `explore_rpn_targets`.
 
-    Lengths are pixels of the picture as the network sees it. anchors: float32 [A, 4] as bytes, all
-    levels, `counts` of each. matches: int32 [A] as bytes, an object's number, BACKGROUND, BETWEEN
-    or LEFT_OUT. sampled: uint8 [A] as bytes. level: 0 for P2, -1 for all of them.
+    Lengths are in pixels of the image as the network sees it.
+
+    Attributes:
+        anchors: float32 [A, 4] as bytes, of all levels.
+        counts: the number of anchors of each level.
+        matches: int32 [A] as bytes, the index of an object, BACKGROUND, BETWEEN or LEFT_OUT.
+        sampled: uint8 [A] as bytes, whether the anchor is in the sample.
+        level: that is drawn, 0 for P2, -1 for all.
     """
 
     _esm = script("rpn_targets.js")
@@ -53,12 +56,12 @@ class RpnTargetsExplorer(Explorer):
     view = traitlets.Enum(VIEWS, VIEWS[0]).tag(sync=True)
     matches = traitlets.Bytes(read_only=True).tag(sync=True)
     sampled = traitlets.Bytes(read_only=True).tag(sync=True)
-    found = traitlets.Dict(read_only=True, help="What labkit says; see `values`.").tag(sync=True)
+    found = traitlets.Dict(read_only=True, help="See `values`.").tag(sync=True)
 
     def __init__(self, **traits):
         super().__init__(**traits)
-        self._look()
-        self.observe(self._look, DECISIVE)
+        self._compute()
+        self.observe(self._compute, INPUTS)
 
     @traitlets.validate("boxes")
     def _with_an_area(self, proposal):
@@ -72,22 +75,25 @@ class RpnTargetsExplorer(Explorer):
 
     @traitlets.observe("positive_iou", "negative_iou")
     def _in_order(self, change):
-        if self.negative_iou > self.positive_iou:  # the other one gives way
+        if self.negative_iou > self.positive_iou:  # the other one follows
             other = {"positive_iou": "negative_iou", "negative_iou": "positive_iou"}
             self.set_trait(other[change["name"]], change["new"])
 
     @property
     def values(self) -> dict:
-        """Counts of positive, between, negative and left_out anchors, and of those sampled.
+        """Counts of anchors by label.
 
-        positives: how many positive anchors each object has; without: the objects that have none;
-        share_without: their share of all objects, NaN where there are none.
+        Returns:
+            The numbers of `positive`, `between`, `negative` and `left_out` anchors, and of sampled
+            ones (`sampled_positive`, `sampled_negative`); `positives`, the number of positive
+            anchors of each object; `without`, the objects that have none; `share_without`, their
+            share of all objects, NaN without objects.
         """
         without = self.found["without"]
         share = len(without) / len(self.boxes) if self.boxes else float("nan")
         return {**self.found, "share_without": share}
 
-    def _look(self, change=None):
+    def _compute(self, change=None):
         anchors = np.frombuffer(self.anchors, np.float32).reshape(-1, 4)
         matches = matches_of(
             anchors,
@@ -126,7 +132,7 @@ class RpnTargetsExplorer(Explorer):
             )
 
     def shown(self) -> dict[str, np.ndarray]:
-        """The boxes that are drawn, float32 [N, 4] each: positive, between, negative, left_out."""
+        """The anchors that are drawn, by label, float32 [N, 4] each."""
         anchors = np.frombuffer(self.anchors, np.float32).reshape(-1, 4)
         matches = np.frombuffer(self.matches, np.int32)
         level = np.repeat(np.arange(len(self.counts)), self.counts)
@@ -169,7 +175,7 @@ class RpnTargetsExplorer(Explorer):
         figure.legend(loc="outside lower center", ncols=3, fontsize=10)
         each = ", ".join(f"object {g + 1} has {n}" for g, n in enumerate(found["positives"]))
         return figure, (
-            f"A picture with its objects, dashed, and its anchors by what they teach. "
+            f"An image with its objects, dashed, and its anchors by their labels. "
             f"{self._sentence()} Positive anchors: {each or 'none'}."
         )
 
@@ -188,10 +194,19 @@ class RpnTargetsExplorer(Explorer):
 
 
 def matches_of(anchors, boxes, place, high: float, low: float, every_object: bool) -> np.ndarray:
-    """`labkit.match` of anchors [A, 4] with boxes [G, 4]: int32 [A].
+    """`labkit.match` of anchors with boxes, with or without anchors that cross the border.
 
-    place: None, or (y1, x1, y2, x2) of the image: anchors that leave it are LEFT_OUT and are not
-    looked at, so that an object's best anchor is the best of those inside (Ren et al. 2015).
+    Args:
+        anchors: [A, 4].
+        boxes: [G, 4].
+        place: None, or (y1, x1, y2, x2) of the image: anchors that leave it are then LEFT_OUT and
+            not matched, so that an object's best anchor is the best inside (Ren et al. 2015).
+        high: the least IoU of a positive anchor.
+        low: the IoU below which an anchor is negative.
+        every_object: whether the best anchor of each object is positive, too.
+
+    Returns:
+        int32 [A]: the index of the object, BACKGROUND, BETWEEN or LEFT_OUT.
     """
     anchors, boxes = np.float32(anchors), np.float32(boxes).reshape(-1, 4)
     inside = np.ones(len(anchors), bool)
@@ -204,18 +219,20 @@ def matches_of(anchors, boxes, place, high: float, low: float, every_object: boo
 
 
 def explore_rpn_targets(image=None, boxes=None, config: Config | None = None) -> RpnTargetsExplorer:
-    """The anchors of a picture as the proposal network is taught: positive, negative, or neither.
+    """The training labels of an image's anchors: positive, negative, or neither.
 
     Sliders for the two thresholds; the best-anchor rule; anchors that cross the border in or out;
-    the random sample that counts in the loss; the objects can be dragged.
+    the random sample that counts in the loss; the objects can be dragged. The explorer can be
+    changed from code (`w.positive_iou = 0.5`) and read (`w.values`).
 
     Args:
-        image: of any kind that `model.detect` takes; by default a made-up picture of shapes.
+        image: of any kind that `model.detect` takes; by default a synthetic image of shapes.
         boxes: float32 [G, 4], its objects, in pixels of the image.
-        config: whose resizing, anchors, thresholds and sample to begin with; by default "tiny".
+        config: its resizing, anchors, thresholds and sample are the initial ones; by default the
+            preset "tiny".
 
-    The answer can be driven from code (`w.positive_iou = 0.5`) and read (`w.values`). Raises
-    LabkitError where an image comes without boxes.
+    Raises:
+        LabkitError: an image without boxes.
     """
     config = Config.preset("tiny") if config is None else config
     if image is None:

@@ -1,4 +1,4 @@
-"""The static picture of an explorer that draws boxes over a picture."""
+"""Static pictures of explorers: boxes drawn over an image."""
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -10,9 +10,13 @@ from labkit.widgets.explorer import opened
 
 
 def sketch(size, picture_url: str, title: str, place=None) -> tuple[Figure, Axes]:
-    """A figure with room for `size` (height, width) pixels, the picture in it if there is one.
+    """A figure for a canvas in pixels, with the image in it if there is one.
 
-    place: (y1, x1, y2, x2) of the picture; by default all of it.
+    Args:
+        size: (height, width) of the canvas.
+        picture_url: the image as a `data_url`, or "".
+        title: of the figure.
+        place: (y1, x1, y2, x2) of the image in the canvas; by default all of it.
     """
     height, width = size
     y1, x1, y2, x2 = (0, 0, height, width) if place is None else place
@@ -24,20 +28,20 @@ def sketch(size, picture_url: str, title: str, place=None) -> tuple[Figure, Axes
     return figure, ax
 
 
-def rectangle(box, **look) -> Rectangle:
-    """A box (y1, x1, y2, x2) as a patch; look: `fill=True` and whatever matplotlib knows."""
+def rectangle(box, **style) -> Rectangle:
+    """A box (y1, x1, y2, x2) as a patch, by default not filled; style: matplotlib's options."""
     y1, x1, y2, x2 = box
-    return Rectangle((x1, y1), x2 - x1, y2 - y1, **{"fill": False} | look)
+    return Rectangle((x1, y1), x2 - x1, y2 - y1, **{"fill": False} | style)
 
 
 def haloed(ax: Axes, box, color: str, style: str, halo: str = "white", width: float = 2.0) -> None:
-    """One box over a wider line of another colour: one of the two can be seen on any picture."""
+    """One box over a wider line of another colour: one of the two is visible on any image."""
     ax.add_patch(rectangle(box, edgecolor=halo, linewidth=width + 1.5))
     ax.add_patch(rectangle(box, edgecolor=color, linewidth=width, linestyle=style))
 
 
 def outline(ax: Axes, boxes, color: str, style: str, width: float, label: str) -> None:
-    """Boxes [N, 4] as outlines over a white halo; `label`, and how many they are, in the legend."""
+    """Boxes [N, 4] as outlines over a white halo; the legend has `label` and their number."""
     boxes = np.asarray(boxes, np.float32).reshape(-1, 4)
     corners = boxes[:, [1, 0, 3, 0, 3, 2, 1, 2]].reshape(-1, 4, 2)
     if width >= 2:

@@ -1,4 +1,4 @@
-"""explore_training: the film of a run, and a cursor on its curves that moves through it."""
+"""explore_training: the film of a run, and a cursor on its curves to move through it."""
 
 from pathlib import Path
 
@@ -19,18 +19,22 @@ from labkit.viz.instances import draw_instances
 from labkit.viz.training_curves import AP_LINES, LOSSES, smoothed
 from labkit.widgets.explorer import Explorer, data_url, script
 
-RIGHT_IOU = 0.5  # of a detection's mask with an object of its class
-FINEST = 320  # points across a picture: outlines need no more to be drawn
-PLACES = 400  # of a curve; a training has more steps than a screen has pixels
+MATCH_IOU = 0.5  # the least IoU of a detection's mask with an object of its class
+FINEST = 320  # points across an image: outlines need no more
+MOST_POINTS = 400  # of a curve; a training has more steps than a screen has pixels
 
 
 class TrainingExplorer(Explorer):
     """The frames of a film and the curves of its run. See `explore_training`.
 
-    pictures: of each, its address, size (height, width), and its objects' names and outlines.
-    frames: of each, its step and, for each picture, what was found: name, score, outline, corner,
-    and the number of the object that it is, or -1. curves: title, highest value, and lines of
-    [step, value]. An outline is the `d` of an SVG path in pixels of the picture.
+    An outline is the `d` of an SVG path in pixels of the image.
+
+    Attributes:
+        pictures: of each image its URL, its size (height, width), and its objects' names and
+            outlines.
+        frames: of each its step and, for each image, the detections: name, score, outline, corner,
+            and the index of the matched object, or -1.
+        curves: of each its title, its highest value, and lines of [step, value].
     """
 
     _esm = script("training.js")
@@ -62,9 +66,13 @@ class TrainingExplorer(Explorer):
 
     @property
     def values(self) -> dict:
-        """Of the frame that is shown: step; objects that are there; detections of `score` or more,
-        those of them that are right, the others, and the objects that were missed; and, where they
-        were measured at this step, bbox_AP and segm_AP."""
+        """Counts of the frame that is shown.
+
+        Returns:
+            `step`; the number of `objects`; the detections `found` with `score` or more, how many
+            are `right` and how many `false_positives`; the objects `missed`; and `bbox_AP` and
+            `segm_AP` if they were measured at this step.
+        """
         kept = [
             d
             for found in self.frames[self.frame]["found"]
@@ -79,7 +87,7 @@ class TrainingExplorer(Explorer):
             "objects": objects,
             "found": len(kept),
             "right": right,
-            "invented": len(kept) - right,
+            "false_positives": len(kept) - right,
             "missed": objects - right,
             **{k: v for row in measured for k, v in row.items() if k in ("bbox_AP", "segm_AP")},
         }
@@ -88,21 +96,20 @@ class TrainingExplorer(Explorer):
         now, count = self.values, len(self.film.truth)
         figure = Figure(figsize=(max(2.7 * count, 6), 5.2), layout="constrained")
         above, below = figure.add_gridspec(2, 1, height_ratios=(2.7, 2.1))
-        for i, place in enumerate(above.subgridspec(1, count)):
-            self._draw_picture(figure.add_subplot(place), i)
-        for curve, place in zip(
+        for i, cell in enumerate(above.subgridspec(1, count)):
+            self._draw_picture(figure.add_subplot(cell), i)
+        for curve, cell in zip(
             (self.curves[0], self.curves[-1]), below.subgridspec(1, 2), strict=True
         ):
-            _draw_curve(figure.add_subplot(place), curve, self.step)
-        said = (
+            _draw_curve(figure.add_subplot(cell), curve, self.step)
+        counts = (
             f"step {now['step']}: {now['found']} found, {now['right']} right, "
-            f"{now['invented']} invented, {now['missed']} of {now['objects']} missed"
+            f"{now['false_positives']} false positives, {now['missed']} of {now['objects']} missed"
         )
-        figure.suptitle(f"{said} (score ≥ {self.score:g})", fontsize=11)
+        figure.suptitle(f"{counts} (score ≥ {self.score:g})", fontsize=11)
         return figure, (
-            f"{count} validation pictures with what the network found, objects dashed; "
-            f"{said}. Below, the total loss and AP over the steps, with a line "
-            "at this step."
+            f"{count} validation images with the network's detections, objects dashed; {counts}. "
+            "Below, the total loss and AP over the steps, with a line at this step."
         )
 
     def _draw_picture(self, ax: Axes, i: int) -> None:
@@ -128,16 +135,19 @@ class TrainingExplorer(Explorer):
 
 
 def explore_training(run) -> TrainingExplorer:
-    """The film of a run: the same validation pictures, step by step, beside the curves.
+    """The film of a run: the same validation images, step by step, beside the curves.
+
+    A detection is right (✓) if its mask overlaps an object of its class with an IoU of 0.5 or more,
+    as in AP50; crowds are not in a film. The explorer can be changed from code (`w.frame = 3`,
+    `w.score = 0.7`) and read (`w.values`).
 
     Args:
-        run: the folder of a run with validation pictures, `validate_every` and `film` above 0; it
-            may still be going on.
+        run: the folder of a run with validation images, `validate_every` and `film` above 0; it may
+            still be in progress.
 
-    A detection is right (✓) where its mask overlaps an object of its class by an IoU of 0.5 or
-    more, as in AP50; crowds are not in a film. The answer can be driven from code (`w.frame = 3`,
-    `w.score = 0.7`) and read (`w.values`). Raises MissingFileError where the run has no film,
-    LabkitError where there is no frame in it yet.
+    Raises:
+        MissingFileError: the run has no film.
+        LabkitError: the film has no frame yet.
     """
     film = read_film(run)
     if not len(film):
@@ -150,11 +160,11 @@ def explore_training(run) -> TrainingExplorer:
         frame=len(film) - 1,
         caption="Drag the slider, or the line in the curves, back to the first frame, and press "
         "Play. What does the network learn first: where, what, or which pixels? Then lower the "
-        "score: what was already there, and only not sure enough?",
+        "score: what was already found, only with a low score?",
     )
 
 
-# --- what the browser is told -----------------------------------------------------------
+# --- data for the browser ---------------------------------------------------------------
 
 
 def _picture(truth: Detections) -> dict:
@@ -171,7 +181,7 @@ def _frame(frame: Frame, truth: tuple[Detections, ...]) -> dict:
 
 
 def _found(found: Detections, truth: Detections) -> list[dict]:
-    """What the browser shows of the detections in a picture, the best score first."""
+    """What the browser shows of the detections in an image, best score first."""
     rows = zip(
         found.names,
         found.scores.tolist(),
@@ -186,46 +196,46 @@ def _found(found: Detections, truth: Detections) -> list[dict]:
             "score": round(score, 4),
             "outline": outline(mask),
             "at": [round(v, 1) for v in corner],
-            "object": int(which),
+            "object": int(matched),
         }
-        for name, score, mask, corner, which in rows
+        for name, score, mask, corner, matched in rows
     ]
 
 
 def objects_of(found: Detections, truth: Detections) -> np.ndarray:
-    """Which object each detection is, matched class by class as in AP50: int [N], -1 for none.
+    """The object of each detection, matched class by class as in AP50: int [N], -1 for none.
 
     The best score chooses first, so leaving out the weaker ones changes nothing for the others.
     """
-    here, there = ([{"segmentation": rle} for rle in d.rles()] for d in (found, truth))
-    shared = overlaps(here, there, [False] * len(there), "segm")
-    return match_by_class(shared, found.class_ids, truth.class_ids, RIGHT_IOU)
+    detections, objects = ([{"segmentation": rle} for rle in d.rles()] for d in (found, truth))
+    ious = overlaps(detections, objects, [False] * len(objects), "segm")
+    return match_by_class(ious, found.class_ids, truth.class_ids, MATCH_IOU)
 
 
 def outline(mask: np.ndarray) -> str:
     """The border of a mask bool [H, W] as the `d` of an SVG path, in pixels, (x, y)."""
     every = max(1, round(max(mask.shape) / FINEST))
-    # Around the mask a frame of zeros closes what the picture's edge cuts open.
+    # A frame of zeros around the mask closes outlines that the edge of the image would leave open.
     lines = contour_generator(z=np.pad(mask, 1).astype(np.float32)).lines(0.5)
     corners = (line[:-1:every] - 0.5 for line in lines)
     return "".join("M" + "L".join(f"{x:g} {y:g}" for x, y in line) + "Z" for line in corners)
 
 
 def _curves(history: History, last: int) -> list[dict]:
-    """Total, five losses, learning rate, and AP: lines of [step, value] in ranges that fit."""
+    """Total loss, each loss, learning rate, and AP: lines of [step, value], and their ranges."""
     steps = np.array(history["step"], float)
-    places = np.unique(np.linspace(0, len(steps) - 1, min(PLACES, len(steps))).astype(int))
-    found = []
+    shown = np.unique(np.linspace(0, len(steps) - 1, min(MOST_POINTS, len(steps))).astype(int))
+    curves = []
     for name, title in (*LOSSES.items(), ("lr", "learning rate")):
         values = np.array(history[name], float)
         smooth = smoothed(values, max(1, len(values) // 20)) if len(values) else values
-        lines = {"raw": _points(steps, values, places), "smooth": _points(steps, smooth, places)}
+        lines = {"raw": _points(steps, values, shown), "smooth": _points(steps, smooth, shown)}
         finite = values[np.isfinite(values)]
-        # One spike hides nothing: the highest of a hundred values may leave the panel.
+        # A spike must not flatten the curve: the highest 1 % of the values may leave the panel.
         top = float(np.quantile(finite, 0.99)) if len(finite) else 0.0
         if name == "lr":
             lines = {"smooth": lines["raw"]}
-        found.append(
+        curves.append(
             {"name": name, "title": title, "lines": lines, "top": top or 1.0, "last": last}
         )
     rows = history.validation
@@ -236,7 +246,7 @@ def _curves(history: History, last: int) -> list[dict]:
     }
     best = max((value for points in lines.values() for _, value in points), default=0.0)
     return [
-        *found,
+        *curves,
         {
             "name": "ap",
             "title": "AP (masks dashed)",
@@ -247,11 +257,11 @@ def _curves(history: History, last: int) -> list[dict]:
     ]
 
 
-def _points(steps, values, places) -> list[list[float]]:
-    """[step, value] at these places, without what is not finite or, of an AP, was not measured."""
+def _points(steps, values, indices) -> list[list[float]]:
+    """[step, value] at these indices, where the value is finite and, of an AP, not -1."""
     return [
         [float(steps[i]), float(f"{values[i]:.4g}")]
-        for i in places
+        for i in indices
         if np.isfinite(values[i]) and values[i] >= 0
     ]
 

@@ -50,7 +50,7 @@ def test_no_hint_contains_the_answer(exercise):
     [None, "garbage", {"a": 1}, np.zeros((7, 9, 2)), object(), [[], [1]]],
     ids=["none", "text", "dict", "shape", "object", "ragged"],
 )
-def test_garbage_is_told_from_an_answer(exercise, answer):
+def test_values_of_a_wrong_type_are_refused(exercise, answer):
     verdict = check(exercise.name, lambda *args: answer)
     assert not verdict.passed and verdict.message and verdict.hint
 

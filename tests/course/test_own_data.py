@@ -53,6 +53,6 @@ def test_the_counting_threshold_is_a_point_of_labkits_curve():
     point = pooled(threshold_curves(comparison)).at(score)
     counts = np.array([(scores >= score).sum() for scores, _ in images])
     there = np.array([objects for _, objects in images])
-    assert point.found + point.false_alarms == counts.sum()
+    assert point.found + point.false_positives == counts.sum()
     # Every object was found twice, so to count everything is off by as many as there are.
     assert np.abs(counts - there).mean() < there.mean()

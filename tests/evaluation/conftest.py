@@ -1,4 +1,4 @@
-"""Small scenes of boxes, from which truth, results and comparisons are made."""
+"""Small scenes of boxes: ground truth, results and comparisons."""
 
 import numpy as np
 import pytest

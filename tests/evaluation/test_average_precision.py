@@ -25,8 +25,8 @@ from labkit.evaluation.average_precision import (
     voc_11_points,
     within_area,
 )
-from labkit.evaluation.coco_run import SparseCOCOeval
-from labkit.evaluation.names import COCO_AREAS
+from labkit.evaluation.coco_conventions import COCO_AREAS
+from labkit.evaluation.cocoeval import SparseCOCOeval
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 RANGES = [(0, 1e10), *COCO_AREAS.values()]

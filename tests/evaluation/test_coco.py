@@ -1,4 +1,4 @@
-"""COCO numbers: equal to pycocotools' own, for other limits too, and fed with little memory."""
+"""COCO numbers: equal to pycocotools' own, also for other limits, and with little memory."""
 
 import copy
 import itertools

@@ -1,4 +1,4 @@
-"""Truth and results side by side."""
+"""Ground truth and detections side by side."""
 
 from pathlib import Path
 

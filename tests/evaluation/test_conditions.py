@@ -36,7 +36,7 @@ def test_occlusion_and_crowding_of_objects_and_of_detections(compared):
     assert crowded[:4].tolist() == [1, 2, 1, 0] and alarm_crowded.tolist() == [1]
 
 
-def test_what_is_found_only_where_it_is_alone(compared):
+def test_objects_found_only_where_they_are_alone(compared):
     boxes = [(0, 0, 20, 20), (5, 0, 20, 20), (60, 60, 20, 20)]  # two that overlap by 0.6
     found = [(1, 1, boxes[0], 0.9), (1, 1, boxes[2], 0.8)]
     comparison = compared([(1, 1, box) for box in boxes], found)

@@ -7,7 +7,7 @@ import pytest
 
 from labkit.errors import LabkitError
 from labkit.evaluation import compare, confusion_matrix, evaluate_results
-from labkit.evaluation.confusion import compressed, mean_overlaps, normalised
+from labkit.evaluation.confusion import mean_overlaps, normalised, without_empty_classes
 from labkit.models.detections import Detections
 from labkit.ops.masks import boxes_from_masks, encode_rle
 
@@ -51,7 +51,7 @@ def found(image_id, class_ids, scores, masks):
     )
 
 
-def test_right_confused_missed_and_false_alarms():
+def test_right_confused_missed_and_false_positives():
     truth = truth_of(
         [
             (1, 5, patch(0, 0), False),
@@ -132,13 +132,13 @@ def test_shares_by_truth_and_by_prediction():
         normalised(matrix, "rows")
 
 
-def test_compressed_to_what_occurs():
+def test_classes_that_never_occur_are_dropped():
     matrix = np.zeros((5, 5), int)
     matrix[2, 2], matrix[4, 0], matrix[0, 4] = 5, 1, 2
-    small, names = compressed(matrix, ["a", "b", "c", "d"])
+    small, names = without_empty_classes(matrix, ["a", "b", "c", "d"])
     assert names == ["b", "d"]
     assert small.tolist() == [[0, 0, 2], [0, 5, 0], [1, 0, 0]]
-    assert compressed(np.zeros((3, 3), int), ["a", "b"])[1] == []
+    assert without_empty_classes(np.zeros((3, 3), int), ["a", "b"])[1] == []
 
 
 def test_mean_overlaps_of_the_pairs():

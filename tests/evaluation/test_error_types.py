@@ -1,4 +1,4 @@
-"""The six error types: one made-up case of each, and what must hold of all."""
+"""The six error types: one made-up case of each, and invariants of all."""
 
 from itertools import combinations
 from pathlib import Path
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from labkit.errors import LabkitError
 from labkit.evaluation import compare, evaluate_results
-from labkit.evaluation.error_types import ERROR_TYPES, error_types, mended_ap
+from labkit.evaluation.error_types import ERROR_TYPES, ap_after_fixing, error_types
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 CAT, DOG = 1, 2
@@ -44,7 +44,7 @@ def test_classification(compared):
     objects = [(1, CAT, HERE), (1, DOG, FAR)]
     detections = [(1, DOG, HERE, 0.9), (1, DOG, FAR, 0.8)]
     result = one_error(compared, objects, detections, ["classification"])
-    assert result.ap == pytest.approx((0 + 1 / 2) / 2)  # cats: none; dogs: a false alarm first
+    assert result.ap == pytest.approx((0 + 1 / 2) / 2)  # cats: none; dogs: a false positive first
     assert result.costs["classification"] == pytest.approx(1 - result.ap)
     error = result.errors[0]
     assert (error.image_id, error.entry, error.object) == (1, 0, 0)
@@ -53,7 +53,7 @@ def test_classification(compared):
 def test_localisation(compared):
     result = one_error(compared, [(1, CAT, HERE)], [(1, CAT, SHIFTED, 0.9)], ["localisation"])
     assert result.ap == 0 and result.costs["localisation"] == 1
-    assert result.costs["missed"] == 0  # it was not missed: something meant it
+    assert result.costs["missed"] == 0  # not missed: a detection belongs to it
 
 
 def test_both(compared):
@@ -86,7 +86,7 @@ def test_missed(compared):
     )
 
 
-def test_of_several_that_meant_an_object_the_best_finds_it(compared):
+def test_fixing_several_errors_on_an_object_keeps_only_the_best(compared):
     objects = [(1, CAT, HERE)]
     detections = [(1, CAT, SHIFTED, 0.5), (1, DOG, HERE, 0.9), (1, CAT, (18, 10, 20, 20), 0.7)]
     comparison = compared(objects, detections)
@@ -95,9 +95,9 @@ def test_of_several_that_meant_an_object_the_best_finds_it(compared):
         "localisation",
         "localisation",
     ]
-    # mending localisation finds the cat at 0.7 and drops the other one
-    assert mended_ap(comparison, ["localisation"]) == 1
-    assert mended_ap(comparison, ERROR_TYPES) == 1
+    # fixing localisation finds the cat at 0.7 and drops the other one
+    assert ap_after_fixing(comparison, ["localisation"]) == 1
+    assert ap_after_fixing(comparison, ERROR_TYPES) == 1
 
 
 def test_crowds_are_no_errors_and_hide_none(compared):
@@ -109,7 +109,7 @@ def test_crowds_are_no_errors_and_hide_none(compared):
 
 @pytest.mark.parametrize("kind", ["bbox", "segm"])
 @pytest.mark.parametrize("name", ["main", "edge"])
-def test_the_ap_before_mending_is_cocos(name, kind):
+def test_the_ap_before_fixing_is_cocos(name, kind):
     paths = GOLDEN / f"coco_{name}_gt.json", GOLDEN / f"coco_{name}_dt.json"
     result = error_types(compare(*paths, iou_type=kind))
     assert result.ap == pytest.approx(getattr(evaluate_results(*paths), kind)["AP50"], abs=1e-12)
@@ -124,7 +124,7 @@ one_detection = st.tuples(
 
 @given(objects=st.lists(one_object, max_size=6), detections=st.lists(one_detection, max_size=8))
 @settings(max_examples=40)
-def test_what_must_hold(scene, objects, detections):
+def test_invariants_on_random_scenes(scene, objects, detections):
     truth, results = scene(objects, detections)
     comparison = compare(truth, results)
     result = error_types(comparison)
@@ -134,16 +134,16 @@ def test_what_must_hold(scene, objects, detections):
     if not counted:
         assert result.ap == -1 and set(result.costs.values()) == {0.0}
         return
-    assert mended_ap(comparison, ERROR_TYPES) == pytest.approx(1)
-    assert mended_ap(comparison, ()) == result.ap
-    assert min(result.costs.values()) >= -1e-12  # mending never harms
+    assert ap_after_fixing(comparison, ERROR_TYPES) == pytest.approx(1)
+    assert ap_after_fixing(comparison, ()) == result.ap
+    assert min(result.costs.values()) >= -1e-12  # fixing never harms
     ap50 = evaluate_results(truth, results).bbox["AP50"]
     assert result.ap == pytest.approx(ap50, abs=1e-12)
     if result.ap == pytest.approx(1):
         assert not any(error.entry is None for error in result.errors)
 
 
-def test_mending_two_types_is_at_least_as_good_as_one(compared):
+def test_fixing_two_types_is_at_least_as_good_as_one(compared):
     objects = [(1, CAT, HERE), (1, DOG, FAR), (2, CAT, HERE), (2, CAT, FAR)]
     detections = [
         (1, DOG, HERE, 0.9),
@@ -153,6 +153,6 @@ def test_mending_two_types_is_at_least_as_good_as_one(compared):
         (2, DOG, (0, 60, 9, 9), 0.95),
     ]
     comparison = compared(objects, detections)
-    single = {name: mended_ap(comparison, [name]) for name in ERROR_TYPES}
+    single = {name: ap_after_fixing(comparison, [name]) for name in ERROR_TYPES}
     for pair in combinations(ERROR_TYPES, 2):
-        assert mended_ap(comparison, pair) >= max(single[name] for name in pair) - 1e-12
+        assert ap_after_fixing(comparison, pair) >= max(single[name] for name in pair) - 1e-12

@@ -1,4 +1,4 @@
-"""An Evaluation in print and in a notebook."""
+"""An Evaluation as text and as HTML."""
 
 import json
 from pathlib import Path

@@ -36,16 +36,16 @@ def test_the_counts_at_every_score(curve):
 
 
 @pytest.mark.parametrize(
-    ("score", "found", "false_alarms"),
+    ("score", "found", "false_positives"),
     [(1.0, 0, 0), (0.91, 0, 0), (0.9, 1, 0), (0.85, 1, 0), (0.5, 2, 2), (0.0, 2, 2)],
 )
-def test_the_operating_point_at_any_score(curve, score, found, false_alarms):
+def test_the_operating_point_at_any_score(curve, score, found, false_positives):
     point = curve.at(score)
-    assert (point.score, point.found, point.false_alarms) == (score, found, false_alarms)
+    assert (point.score, point.found, point.false_positives) == (score, found, false_positives)
     assert point.missed == 3 - found
     assert point.recall == pytest.approx(found / 3)
-    assert point.precision == (found / (found + false_alarms) if found else 1.0)
-    assert point.to_dict()["f1"] == pytest.approx(2 * found / (found + false_alarms + 3))
+    assert point.precision == (found / (found + false_positives) if found else 1.0)
+    assert point.f1 == pytest.approx(2 * found / (found + false_positives + 3))
 
 
 def test_thresholds_for_a_purpose(curve):
@@ -89,7 +89,7 @@ def test_the_best_threshold_is_best_and_the_curve_ends_at_the_whole(scene, detec
     curve = threshold_curves(comparison)["cat"]
     found = outcomes(comparison, CAT)
     assert curve.at(0).found == found.hits.sum()
-    assert curve.at(0).false_alarms == (~found.hits).sum()
+    assert curve.at(0).false_positives == (~found.hits).sum()
     best = curve.best()
     if best is None:
         assert not found.hits.any()

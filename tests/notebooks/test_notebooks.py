@@ -11,7 +11,7 @@ import pytest
 from labkit.course.checking import check
 from labkit.course.exercises import EXERCISES
 from labkit.course.notebooks import SOLUTION, WIDGET, clean_environment, execute, for_students
-from labkit.course.prose import unsupported
+from labkit.course.prose_numbers import unsupported
 
 ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))

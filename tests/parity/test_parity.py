@@ -120,14 +120,14 @@ def test_arrays_of_python_objects_are_not_unpickled(some):
         Golden(some / "matcher.npz")
 
 
-def test_nothing_to_compare_is_said(tmp_path, capsys):
+def test_nothing_to_compare_is_an_error(tmp_path, capsys):
     with pytest.raises(MissingFileError, match="no such folder"):
         next(compare(tmp_path / "none"))
     assert main(["parity", "--golden", str(tmp_path)]) == 2
     assert "holds no .npz file" in capsys.readouterr().err
 
 
-def test_other_weights_than_the_recipe_gives_are_refused(golden_folders, tmp_path):
+def test_weights_with_another_checksum_are_refused(golden_folders, tmp_path):
     listed = json.loads((golden_folders[0] / "maskrcnn_v1_params.json").read_text())
     listed["backbone.body.bn1.bias"]["crc32"] += 1
     (tmp_path / "maskrcnn_v1_params.json").write_text(json.dumps(listed))

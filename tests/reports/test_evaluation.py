@@ -11,7 +11,7 @@ from labkit.errors import LabkitError
 from labkit.evaluation import evaluate_results
 from labkit.reports.evaluation import evaluation_page, write_evaluation_page
 
-GOLDEN = Path(__file__).parent / "golden"
+GOLDEN = Path(__file__).parents[1] / "golden"
 PATHS = GOLDEN / "coco_edge_gt.json", GOLDEN / "coco_edge_dt.json"
 EVIL = "<script>alert('x')</script>"
 
@@ -50,7 +50,7 @@ def test_the_page_is_well_formed_and_the_contents_lead_somewhere(html):
     outline = Outline(html)
     assert outline.open == []
     assert [link[1:] for link in outline.links] == outline.ids
-    for title in ("COCO&#x27;s numbers", "Other things called AP", "Confusion", "Worst images"):
+    for title in ("COCO&#x27;s numbers", "Other definitions of AP", "Confusion", "Worst images"):
         assert f"{title}</h2>" in html
 
 

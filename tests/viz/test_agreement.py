@@ -6,7 +6,7 @@ from matplotlib.colors import to_hex
 
 from labkit.errors import LabkitError
 from labkit.evaluation import compare
-from labkit.evaluation.ranking import image_scores, worst_images
+from labkit.evaluation.per_image import image_scores, worst_images
 from labkit.viz import draw_agreement, show, worst_gallery
 from labkit.viz.agreement import AGREED, FALSE_POSITIVE, MISSED
 

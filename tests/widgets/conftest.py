@@ -1,4 +1,4 @@
-"""What the explorers' tests share: they need the extra `lab`, and V8 to read the JavaScript."""
+"""Shared by the tests of the explorers: they need the extra `lab`, and V8 for the JavaScript."""
 
 import pytest
 

@@ -151,7 +151,7 @@ def test_no_objects_and_no_names_are_fine():
 
 def test_the_picture_names_what_is_missed(rocket):
     figure, alt = rocket.draw()
-    assert "3 of 5 objects fit none" in alt and "rocket 0.28" in alt
+    assert "3 of 5 objects fit no anchor" in alt and "rocket 0.28" in alt
     assert sum("✗" in t.get_text() for t in figure.axes[0].texts) == 3
     odd = explore_anchors(GREY, [[0, 0, 50, 50]], names=["$\\frac{<b>"])
     assert odd.picture().png  # a name is no formula

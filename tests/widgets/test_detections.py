@@ -1,4 +1,4 @@
-"""explore_detections: its matching is labkit's, and what it tells of an object is true."""
+"""explore_detections: its matching is labkit's, and its details of an object are right."""
 
 from types import SimpleNamespace
 
@@ -12,7 +12,7 @@ from labkit.data.dataset import Dataset
 from labkit.data.sample import make_sample
 from labkit.errors import LabkitError
 from labkit.evaluation import compare
-from labkit.evaluation.ranking import agreement
+from labkit.evaluation.per_image import agreement
 from labkit.ops.masks import decode_segmentation
 from labkit.widgets import explore_detections
 from labkit.widgets.detections import AT_ONCE, _bars
@@ -92,7 +92,7 @@ def w(data, results):
     return explore_detections(results, data)
 
 
-def test_it_sorts_out_as_labkit_does(w, data, results):
+def test_it_matches_as_labkit_does(w, data, results):
     pairs = compare(data, results).images[0]
     for score in (0.0, 0.3, 0.6, 1.0):
         for iou in (0.05, 0.5, 0.95, 1.0):
@@ -100,17 +100,17 @@ def test_it_sorts_out_as_labkit_does(w, data, results):
             truth = agreement(pairs, iou_threshold=iou, score_threshold=score)
             assert [(g, d) for g, d, _ in w.sorted_out["agreed"]] == truth.agreed
             assert w.sorted_out["missed"] == truth.missed
-            assert w.sorted_out["invented"] == truth.invented
+            assert w.sorted_out["invented"] == truth.false_positives
             for g, d, overlap in w.sorted_out["agreed"]:
                 assert overlap == pytest.approx(pairs.overlaps[d, g], abs=1e-3)
 
 
 def test_counts_precision_and_recall(w):
-    # 0.9 agrees; the duplicate, the wrong class, the loose and the lonely one are invented.
+    # 0.9 agrees; the duplicate, the wrong class, the loose and the lonely one are false positives.
     assert w.values == {
         "agreed": 1,
         "missed": 2,
-        "invented": 4,
+        "false_positives": 4,
         "precision": 0.2,
         "recall": pytest.approx(1 / 3),
     }
@@ -122,22 +122,22 @@ def test_counts_precision_and_recall(w):
 
 def test_classes_that_are_off_are_neither_right_nor_wrong(w):
     w.classes = ["dog"]
-    assert w.values["agreed"] == 0 and w.values["missed"] == 1 and w.values["invented"] == 2
+    assert w.values["agreed"] == 0 and w.values["missed"] == 1 and w.values["false_positives"] == 2
     w.classes = []
     assert w.sorted_out == {"agreed": [], "missed": [], "invented": []}
     assert np.isnan(w.values["precision"]) and np.isnan(w.values["recall"])
     w.chosen = "found 0"
-    assert "of a class that is off" in w.detail["fate"]
+    assert "its class is switched off" in w.detail["fate"]
 
 
 @pytest.mark.parametrize(
     "d, words",
     [
-        (0, "agrees with object 0, IoU 1.00"),
+        (0, "matches object 0, IoU 1.00"),
         (1, "a duplicate"),
         (2, "which is of class cat"),
         (3, "too little (IoU 0.33)"),
-        (4, "no such object near it"),
+        (4, "no object overlaps it enough"),
         (5, "in a crowd"),
         (6, "not shown: its score is below"),
     ],
@@ -147,20 +147,23 @@ def test_why(w, d, words):
     assert words in w.detail["fate"]
 
 
-def test_an_object_says_who_found_it_or_came_nearest(w):
+def test_an_object_names_the_detection_that_found_it_or_is_nearest(w):
     w.chosen = "object 0"
     assert "found by detection 0, IoU 1.00" in w.detail["fate"]
     w.chosen = "object 2"
     assert w.detail["fate"].startswith("missed; overlapped most by detection 3, dog 0.65, IoU 0.33")
     w.iou = 0.3
-    assert "found by detection 3" in w.detail["fate"]  # told anew when a threshold moves
+    assert "found by detection 3" in w.detail["fate"]  # updated when a threshold moves
     w.chosen = "object 3"
     assert "a crowd" in w.detail["fate"]
 
 
 def test_results_have_the_mask_in_its_box_and_no_roi(w):
     assert w.chosen == "found 0" and w.detail["roi"] is None
-    assert w.detail["bars"] == [["cat", 0.9]] and "neither the RoI" in w.detail["note"]
+    assert (
+        w.detail["bars"] == [["cat", 0.9]]
+        and "the RoI and the probabilities of the other classes are not known" in w.detail["note"]
+    )
     # At the corners, interpolation mixes in what lies around the box.
     np.testing.assert_array_equal(np.array(w.detail["mask"])[1:-1, 1:-1], 1)
 
@@ -184,7 +187,7 @@ def test_another_picture_has_its_own_shapes(w):
     w.chosen = "found 3"
     w.image = 1
     assert w.chosen == "" and w.detail == {} and w.scene["found"] == [] == w.scene["objects"]
-    assert w.values["agreed"] == 0 and "0 agree" in w.draw()[1]
+    assert w.values["agreed"] == 0 and "0 matched" in w.draw()[1]
     w.image = 0
     assert w.chosen == "found 0"
 
@@ -288,7 +291,7 @@ def test_many_classes_share_the_last_bar():
     assert sum(p for _, p in bars) == pytest.approx(1, abs=1e-3)  # each is rounded to four digits
 
 
-def test_few_pictures_are_looked_at_at_once_and_each_once(model, pictures):
+def test_detection_in_few_images_is_done_in_advance_and_once(model, pictures):
     model.looks.clear()
     explorer = explore_detections(model, pictures)
     assert len(model.looks) == 3 <= AT_ONCE
@@ -307,7 +310,7 @@ def test_the_picture_says_what_it_shows(explored):
     explored.chosen = "found 0"
     figure, alt = explored.draw()
     found = explored.values
-    assert f"{found['agreed']} agree, {found['missed']} missed" in alt
+    assert f"{found['agreed']} matched, {found['missed']} missed" in alt
     assert explored.detail["title"] in alt and len(figure.axes) == 3
 
 

@@ -1,4 +1,4 @@
-"""Explorer: the parts that all explorers stand on."""
+"""Explorer: the parts that all explorers share."""
 
 import base64
 import io

@@ -1,4 +1,4 @@
-"""explore_iou: its numbers are labkit's, its presets keep their promises."""
+"""explore_iou: its numbers are labkit's, its presets have the IoU that they name."""
 
 import numpy as np
 import pytest
@@ -48,7 +48,7 @@ def test_a_wrong_measure_is_refused():
 
 
 @pytest.mark.parametrize("name", [n for n in PRESETS if "IoU 0.5" in n])
-def test_presets_that_promise_an_iou_keep_it(name):
+def test_presets_have_the_iou_in_their_name(name):
     assert explore_iou(PRESETS[name]).values["iou"] == pytest.approx(0.5, abs=5e-4)  # three digits
 
 
@@ -76,7 +76,7 @@ def test_the_picture_says_what_it_shows():
     w.measure = "GIoU"
     assert len(w.draw()[0].axes[0].patches) == plain + 1  # the box around both
     w.boxes = [LEFT, [10, 10, 12, 12]]
-    assert "apart" in w.draw()[1]
+    assert "Two separate boxes" in w.draw()[1]
     w = explore_iou(image=np.zeros((20, 30, 3), np.uint8))
     assert len(w.draw()[0].axes[0].images) == 1
 

@@ -1,4 +1,4 @@
-"""explore_losses: the numbers are those of labkit.ops.losses, and the slopes are true slopes."""
+"""explore_losses: the numbers are those of labkit.ops.losses, and the gradients are right."""
 
 import numpy as np
 import pytest
@@ -34,7 +34,7 @@ def preset(w, name):
     return w
 
 
-def test_who_knows_nothing_pays_the_logarithm_of_the_choices(w):
+def test_with_equal_probabilities_the_loss_is_the_logarithm_of_the_choices(w):
     found = preset(w, "knows nothing").values
     assert found["objectness"] == pytest.approx(np.log(2))
     assert found["class"] == pytest.approx(np.log(len(w.class_names)))
@@ -51,7 +51,7 @@ def test_boxes_are_counted_by_labkit(w):
         assert w.values[name] == pytest.approx(float(want), rel=1e-4)
 
 
-def test_who_knows_it_all_pays_next_to_nothing(w):
+def test_a_perfect_prediction_has_losses_near_zero(w):
     found = preset(w, "knows it all").values
     assert found["rpn_box"] < 1e-6 and found["box"] < 1e-6  # float32 corners, encoded twice
     assert found["objectness"] < 0.01 and found["class"] < 0.01
@@ -59,7 +59,7 @@ def test_who_knows_it_all_pays_next_to_nothing(w):
     assert found["mask"] < 0.3
 
 
-def test_far_off_only_objectness_and_class_speak(w):
+def test_far_off_only_objectness_and_class_have_a_loss(w):
     preset(w, "starts far off")
     found = w.values
     assert w.answer["anchor"] == w.answer["roi"] == "negative" and w.answer["label"] == 0
@@ -68,7 +68,7 @@ def test_far_off_only_objectness_and_class_speak(w):
     assert not w.gradients["mask"].any() and not any(w.answer["pull"])
 
 
-def test_between_the_thresholds_the_anchor_teaches_nothing(w):
+def test_between_the_thresholds_the_anchor_has_no_loss(w):
     y1, x1, y2, x2 = w.truth
     w.start = [y1, x1, y2, x1 + 0.6 * (x2 - x1)]  # IoU 0.6: a positive RoI, an anchor in between
     assert w.answer["anchor"] == "between" and w.answer["roi"] == "positive"
@@ -84,7 +84,7 @@ def test_between_the_thresholds_the_anchor_teaches_nothing(w):
         ("mask_logits", "mask", 300),
     ],
 )
-def test_slopes_are_those_of_a_small_step(w, name, loss, index):
+def test_gradients_are_those_of_a_small_step(w, name, loss, index):
     step = 0.5 if loss == "mask" else 0.02  # one of 784 cells: float32 sees nothing smaller
     slope = np.ravel(w.gradients[loss])[index or 0]
 
@@ -147,7 +147,7 @@ def test_every_preset_stays_in_the_picture(w):
             assert 0 <= box[0] < box[2] <= height and 0 <= box[1] < box[3] <= width
 
 
-def test_what_a_model_says_is_the_first_state():
+def test_the_prediction_of_a_model_is_the_first_state():
     sample = labkit.shapes(1, 128, 5)[0]
     model = labkit.MaskRCNN(labkit.Config.preset("tiny"), ["a", "b", "c", "d"])
     w = explore_losses(sample, model=model)

@@ -51,15 +51,15 @@ def test_rounds_are_greedy_suppression(rows, threshold):
 
 def test_it_is_driven_from_code():
     w = explore_nms([[0, 0, 10, 10], [0, 0, 10, 9]], [0.5, 0.9], truth=[[0, 0, 10, 10]])
-    assert w.values == {"kept": [], "struck": [], "objects_left": 1, "waiting": [0, 1]}
+    assert w.values == {"kept": [], "suppressed": [], "objects_left": 1, "waiting": [0, 1]}
     w.step = 1
-    assert w.values == {"kept": [1], "struck": [0], "objects_left": 1, "waiting": []}
+    assert w.values == {"kept": [1], "suppressed": [0], "objects_left": 1, "waiting": []}
     w.threshold = 0.95
     assert w.values["waiting"] == [0] and len(w.rounds) == 2
     with w.hold_trait_notifications():
         w.boxes, w.scores = [[0, 0, 4, 4]] * 3, [0.1, 0.2, 0.3]
     w.step = 3
-    assert w.values["kept"] == [2] and w.values["struck"] == [1, 0] and w.step == 1
+    assert w.values["kept"] == [2] and w.values["suppressed"] == [1, 0] and w.step == 1
 
 
 def test_no_boxes_at_all():
@@ -80,14 +80,14 @@ def test_bad_input_is_refused():
         w.threshold = 1.5
 
 
-def test_the_picture_says_who_is_kept_and_who_is_struck():
+def test_the_picture_shows_which_boxes_are_kept_and_suppressed():
     w = explore_nms(image=np.zeros((260, 380, 3), np.uint8))
     w.step = 1
     figure, alt = w.draw()
     labels = figure.legends[0].get_texts()
     assert "kept (1)" in {t.get_text() for t in labels}
-    assert "struck now (3)" in {t.get_text() for t in labels}
-    assert "1 kept, 3 struck, 6 waiting" in alt
+    assert "suppressed now (3)" in {t.get_text() for t in labels}
+    assert "1 kept, 3 suppressed, 6 waiting" in alt
     assert len(figure.axes[0].images) == 1
 
 

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from labkit.data import shapes
 from labkit.errors import LabkitError
-from labkit.evaluation.recall import best_overlaps, recall
+from labkit.evaluation.proposal_recall import best_overlaps, recall
 from labkit.models.config import Config
 from labkit.models.resize import Placement
 from labkit.models.rpn import propose
@@ -103,7 +103,7 @@ def test_boxes_may_be_given_instead_of_a_sample(model, sample, explorer):
         explore_proposals(model, sample.image, "objects")
 
 
-def test_the_picture_tells_all_recalls(explorer):
+def test_the_picture_states_all_recalls(explorer):
     figure, alt = explorer.draw()
     assert all(name in alt for name in STAGES)
     assert figure.axes[0].get_title().startswith("1 of 6: top-k")

@@ -1,4 +1,4 @@
-"""explore_roi: its numbers are labkit's, from code and from the browser's side."""
+"""explore_roi: its numbers are labkit's, from code and in the browser."""
 
 import numpy as np
 import pytest

@@ -85,7 +85,7 @@ def test_the_border_is_the_picture_s_not_the_padding_s():
     assert shown[:, 3].max() <= w.place[3]
 
 
-def test_one_threshold_gives_way_to_the_other():
+def test_one_threshold_follows_the_other():
     w = explore_rpn_targets(IMAGE, BOXES)
     w.positive_iou = 0.2
     assert w.negative_iou == 0.2 and w.values["between"] == 0
@@ -117,7 +117,7 @@ def test_bad_input_is_refused():
             setattr(w, name, value)
 
 
-def test_the_picture_tells_the_counts():
+def test_the_picture_states_the_counts():
     w = explore_rpn_targets()
     figure, alt = w.draw()
     labels = {t.get_text() for t in figure.legends[0].get_texts()}

@@ -1,4 +1,4 @@
-"""explore_training: its frames are the film's, what is right is what AP50 counts as right."""
+"""explore_training: its frames are the film's, and right means right as in AP50."""
 
 import json
 import re
@@ -16,7 +16,7 @@ from labkit.training import History
 from labkit.training.film import Camera
 from labkit.widgets import explore_training
 from labkit.widgets.explorer import opened, script
-from labkit.widgets.training import FINEST, PLACES, objects_of, outline
+from labkit.widgets.training import FINEST, MOST_POINTS, objects_of, outline
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +80,7 @@ def test_what_is_found_is_counted_at_every_frame_and_score(w, data):
         "objects": objects,
         "found": objects + 1,
         "right": objects - 1,
-        "invented": 2,
+        "false_positives": 2,
         "missed": 1,
         "bbox_AP": 0.5,
         "segm_AP": 0.25,
@@ -167,7 +167,7 @@ def test_curves_of_long_runs_have_few_points(run):
     for curve in w.curves[:-1]:
         assert curve["last"] == 5000
         for points in curve["lines"].values():
-            assert len(points) <= PLACES and points[-1][0] == 5000
+            assert len(points) <= MOST_POINTS and points[-1][0] == 5000
 
 
 def test_losses_that_broke_leave_gaps(run):

@@ -1,4 +1,16 @@
-"""The exercises of the course, one file a notebook."""
+"""The exercises of the course, `EXERCISES` by name.
+
+The files, and the notebook that each belongs to:
+
+    tour                                00
+    anchors_and_iou, deltas_of_boxes    01
+    rpn_targets, proposals              02
+    roialign_vs_roipool                 03
+    heads_and_losses, losses_of_rois    04
+    training, training_steps            05
+    pr_curves, average_precision        06
+    own_data                            07
+"""
 
 import difflib
 
@@ -42,7 +54,7 @@ EXERCISES: dict[str, Exercise] = {
 
 
 def find(name: str) -> Exercise:
-    """The exercise of that name. Raises LabkitError with the names that are near."""
+    """The exercise with that name; otherwise a LabkitError with similar names."""
     if name not in EXERCISES:
         near = difflib.get_close_matches(str(name), EXERCISES, n=1)
         hint = f"; did you mean '{near[0]}'?" if near else f"; there are: {', '.join(EXERCISES)}."

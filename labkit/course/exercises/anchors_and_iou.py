@@ -10,7 +10,7 @@ NOTEBOOK = "01_anchors_and_iou"
 
 
 def random_boxes(rng: np.random.Generator, count: int, side: float = 100.0) -> np.ndarray:
-    """float32 [count, 4] of boxes with sides of at least one pixel in a picture of side x side."""
+    """Boxes with sides of at least one pixel in an image of side x side: float32 [count, 4]."""
     near = rng.uniform(0, side * 0.6, (count, 2))
     return np.concatenate([near, near + rng.uniform(1, side * 0.4, (count, 2))], 1).astype("f4")
 
@@ -141,7 +141,7 @@ def _iou_matrix_cases(rng):
 
 
 def _matrix(a, b, union=None, clamp=True):
-    """IoU of all pairs, with the mistakes that the arguments name."""
+    """IoU of all pairs, with the mistakes named by the arguments."""
     a, b = np.asarray(a, float)[:, None], np.asarray(b, float)[None]
     sides = np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2])
     shared = (np.maximum(sides, 0) if clamp else sides).prod(axis=-1)
@@ -409,7 +409,7 @@ def _best_anchor_cases(rng):
     anchors = anchor_ops.grid_anchors(cell, (6, 6), (16, 16), 0.5).numpy()
     yield Case("many boxes", (random_boxes(rng, 8), anchors, 0.5))
     yield Case("many boxes", (random_boxes(rng, 5), anchors[::7], 0.3))
-    # 8 of 16 pixels shared, all of the box in the anchor: an IoU of one half, to the last digit
+    # 8 of 16 pixels shared, the box inside the anchor: an IoU of exactly one half
     on_the_line = np.float32([[0, 0, 2, 4]]), np.float32([[0, 0, 4, 4]])
     yield Case("an IoU equal to the threshold", (*on_the_line, 0.5))
     yield Case("a single anchor", (random_boxes(rng, 4), anchors[14:15], 0.2))

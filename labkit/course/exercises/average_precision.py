@@ -93,8 +93,8 @@ AP_101 = Exercise(
 # --- pooled_ap: one curve for the whole data set ----------------------------------------
 
 
-def _together(images):
-    """Scores, hits and objects of all images (scores, hits, objects), one after the other."""
+def _pooled_images(images):
+    """The scores and hits of all images, concatenated, and the total number of objects."""
     scores = np.concatenate([np.zeros(0), *(scores for scores, _, _ in images)])
     hits = np.concatenate([np.zeros(0, bool), *(hits for _, hits, _ in images)])
     return scores, hits, sum(objects for _, _, objects in images)
@@ -106,7 +106,7 @@ def _exact(scores, hits, objects):
 
 
 def _pooled_ap(images):
-    return _exact(*_together(images))
+    return _exact(*_pooled_images(images))
 
 
 def _image(rng, detections, spare, low=0.1):
@@ -142,12 +142,12 @@ def _weighted_mean(images):
 
 
 def _not_sorted(images):
-    _, hits, objects = _together(images)
+    _, hits, objects = _pooled_images(images)
     return area_under_curve(*precision_recall(hits, objects))
 
 
 def _worst_first(images):
-    scores, hits, objects = _together(images)
+    scores, hits, objects = _pooled_images(images)
     return _exact(-scores, hits, objects)
 
 
@@ -203,7 +203,7 @@ POOLED_AP = Exercise(
 
 
 def _f1s(scores, hits, objects):
-    """(distinct scores, falling; F1 of showing what has that score or more)."""
+    """Distinct scores, falling; F1, true positives and detections of that score or more."""
     levels = np.unique(scores)[::-1]
     shown = np.array([(scores >= s).sum() for s in levels])
     right = np.array([hits[scores >= s].sum() for s in levels])
@@ -218,7 +218,7 @@ def _best_score(scores, hits, objects):
 def _score_cases(rng):
     for _ in range(3):
         scores = np.sort(rng.uniform(0.1, 1, 16))[::-1]
-        hits = rng.uniform(size=16) < np.linspace(1.2, 0.1, 16)  # the surer, the more often right
+        hits = rng.uniform(size=16) < np.linspace(1.2, 0.1, 16)  # high scores are mostly right
         yield Case("scores of a class", (scores, hits, int(hits.sum()) + 3))
     tied = np.array([0.9, 0.7, 0.7, 0.7, 0.4])
     yield Case("equal scores", (tied, np.array([1, 1, 0, 0, 1], bool), 3))
@@ -242,7 +242,7 @@ def _lowest_of_equals(scores, hits, objects):
     return float(levels[::-1][f1[::-1].argmax()])
 
 
-def _parts_equal_scores(scores, hits, objects):
+def _splits_equal_scores(scores, hits, objects):
     right, rank = np.cumsum(hits), np.arange(1, len(hits) + 1)
     place = int((2 * right / (rank + objects)).argmax())
     return float(scores[min(place + 1, len(scores) - 1)]) if place else float(scores[0])
@@ -278,7 +278,7 @@ BEST_SCORE = Exercise(
         ),
         Mistake(
             "that is one detection too many: the threshold is the score of the last one shown.",
-            _parts_equal_scores,
+            _splits_equal_scores,
         ),
         Mistake("that is the best F1; at which score is it reached?", _the_f1_itself),
         Mistake(

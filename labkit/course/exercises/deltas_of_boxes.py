@@ -34,7 +34,7 @@ def _encode_cases(rng):
 
 
 def _encoded(boxes, anchors, std, divide=None, scale=None, at=0.5):
-    """Deltas, with the mistakes that the arguments name."""
+    """Deltas, with the mistakes named by the arguments."""
     boxes, anchors = np.asarray(boxes, float), np.asarray(anchors, float)
     size, new = anchors[:, 2:] - anchors[:, :2], boxes[:, 2:] - boxes[:, :2]
     shift = boxes[:, :2] + at * new - anchors[:, :2] - at * size
@@ -79,7 +79,7 @@ ENCODE = Exercise(
     reference=_encode,
     cases=_encode_cases,
     returns="an array [N, 4]",
-    tolerance=1e-3,  # a centre of 50 px has 4e-6 of rounding; divided by a 1 px side and std 0.1
+    tolerance=1e-3,  # a centre of 50 px is rounded by 4e-6; divided by a side of 1 px and std 0.1
     kinds={"no boxes": "no boxes have no deltas: an array of shape (0, 4)."},
     mistakes=(
         Mistake(
@@ -140,7 +140,7 @@ def _decode_cases(rng):
 
 
 def _decoded(deltas, anchors, std, order=None, cap=box_ops.MAX_LOG_SCALE, half=0.5, exp=np.exp):
-    """Boxes, with the mistakes that the arguments name."""
+    """Boxes, with the mistakes named by the arguments."""
     deltas, anchors = np.asarray(deltas, float) * np.asarray(std), np.asarray(anchors, float)
     size = anchors[:, 2:] - anchors[:, :2]
     with np.errstate(all="ignore"):

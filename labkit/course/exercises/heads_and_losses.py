@@ -1,4 +1,4 @@
-"""The exercises of notebook 04: levels, the box of a class, and the curves losses are made of."""
+"""The exercises of notebook 04, first half: levels, elementwise losses, the box of a class."""
 
 import numpy as np
 import tensorflow as tf
@@ -142,30 +142,30 @@ def _smooth_cases(rng):
     yield Case("nothing at all", (np.zeros((0, 4), "f4"), BETA))
 
 
-def _bend(d, beta, inside, outside):
+def _piecewise(d, beta, inside, outside):
     return np.where(np.abs(d) < beta, inside, outside) if beta else np.abs(d)
 
 
 def _width_not_divided(d, beta):
-    return _bend(d, beta, 0.5 * d * d, np.abs(d) - 0.5 * beta)
+    return _piecewise(d, beta, 0.5 * d * d, np.abs(d) - 0.5 * beta)
 
 
-def _a_step_at_beta(d, beta):
-    return _bend(d, beta, 0.5 * d * d / max(beta, 1e-9), np.abs(d))
+def _jump_at_beta(d, beta):
+    return _piecewise(d, beta, 0.5 * d * d / max(beta, 1e-9), np.abs(d))
 
 
 def _without_a_half(d, beta):
-    return _bend(d, beta, d * d / max(beta, 1e-9), np.abs(d) - 0.5 * beta)
+    return _piecewise(d, beta, d * d / max(beta, 1e-9), np.abs(d) - 0.5 * beta)
 
 
 def _signed(d, beta):
-    return _bend(d, beta, 0.5 * d * d / max(beta, 1e-9), d - 0.5 * beta) if beta else d
+    return _piecewise(d, beta, 0.5 * d * d / max(beta, 1e-9), d - 0.5 * beta) if beta else d
 
 
 def _divides_by_beta(d, beta):
     with np.errstate(all="ignore"):
         inside = np.float32(0.5) * d * d / np.float32(beta)
-    return inside if beta == 0 else _bend(d, beta, inside, np.abs(d) - 0.5 * beta)
+    return inside if beta == 0 else _piecewise(d, beta, inside, np.abs(d) - 0.5 * beta)
 
 
 SMOOTH_L1 = Exercise(
@@ -184,7 +184,7 @@ SMOOTH_L1 = Exercise(
         ),
         Mistake(
             "your curve jumps at beta: the straight part has to be lowered until both meet.",
-            _a_step_at_beta,
+            _jump_at_beta,
         ),
         Mistake(
             "the slope jumps: just below beta it is twice what it is above. Which factor "
@@ -241,12 +241,12 @@ def _only_the_ones(x, t):
     return t * np.logaddexp(0, -x)
 
 
-def _of_sigmoids_again(x, t):
+def _sigmoid_twice(x, t):
     p = _sigmoid(np.float64(np.clip(x, -50, 50)))
     return np.logaddexp(0, p) - t * p
 
 
-def _targets_turned(x, t):
+def _targets_inverted(x, t):
     return np.logaddexp(0, x) - (1 - t) * x
 
 
@@ -279,10 +279,10 @@ BINARY_ENTROPY = Exercise(
         ),
         Mistake(
             "that is the sigmoid of a sigmoid: are these logits or probabilities?",
-            _of_sigmoids_again,
+            _sigmoid_twice,
         ),
         Mistake(
-            "your loss is small where it is wrong: target 1 wants a large logit.", _targets_turned
+            "your loss is small where it is wrong: target 1 wants a large logit.", _targets_inverted
         ),
         Mistake(
             "clipping the probability hides the infinity and caps the loss: a logit of 300 on "
@@ -325,22 +325,22 @@ def _own_cases(rng):
     yield Case("no RoIs", (np.zeros((0, 3, 4), "f4"), np.zeros(0, "i4")))
 
 
-def picked(deltas, index):
-    """Of [..., N, 4] the rows at index [...], and the nearest there is for one that is not."""
+def rows_at(deltas, index):
+    """The rows at index [...] of deltas [..., N, 4]; an index out of range is clipped."""
     index = np.clip(index, -deltas.shape[-2], deltas.shape[-2] - 1)
     return np.take_along_axis(deltas, index[..., None, None], -2)[..., 0, :]
 
 
 def _as_if_background_had_a_box(deltas, classes):
-    return np.where(classes[..., None] > 0, picked(deltas, classes), 0)
+    return np.where(classes[..., None] > 0, rows_at(deltas, classes), 0)
 
 
 def _background_is_the_last(deltas, classes):
-    return picked(deltas, classes - 1)
+    return rows_at(deltas, classes - 1)
 
 
 def _background_is_the_first(deltas, classes):
-    return picked(deltas, np.maximum(classes - 1, 0))
+    return rows_at(deltas, np.maximum(classes - 1, 0))
 
 
 def _always_the_first(deltas, classes):

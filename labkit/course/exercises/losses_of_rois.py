@@ -1,10 +1,10 @@
-"""More exercises of notebook 04: the losses of the heads, summed over RoIs, and a gradient."""
+"""The exercises of notebook 04, second half: the losses of the heads over RoIs, a gradient."""
 
 import numpy as np
 import tensorflow as tf
 
 from labkit.course.exercise import Case, Exercise, Mistake
-from labkit.course.exercises.heads_and_losses import BETA, NOTEBOOK, picked
+from labkit.course.exercises.heads_and_losses import BETA, NOTEBOOK, rows_at
 from labkit.ops import losses
 
 
@@ -139,7 +139,7 @@ def _entropies(logits, targets):
 
 def _own_channel(logits, classes):
     rows = np.moveaxis(logits, -1, 1).reshape(len(logits), 3, 36)
-    return picked(rows, classes).reshape(-1, 6, 6)
+    return rows_at(rows, classes).reshape(-1, 6, 6)
 
 
 def _all_channels(logits, targets, classes, positive):

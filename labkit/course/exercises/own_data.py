@@ -15,7 +15,7 @@ def _masks_of_map(label_map):
 
 
 def _drawn_map(rng, values, side=24):
-    """A label map int64 [side, side] with a block for each value, the last ones on top."""
+    """A label map int64 [side, side] with a block of each value, later ones on top."""
     label_map = np.zeros((side, side), np.int64)
     for value in values:
         y, x = rng.integers(0, side - 7, 2)
@@ -345,14 +345,14 @@ def _levels(images):
     return np.unique(np.concatenate([scores for scores, _ in images]))[::-1]
 
 
-def _off(images, level):
-    """By how much each picture's count is off at a threshold: int [P]."""
+def _errors_at(images, level):
+    """The error of each image's count at a score threshold, int [P]."""
     return np.array([(scores >= level).sum() - objects for scores, objects in images])
 
 
 def _lowest(images, badness, levels=None):
     levels = _levels(images) if levels is None else levels
-    return float(levels[int(np.argmin([badness(_off(images, level)) for level in levels]))])
+    return float(levels[int(np.argmin([badness(_errors_at(images, level)) for level in levels]))])
 
 
 def _mean_size(off):
@@ -401,7 +401,7 @@ def _one_below(images):
 
 
 def _the_error_itself(images):
-    return float(min(_mean_size(_off(images, level)) for level in _levels(images)))
+    return float(min(_mean_size(_errors_at(images, level)) for level in _levels(images)))
 
 
 def _always_a_half(images):

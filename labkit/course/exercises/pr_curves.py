@@ -23,7 +23,7 @@ def _match_cases(rng):
 
 
 def _greedy(overlaps, good, taken_too=False, once=True):
-    """One after the other takes its best object; the ways in which that goes wrong."""
+    """Each detection in turn takes its best object, with the mistakes named by the arguments."""
     matches, taken = np.full(len(overlaps), -1), np.zeros(overlaps.shape[1], bool)
     for d, row in enumerate(overlaps):
         row = row if taken_too else np.where(taken, -1.0, row)
@@ -129,11 +129,11 @@ def _recall_of_the_found(hits, objects):
     return precision_recall(hits, objects)[0], np.cumsum(hits) / max(hits.sum(), 1)
 
 
-def _exchanged(hits, objects):
+def _swapped(hits, objects):
     return precision_recall(hits, objects)[::-1]
 
 
-def _not_added_up(hits, objects):
+def _not_accumulated(hits, objects):
     return hits / np.arange(1, len(hits) + 1), hits / objects
 
 
@@ -160,9 +160,10 @@ PR_POINTS = Exercise(
             "of those that were found in the end.",
             _recall_of_the_found,
         ),
-        Mistake("both are right, in the other order: precision first.", _exchanged),
+        Mistake("both are right, in the other order: precision first.", _swapped),
         Mistake(
-            "each point counts all detections down to this one, not this one alone.", _not_added_up
+            "each point counts all detections down to this one, not this one alone.",
+            _not_accumulated,
         ),
         Mistake(
             "recall is right; precision divides by one too few: the first detection is number 1.",

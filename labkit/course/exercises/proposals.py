@@ -4,7 +4,7 @@ import numpy as np
 
 from labkit.course.exercise import Case, Exercise, Mistake
 from labkit.course.exercises.anchors_and_iou import random_boxes
-from labkit.evaluation.recall import recall
+from labkit.evaluation.proposal_recall import recall
 from labkit.ops import boxes as box_ops
 from labkit.ops.nms import nms
 
@@ -55,11 +55,11 @@ def _of_all(proposals, objects, most, iou):
     return _share(_best(proposals, objects, 0) >= iou)
 
 
-def _the_last(proposals, objects, most, iou):
+def _last_ones(proposals, objects, most, iou):
     return _share(_best(proposals[-most:], objects, 0) >= iou)
 
 
-def _more_than(proposals, objects, most, iou):
+def _above_only(proposals, objects, most, iou):
     return _share(_best(proposals[:most], objects, 0) > iou)
 
 
@@ -90,8 +90,8 @@ RECALL = Exercise(
             _precision,
         ),
         Mistake("right where all proposals may be looked at; what did `most` say?", _of_all),
-        Mistake("the best proposals come first in the list, not last.", _the_last),
-        Mistake("an overlap of exactly the threshold counts as covered.", _more_than),
+        Mistake("the best proposals come first in the list, not last.", _last_ones),
+        Mistake("an overlap of exactly the threshold counts as covered.", _above_only),
         Mistake(
             "that is the mean of the overlaps; how many of them are good enough?", _mean_overlap
         ),
@@ -121,7 +121,7 @@ def _nms_cases(rng):
     for _ in range(4):
         boxes = random_boxes(rng, 25, 40.0)
         yield Case("overlapping boxes in any order", (boxes, _scores(rng, 25), 0.3))
-    # The middle one is struck by the first, and can therefore strike no third.
+    # The middle one is suppressed by the first, so it cannot suppress the third.
     chain = np.float32([[0, 6, 10, 16], [0, 3, 10, 13], [0, 0, 10, 10], [0, 9, 10, 19]])
     yield Case("a chain of boxes", (chain, np.float32([0.9, 0.8, 0.7, 0.6]), 0.4))
     half = np.float32([[0, 0, 10, 10], [0, 0, 5, 10], [0, 30, 9, 39]])
@@ -139,10 +139,10 @@ def _scores(rng, count):
     return (rng.permutation(count).astype("f4") + 1) / (count + 1)
 
 
-def _greedy(overlap, order, threshold, struck=np.greater):
+def _greedy(overlap, order, threshold, suppresses=np.greater):
     kept = []
     for i in order:
-        if not any(struck(overlap[k, i], np.float32(threshold)) for k in kept):
+        if not any(suppresses(overlap[k, i], np.float32(threshold)) for k in kept):
             kept.append(int(i))
     return np.array(kept, "i4")
 
@@ -159,7 +159,7 @@ def _worst_first(boxes, scores, threshold):
     return _greedy(_overlap(boxes, boxes), np.argsort(scores, kind="stable"), threshold)
 
 
-def _the_dead_strike(boxes, scores, threshold):
+def _suppressed_ones_suppress(boxes, scores, threshold):
     order, overlap = _by_score(scores), _overlap(boxes, boxes)
     kept = [i for n, i in enumerate(order) if not (overlap[order[:n], i] > threshold).any()]
     return np.array(kept, "i4")
@@ -204,7 +204,7 @@ NMS = Exercise(
         Mistake(
             "in a chain of boxes, one that is struck out must not strike out others any more: "
             "compare with the boxes you kept, not with all that came before.",
-            _the_dead_strike,
+            _suppressed_ones_suppress,
         ),
         Mistake(
             "only an IoU *above* the threshold strikes out; exactly the threshold may stay.",

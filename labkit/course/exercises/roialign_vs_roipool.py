@@ -14,7 +14,7 @@ def _map(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
 
 
 def _one(pooled) -> np.ndarray:
-    """The first RoI's first channel of what a RoI operator returned."""
+    """The first channel of the first RoI in the output of a RoI operator."""
     return np.asarray(pooled)[0, :, :, 0]
 
 
@@ -22,7 +22,7 @@ def _one(pooled) -> np.ndarray:
 
 
 def _round_to_cells(box, stride):
-    """RoIPool's answer on maps of coordinates: the first and the last row and column it reads."""
+    """The first and last row and column that RoIPool reads, from pooled maps of coordinates."""
     rows, columns = np.meshgrid(np.arange(40.0), np.arange(40.0), indexing="ij")
     grids = np.float32(np.stack([-rows, -columns, rows, columns], axis=-1))[None]
     read = roi_ops.roi_pool(tf.constant(grids), np.float32([box]), [0], 1, 1 / stride)[0, 0, 0]
@@ -168,7 +168,7 @@ BILINEAR = Exercise(
 
 
 def _sample_rows(y1, y2, output, ratio):
-    """RoIAlign's own answer on a map whose value is the row, `ratio` bins for each bin."""
+    """RoIAlign's sampling rows, from a map whose values are the rows, `ratio` bins per bin."""
     rows = np.float32(np.mgrid[:64, :2][0] + 0.5)[None, ..., None]
     box = np.float32([[y1, 0, y2, 2]])
     pooled = roi_ops.roi_align(tf.constant(rows), box, [0], output * ratio, 1.0, 1, True)

@@ -1,4 +1,4 @@
-"""The exercises of notebook 02, first half: what each anchor is taught, and how that is scored."""
+"""The exercises of notebook 02, first half: the labels of anchors, sampling, objectness loss."""
 
 import numpy as np
 import tensorflow as tf
@@ -102,14 +102,14 @@ def _match_cases(rng):
 
 
 def _overlaps(rng, anchors, objects):
-    """IoUs as they come: most of them near 0, a few high, none exactly 0."""
+    """Typical IoUs: most of them near 0, a few high, none exactly 0."""
     return (0.02 + 0.96 * rng.uniform(0, 1, (anchors, objects)) ** 3).astype("f4")
 
 
 def _wrong_match(
     iou, high, low, *, rule="own", above=np.greater_equal, between=BETWEEN, below=np.less
 ):
-    """The rule, with one of its parts exchanged."""
+    """The matching rule, with one of its parts replaced."""
     if not iou.shape[1]:
         return np.full(len(iou), BACKGROUND, "i4")
     best, value = iou.argmax(axis=1).astype("i4"), iou.max(axis=1)
@@ -339,7 +339,7 @@ def _over_all(logits, positive, negative):
     return float((_entropy(logits, positive) * (positive | negative)).mean())
 
 
-def _neutral_as_no(logits, positive, negative):
+def _neutral_as_negative(logits, positive, negative):
     return float(_entropy(logits, positive).mean())
 
 
@@ -351,7 +351,7 @@ def _positives_only(logits, positive, negative):
     return _mean(_entropy(logits, positive), positive)
 
 
-def _upside_down(logits, positive, negative):
+def _labels_inverted(logits, positive, negative):
     return _mean(_entropy(logits, negative), positive | negative)
 
 
@@ -362,7 +362,7 @@ def _overflowing(logits, positive, negative):
     return _mean(values, positive | negative)
 
 
-def _of_nothing(logits, positive, negative):
+def _mean_of_nothing(logits, positive, negative):
     counted = positive | negative
     with np.errstate(all="ignore"):
         return float(_entropy(logits, positive)[counted].sum() / np.float64(counted.sum()))
@@ -385,7 +385,7 @@ LOSS = Exercise(
         ),
         Mistake(
             "anchors that were not sampled are in your mean, too, as if their answer had to be no.",
-            _neutral_as_no,
+            _neutral_as_negative,
         ),
         Mistake("that is a sum. With twice the sample it would be twice as large.", _summed),
         Mistake(
@@ -393,13 +393,13 @@ LOSS = Exercise(
             "count as well.",
             _positives_only,
         ),
-        Mistake("look at the labels: which of the two kinds has the label 1?", _upside_down),
+        Mistake("look at the labels: which of the two kinds has the label 1?", _labels_inverted),
         Mistake(
             "right for logits of ordinary size; for large ones the exponential is infinite, or "
             "the logarithm is that of 0. Can the loss be written with log(1 + e^x) alone?",
             _overflowing,
         ),
-        Mistake("right wherever something is sampled: and if nothing is?", _of_nothing),
+        Mistake("right wherever something is sampled: and if nothing is?", _mean_of_nothing),
     ),
     hints=(
         "The loss of one anchor is −log p where it is positive and −log(1 − p) where it is "

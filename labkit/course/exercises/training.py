@@ -1,4 +1,4 @@
-"""The exercises of notebook 05: how long, how fast, and by what step the weights move."""
+"""The exercises of notebook 05, first half: steps, learning rate, gradient clipping."""
 
 import numpy as np
 import tensorflow as tf
@@ -30,7 +30,7 @@ def _batches_of_each_epoch(epochs, images, batch_size):
     return max(1, round(epochs * -(-images // batch_size)))
 
 
-def _rest_dropped(epochs, images, batch_size):
+def _remainder_dropped(epochs, images, batch_size):
     return max(1, round(epochs * (images // batch_size)))
 
 
@@ -38,11 +38,11 @@ def _pictures_not_batches(epochs, images, batch_size):
     return round(epochs * images)
 
 
-def _cut_down(epochs, images, batch_size):
+def _rounded_down(epochs, images, batch_size):
     return max(1, int(epochs * images / batch_size))
 
 
-def _perhaps_none(epochs, images, batch_size):
+def _possibly_zero(epochs, images, batch_size):
     return round(epochs * images / batch_size)
 
 
@@ -63,19 +63,20 @@ STEPS_OF = Exercise(
         Mistake(
             "the pictures that do not fill a batch are lost in every epoch of yours: divide "
             "at the end.",
-            _rest_dropped,
+            _remainder_dropped,
         ),
         Mistake(
             "that is the number of pictures that are shown. How many does one step show?",
             _pictures_not_batches,
         ),
         Mistake(
-            "you cut off what is behind the point; the nearest whole number is meant.", _cut_down
+            "you cut off what is behind the point; the nearest whole number is meant.",
+            _rounded_down,
         ),
         Mistake(
             "right, as long as there is work for one batch: half an epoch of six pictures must "
             "not become nothing.",
-            _perhaps_none,
+            _possibly_zero,
         ),
     ),
     hints=(
@@ -121,7 +122,7 @@ def _whole_run_cosine(step, peak, steps, warmup):
     return peak * _warm(step, warmup) * _cosine(step / steps)
 
 
-def _straight_down(step, peak, steps, warmup):
+def _linear_decay(step, peak, steps, warmup):
     return peak * _warm(step, warmup) * (1 - max(step - warmup, 0) / (steps - warmup))
 
 
@@ -134,7 +135,7 @@ def _degrees(step, peak, steps, warmup):
     return peak * _warm(step, warmup) * 0.5 * (1 + np.cos(180 * share))
 
 
-def _divides_by_no_warm_up(step, peak, steps, warmup):
+def _warmup_of_zero(step, peak, steps, warmup):
     warm = min(0.1 + 0.9 * step / max(warmup, 1), 1.0)
     return peak * warm * _cosine(max(step - warmup, 0) / (steps - warmup))
 
@@ -161,14 +162,14 @@ RATE_AT = Exercise(
             "share of the steps *after* it is done?",
             _whole_run_cosine,
         ),
-        Mistake("you go down in a straight line: slow, fast, slow is wanted.", _straight_down),
+        Mistake("you go down in a straight line: slow, fast, slow is wanted.", _linear_decay),
         Mistake(
             "your cosine comes back up: by what angle does it fall from 1 to −1?", _whole_cosine
         ),
         Mistake("your angle is in degrees; cosines want radians.", _degrees),
         Mistake(
             "right with a warm-up; without one, your first step is at a tenth of the peak.",
-            _divides_by_no_warm_up,
+            _warmup_of_zero,
         ),
     ),
     hints=(

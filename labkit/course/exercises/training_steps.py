@@ -1,4 +1,4 @@
-"""Further exercises of notebook 05: AdamW's step, a running mean, and when to lower the rate."""
+"""The exercises of notebook 05, second half: a running mean, AdamW's step, a plateau schedule."""
 
 import keras
 import numpy as np
@@ -94,7 +94,7 @@ RUNNING_MEAN = Exercise(
 
 
 def _adamw_step(w, g, m, v, t, rate, decay):
-    """Keras' own optimizer, with moments and number of steps put into it."""
+    """One step of Keras' own optimizer with the given moments and number of steps."""
     variable = keras.Variable(w, name="kernel")
     optimizer = keras.optimizers.AdamW(rate, weight_decay=decay, epsilon=TINY)
     optimizer.build([variable])
@@ -151,7 +151,7 @@ def _decay_without_the_rate(w, g, m, v, t, rate, decay):
     return _step(w, g, m, v, t, rate, 0.0) - decay * w
 
 
-def _nothing_in_the_way_of_zero(*args):
+def _without_epsilon(*args):
     return _step(*args, tiny=0.0)
 
 
@@ -190,7 +190,7 @@ ADAMW_STEP = Exercise(
         ),
         Mistake(
             "where the gradient has always been zero you divide zero by zero.",
-            _nothing_in_the_way_of_zero,
+            _without_epsilon,
         ),
     ),
     hints=(
@@ -237,7 +237,7 @@ def _by_the_mean(losses, patience):
     return _factor(losses, patience, np.mean)
 
 
-def _any_hair_counts(losses, patience):
+def _any_improvement_counts(losses, patience):
     return _factor(losses, patience, share=1.0 - 1e-9)
 
 
@@ -245,7 +245,7 @@ def _against_the_window_before(losses, patience):
     return _factor(losses, patience, last_only=True)
 
 
-def _window_not_full(losses, patience):
+def _incomplete_window(losses, patience):
     return _factor(losses, patience, whole=False)
 
 
@@ -269,14 +269,14 @@ PLATEAU = Exercise(
         ),
         Mistake(
             "a hair's breadth is no progress: at least one per cent below the best is asked.",
-            _any_hair_counts,
+            _any_improvement_counts,
         ),
         Mistake(
             "you compare with the window before; after a bad window anything looks good. "
             "Compare with the best so far.",
             _against_the_window_before,
         ),
-        Mistake("you judge a window that is not full yet.", _window_not_full),
+        Mistake("you judge a window that is not full yet.", _incomplete_window),
         Mistake(
             "right for the first plateau; every further one lowers the rate again, down to a "
             "thousandth.",

@@ -1,8 +1,8 @@
-"""Numbers in a notebook's prose, and whether its cells bear them out.
+"""Checks the numbers in a notebook's text cells against its code and outputs.
 
-A number in prose is true only as long as the code that gave it is what it was. So every number in
-a text cell must be found in the notebook itself: printed by a cell, or written in one's code. What
-is neither (a year, a figure of a paper) is listed in the notebook's metadata, with its source.
+A number in the text becomes wrong when the code that produced it changes. So every number in a text
+cell must occur in the notebook itself: in an output, or in code. Others (a year, a number from a
+paper) are listed in the notebook's metadata, with their source.
 """
 
 import re
@@ -14,25 +14,30 @@ _CODE = re.compile(r"`[^`\n]*`")
 _FORMULA = re.compile(r"\$\$.*?\$\$|\$[^$\n]+\$", re.S)
 _LINK = re.compile(r"\]\([^)]*\)|https?://\S+|<[^>]+>")
 _NUMBER = re.compile(r"(?<![\w.])(\d{1,3}(?:,\d{3})+|\d+)(\.\d+)?(?![\w])")
-SMALL = 10  # "three of 5 boxes": numbers up to here are words
+SMALL = 10  # numbers up to here, as in "three of 5 boxes", are not checked
 
 
 def prose(source: str) -> str:
-    """The text of a markdown cell that makes statements: no code, formulas, links or solutions."""
+    """The text of a markdown cell without code, formulas, links and solutions."""
     for pattern in (_SOLUTION, _FENCE, _CODE, _FORMULA, _LINK):
         source = pattern.sub(" ", source)
     return re.sub(r"^#+ [\d.]*", "", source, flags=re.M)
 
 
 def numbers(text: str) -> list[str]:
-    """The numbers of a text as they stand there, without commas between thousands."""
+    """The numbers of a text as they are written, without commas between thousands."""
     return [(whole + (part or "")).replace(",", "") for whole, part in _NUMBER.findall(text)]
 
 
 def unsupported(notebook) -> list[tuple[str, str]]:
-    """(number, the line it stands in) of all prose numbers that no cell's code or output holds.
+    """The numbers in the text that occur in no cell's code or output.
 
-    notebook: nbformat, run. Its metadata["labkit"]["given"] maps further numbers to their source.
+    Args:
+        notebook: nbformat, with outputs. Its metadata["labkit"]["given"] maps further numbers to
+            their source.
+
+    Returns:
+        (number, the line it is in) of each.
     """
     known = set(notebook.metadata.get("labkit", {}).get("given", {}))
     for cell in notebook.cells:
@@ -56,7 +61,7 @@ def unsupported(notebook) -> list[tuple[str, str]]:
 
 
 def _spellings(text: str) -> set[str]:
-    """Numbers of a text, 1_000 and 1,000 as 1000; 0.25 also as 25 (per cent)."""
+    """The numbers of code or output: 1_000 and 1,000 as 1000; 0.25 also as 25 (per cent)."""
     found = set(re.findall(r"\d+(?:\.\d+)?", re.sub(r"(?<=\d)[_,](?=\d{3})", "", text)))
     shares = {f"{100 * float(n):g}" for n in found if n.startswith("0.")}
     return found | shares

@@ -1,4 +1,4 @@
-"""What is looked at: detections are traced back to the RoIs and masks that they were made of."""
+"""The image results: detections are traced back to the RoIs and masks that they come from."""
 
 from types import SimpleNamespace
 
@@ -9,7 +9,7 @@ import labkit
 from labkit.data import shapes
 from labkit.errors import LabkitError
 from labkit.evaluation import compare, evaluate_results
-from labkit.widgets.looked import from_model, from_results, heads_of, only_classes
+from labkit.widgets.image_results import from_model, from_results, head_outputs, only_classes
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,7 @@ def trace(model, data):
 
 
 def test_each_detection_is_traced_back_to_its_roi_and_mask(model, trace):
-    heads = heads_of(trace, np.arange(len(trace.detections)), model.class_names)
+    heads = head_outputs(trace, np.arange(len(trace.detections)), model.class_names)
     found = trace.detections
     assert len(found) == 60 and heads.class_names[0] == "background"
     for d, roi in enumerate(heads.roi_of):
@@ -45,24 +45,24 @@ def test_each_detection_is_traced_back_to_its_roi_and_mask(model, trace):
 
 
 def test_some_rows_only_and_none(model, trace):
-    every = heads_of(trace, np.arange(len(trace.detections)), model.class_names)
-    some = heads_of(trace, np.array([4, 1]), model.class_names)
+    every = head_outputs(trace, np.arange(len(trace.detections)), model.class_names)
+    some = head_outputs(trace, np.array([4, 1]), model.class_names)
     np.testing.assert_array_equal(some.roi_of, every.roi_of[[4, 1]])
     np.testing.assert_array_equal(some.masks, every.masks[[4, 1]])
-    none = heads_of(trace, np.zeros(0, int), model.class_names)
+    none = head_outputs(trace, np.zeros(0, int), model.class_names)
     assert none.roi_of.shape == (0,) and none.masks.shape == (0, 28, 28)
 
 
 def test_a_model_that_knows_more_classes(model, data):
     """Detections of classes without truth are left out, and those left keep their own RoIs."""
     fewer = data.drop_classes([data.class_names[0]])
-    looked = from_model(model, fewer)(0)
+    result = from_model(model, fewer)(0)
     trace = model.trace(data[0].image)
     kept = [i for i, name in enumerate(trace.detections.names) if name != data.class_names[0]]
     assert 0 < len(kept) < len(trace.detections)
-    np.testing.assert_allclose(looked.pairs.scores, trace.detections.scores[kept], atol=1e-6)
+    np.testing.assert_allclose(result.pairs.scores, trace.detections.scores[kept], atol=1e-6)
     np.testing.assert_array_equal(
-        looked.heads.roi_of, heads_of(trace, np.array(kept), model.class_names).roi_of
+        result.heads.roi_of, head_outputs(trace, np.array(kept), model.class_names).roi_of
     )
 
 
@@ -80,9 +80,9 @@ def results(data):
 def test_results_of_any_kind(data, results):
     evaluation = evaluate_results(data.to_coco(), results)
     for given in (results, evaluation, compare(data, results)):
-        looked = from_results(given, data)(1)
-        assert looked.heads is None and looked.name == data[1].name
-        np.testing.assert_allclose(looked.pairs.overlaps.max(axis=1), 1)
+        result = from_results(given, data)(1)
+        assert result.heads is None and result.name == data[1].name
+        np.testing.assert_allclose(result.pairs.overlaps.max(axis=1), 1)
     # What has its own truth may be of more pictures than are shown.
     assert from_results(evaluation, data[1:])(0).pairs.image_id == data.image_ids[1]
 

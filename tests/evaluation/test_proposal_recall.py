@@ -1,4 +1,4 @@
-"""Recall of proposals: by hand, by its properties, and where there is nothing to find."""
+"""Recall of proposals: by hand, by its properties, and without objects."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from labkit.errors import LabkitError
-from labkit.evaluation.recall import best_overlaps, recall
+from labkit.evaluation.proposal_recall import best_overlaps, recall
 
 A, B = [0, 0, 10, 10], [20, 20, 30, 30]
 HALF_OF_A = [0, 0, 5, 10]
@@ -39,7 +39,7 @@ def test_one_proposal_may_cover_two_objects():
 
 
 def test_one_array_for_each_picture():
-    with pytest.raises(LabkitError, match="of 1 pictures and objects of 2"):
+    with pytest.raises(LabkitError, match="of 1 images and objects of 2"):
         recall([[A]], [[A], [B]])
 
 

@@ -1,11 +1,11 @@
-"""Which images went worst."""
+"""Counts of single images, and the worst of them."""
 
 import math
 
 import pytest
 
 from labkit.errors import LabkitError
-from labkit.evaluation.ranking import CRITERIA, agreement, image_scores, worst_images
+from labkit.evaluation.per_image import CRITERIA, agreement, image_scores, worst_images
 
 HERE, FAR = (0, 0, 20, 20), (60, 60, 20, 20)
 LOOSE = (0, 0, 20, 16)  # IoU 0.8 with HERE
@@ -13,7 +13,7 @@ LOOSE = (0, 0, 20, 16)  # IoU 0.8 with HERE
 
 @pytest.fixture
 def comparison(compared):
-    """1: all right. 2: one missed. 3: invented, and surely. 4: nothing. 5: loose and confused."""
+    """1: all found. 2: one missed. 3: a confident false positive. 4: empty. 5: loose, confused."""
     objects = [(1, 1, HERE), (2, 1, HERE), (2, 1, FAR), (5, 1, HERE), (5, 1, FAR)]
     detections = [
         (1, 1, HERE, 0.9),
@@ -28,7 +28,7 @@ def comparison(compared):
 
 def test_each_image_is_counted(comparison):
     rows = {row.image_id: row for row in image_scores(comparison)}
-    counts = {i: (r.objects, r.found, r.missed, r.invented) for i, r in rows.items()}
+    counts = {i: (r.objects, r.found, r.missed, r.false_positives) for i, r in rows.items()}
     assert counts == {
         1: (1, 1, 0, 0),
         2: (2, 1, 1, 0),
@@ -38,9 +38,9 @@ def test_each_image_is_counted(comparison):
     }
     assert [rows[i].f1 for i in (1, 2, 3, 4, 5)] == pytest.approx([1, 2 / 3, 0, 1, 1 / 2])
     assert rows[2].ap == 1 and rows[3].ap == rows[4].ap == -1  # AP counts weak detections too
-    assert rows[5].overlap == pytest.approx(0.8) and math.isnan(rows[3].overlap)
-    assert rows[3].sure == 0.95 and rows[1].sure == 0
-    assert rows[5].to_dict()["missed"] == 1
+    assert rows[5].mean_iou == pytest.approx(0.8) and math.isnan(rows[3].mean_iou)
+    assert rows[3].highest_false_positive == 0.95 and rows[1].highest_false_positive == 0
+    assert rows[5].missed == 1
 
 
 @pytest.mark.parametrize(
@@ -48,9 +48,9 @@ def test_each_image_is_counted(comparison):
     [
         ("f1", [3, 5, 2]),
         ("missed", [2, 5]),
-        ("invented", [3, 5]),
-        ("sure", [3, 5]),
-        ("overlap", [5, 1, 2]),
+        ("false_positives", [3, 5]),
+        ("highest_false_positive", [3, 5]),
+        ("mean_iou", [5, 1, 2]),
         ("ap", [5]),
     ],
 )
@@ -71,4 +71,4 @@ def test_agreement_of_an_image_with_a_crowd(compared):
     objects = [(1, 1, (0, 0, 50, 50), True), (1, 1, FAR)]
     detections = [(1, 1, HERE, 0.9), (1, 1, FAR, 0.8), (1, 2, FAR, 0.7), (1, 1, HERE, 0.1)]
     found = agreement(compared(objects, detections).images[0])
-    assert found.agreed == [(1, 1)] and found.missed == [] and found.invented == [2]
+    assert found.agreed == [(1, 1)] and found.missed == [] and found.false_positives == [2]

@@ -5,7 +5,7 @@ import pytest
 
 from labkit.errors import LabkitError
 from labkit.evaluation import evaluate_results
-from labkit.evaluation.cityscapes_ap import (
+from labkit.evaluation.ap_variants import (
     cityscapes_ap,
     class_image_ap,
     image_aps,
@@ -18,8 +18,8 @@ ELSEWHERE = [(x, y, 20, 20) for y in (30, 60) for x in (0, 30, 60)]
 
 
 def test_one_set_of_detections_and_five_numbers(compared, scene):
-    # Image 1: one object, found at 0.9. Image 2: four objects, a false alarm at 0.95, one found at
-    # 0.8, three missed. In one curve: wrong, right, right of 5 objects.
+    # Image 1: one object, found at 0.9. Image 2: four objects, a false positive at 0.95, one found
+    # at 0.8, three missed. In one curve: wrong, right, right of 5 objects.
     objects = [(1, 1, BOX)] + [(2, 1, box) for box in ELSEWHERE[:4]]
     detections = [(1, 1, BOX, 0.9), (2, 1, BOX, 0.95), (2, 1, ELSEWHERE[0], 0.8)]
     comparison = compared(objects, detections, classes=("cat",), masks=True)
@@ -70,7 +70,7 @@ def test_cityscapes_ignores_small_objects_groups_and_what_lies_in_them(compared)
     assert cityscapes_ap(compared(objects, [good], masks=True)).AP == 1
     for ignored in ([in_group], [on_small], [in_group, on_small]):
         assert cityscapes_ap(compared(objects, [good, *ignored], masks=True)).AP == 1
-    # one false alarm before the hit: precision 0 at recall 0, then 1/2 at recall 1
+    # one false positive before the hit: precision 0 at recall 0, then 1/2 at recall 1
     assert cityscapes_ap(compared(objects, [good, alarm], masks=True)).AP == pytest.approx(1 / 4)
     # a group of another class ignores nothing
     other = (1, 2, (62, 2, 10, 10), 0.9)

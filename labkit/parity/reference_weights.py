@@ -1,7 +1,7 @@
-"""The reference networks' weights, made anew from the tensors' names.
+"""The weights of the reference networks, drawn anew from the names of the tensors.
 
-Nobody ships 170 MB of random numbers: each tensor is drawn from a generator that its own name
-seeds, and a checksum beside the reference values says whether the numbers are the same.
+To avoid shipping 170 MB of random numbers, each tensor is drawn from a generator seeded with its
+name, and a checksum beside the reference values shows whether the numbers are the same.
 """
 
 import json
@@ -12,7 +12,7 @@ import numpy as np
 
 from labkit.errors import LabkitError
 
-GAINS = {  # of the standard deviation, by the beginning of a name; otherwise 1
+GAINS = {  # factors of the standard deviation, by the beginning of a name; otherwise 1
     "rpn.head.cls_logits.weight": 1.0,
     "rpn.head.bbox_pred.weight": 0.12,
     "roi_heads.box_predictor.cls_score.weight": 1.4,
@@ -20,14 +20,19 @@ GAINS = {  # of the standard deviation, by the beginning of a name; otherwise 1
     "roi_heads.mask_predictor.mask_fcn_logits.weight": 2.0,
     "backbone.fpn.": 0.7071067811865476,
 }
-# Without a push most RoIs of a random network would be objects.
+# Without this bias most RoIs of a random network would be objects.
 BACKGROUND_BIAS = {"v1": 9.0, "v2": 12.0}
 
 
 def parameters(path: Path, version: str) -> dict[str, np.ndarray]:
     """Every tensor that a `maskrcnn_*_params.json` lists, float32, in torchvision's layouts.
 
-    Raises LabkitError where a checksum says that the file was made with other numbers.
+    Args:
+        path: of the file.
+        version: "v1" or "v2".
+
+    Raises:
+        LabkitError: a checksum shows that the file was made with other numbers.
     """
     listed = json.loads(Path(path).read_text(encoding="utf-8"))
     tensors = {}

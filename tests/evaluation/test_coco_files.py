@@ -1,4 +1,4 @@
-"""Whatever is wrong with the files is named (entry, field, remedy) before pycocotools sees it."""
+"""Every fault in the files is named (entry, field, remedy) before pycocotools gets them."""
 
 import copy
 import json
@@ -9,7 +9,7 @@ from pycocotools import mask as coco_mask
 
 from labkit.errors import LabkitError, MissingFileError
 from labkit.evaluation import evaluate_results
-from labkit.evaluation.inputs import read_ground_truth
+from labkit.evaluation.coco_files import read_ground_truth
 from labkit.evaluation.rle import check_texts, decode_texts
 
 TRUTH = {

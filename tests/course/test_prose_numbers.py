@@ -1,10 +1,10 @@
-"""Numbers in prose: what counts as prose, what bears a number out, what does not."""
+"""Numbers in prose: what counts as prose, and where a number must occur."""
 
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from labkit.course.prose import numbers, prose, unsupported
+from labkit.course.prose_numbers import numbers, prose, unsupported
 
 
 def notebook(text, code="", printed="", given=None):
@@ -42,7 +42,7 @@ def test_numbers(text, expected):
         "<details><summary>A solution</summary>77</details>",
     ],
 )
-def test_what_is_no_statement_is_not_looked_at(text):
+def test_what_is_no_statement_is_skipped(text):
     assert "77" not in prose(text)
 
 

@@ -1,8 +1,8 @@
-"""Other things that were called AP: four definitions beside COCO's, and how they differ.
+"""Other metrics called AP: four definitions beside COCO's, and how they differ.
 
-Numbers of different definitions cannot be compared, on the same detections they differ by tenths.
-What they have in common is a precision-recall curve; they differ in what is pooled into one curve,
-how its area is taken, and what is averaged:
+Numbers of different definitions cannot be compared: on the same detections they differ by tenths.
+All start from a precision-recall curve; they differ in what is pooled into one curve, how the area
+under it is measured, and what is averaged:
 
                     one curve for             area                     mean over
     COCO            class and IoU             101 points, interpolated classes, IoU 0.50:0.95
@@ -11,8 +11,8 @@ how its area is taken, and what is averaged:
     cAP             class and image, IoU 0.5  exact, interpolated      images, then classes
     rAP             class, IoU 0.5            exact, interpolated      classes
 
-The names cAP and rAP have no definition that everybody follows: before comparing with a printed
-number, see how it was computed.
+The names cAP and rAP have no generally accepted definition: before you compare with a published
+number, check how it was computed.
 """
 
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ from labkit.evaluation.average_precision import COCO_IOUS, Outcomes, area_under_
 from labkit.evaluation.comparison import Comparison, ImagePairs, overlaps, shape_areas
 from labkit.evaluation.result import mean_measured
 
-SMALLEST = 100  # pixels; Cityscapes asks for no smaller object
+SMALLEST = 100  # px²; Cityscapes ignores smaller objects
 
 
 # -------------------------------------------------------------------------------- Cityscapes
@@ -32,9 +32,12 @@ SMALLEST = 100  # pixels; Cityscapes asks for no smaller object
 
 @dataclass(frozen=True)
 class CityscapesAP:
-    """AP, AP50: the mean over the classes that have objects; -1 without any.
+    """The AP of the Cityscapes benchmark; -1 where there are no objects.
 
-    per_class: {name: {"AP", "AP50"}}, in the data set's order.
+    Attributes:
+        AP: the mean over the classes that have objects, at IoU 0.50 to 0.95.
+        AP50: the same at IoU 0.5.
+        per_class: {name: {"AP", "AP50"}}, in the data set's order.
     """
 
     AP: float
@@ -45,16 +48,20 @@ class CityscapesAP:
 def cityscapes_ap(comparison: Comparison, *, min_area: float = SMALLEST) -> CityscapesAP:
     """AP as the Cityscapes instance benchmark defines it.
 
-    Unlike COCO's: an overlap must be larger than the threshold; objects below min_area pixels are
-    ignored whatever is asked; all detections count, without a limit per image; a detection is
-    ignored if more than the threshold's share of its pixels lies in small objects and groups
-    (COCO's crowds) of its class together; and the area under the raw curve is taken by trapezoids
-    between the distinct scores, the first point drawn out to recall 0.
+    The differences from COCO's: the IoU must be larger than the threshold, not equal to it; objects
+    below min_area are always ignored; all detections count, without a limit per image; a detection
+    is ignored if the share of its pixels in small objects and groups (COCO's crowds) of its class
+    is above the threshold; and the area under the raw curve is the sum of trapezoids between the
+    distinct scores, the first point extended to recall 0.
 
-    Cityscapes also ignores detections in void pixels, which COCO's files do not keep: convert
-    void regions to crowds of each class to have them ignored.
+    Cityscapes also ignores detections in void pixels, which COCO's files do not have: convert void
+    regions to crowds of each class to have them ignored.
 
-    Follows cityscapesScripts' evalInstanceLevelSemanticLabeling; Cordts et al. 2016.
+    Source: evalInstanceLevelSemanticLabeling of cityscapesScripts; Cordts et al. 2016.
+
+    Args:
+        comparison: the images.
+        min_area: of an object that counts, in px².
     """
     table = np.full((len(comparison.class_names), len(COCO_IOUS)), -1.0)
     for k in range(len(table)):
@@ -75,7 +82,7 @@ def cityscapes_ap(comparison: Comparison, *, min_area: float = SMALLEST) -> City
 
 @dataclass(frozen=True, eq=False)
 class _ClassInImage:
-    """iou [D, G] with the objects that count, scores [D], share [D] inside what is ignored."""
+    """IoUs [D, G] with the objects that count, scores [D], the share [D] inside ignored ones."""
 
     iou: np.ndarray
     scores: np.ndarray
@@ -84,13 +91,13 @@ class _ClassInImage:
 
 def _class_in_image(pairs: ImagePairs, comparison: Comparison, class_id: int, min_area: float):
     found = np.flatnonzero(pairs.classes == class_id)
-    mine = np.flatnonzero(pairs.object_classes == class_id)
-    annotations = [comparison.annotations[i] for i in pairs.objects[mine]]
-    ignored = pairs.crowd[mine] | (shape_areas(annotations, comparison.iou_type) < min_area)
+    objects = np.flatnonzero(pairs.object_classes == class_id)
+    annotations = [comparison.annotations[i] for i in pairs.objects[objects]]
+    ignored = pairs.crowd[objects] | (shape_areas(annotations, comparison.iou_type) < min_area)
     entries = [comparison.entries[i] for i in pairs.detections[found]]
-    aside = [a for a, out in zip(annotations, ignored, strict=True) if out]
-    inside = overlaps(entries, aside, [True] * len(aside), comparison.iou_type)
-    counted = mine[~ignored]
+    left_out = [a for a, out in zip(annotations, ignored, strict=True) if out]
+    inside = overlaps(entries, left_out, [True] * len(left_out), comparison.iou_type)
+    counted = objects[~ignored]
     return _ClassInImage(
         pairs.overlaps[np.ix_(found, counted)], pairs.scores[found], inside.sum(axis=1)
     )
@@ -101,20 +108,20 @@ def _trapezoid_ap(images: list[_ClassInImage], threshold: float) -> float:
     for image in images:
         matched = image.iou > threshold  # [D, G]
         for column in matched.T:
-            mine = np.flatnonzero(column)  # best score first: one hit, the others are false
-            missed += not len(mine)
-            scores += image.scores[mine].tolist()
-            hits += [True] * min(len(mine), 1) + [False] * (len(mine) - 1)
-        alarms = ~matched.any(axis=1) & (image.ignored_share <= threshold)
-        scores += image.scores[alarms].tolist()
-        hits += [False] * int(alarms.sum())
+            found = np.flatnonzero(column)  # best score first: one hit, the others are false
+            missed += not len(found)
+            scores += image.scores[found].tolist()
+            hits += [True] * min(len(found), 1) + [False] * (len(found) - 1)
+        false_positives = ~matched.any(axis=1) & (image.ignored_share <= threshold)
+        scores += image.scores[false_positives].tolist()
+        hits += [False] * int(false_positives.sum())
     if not any(hits):
         return 0.0
     order = np.argsort(-np.array(scores), kind="stable")
     ranked = np.array(scores)[order]
     ends = np.flatnonzero(np.append(np.diff(ranked), -1))  # the last of each score
-    right = np.cumsum(np.array(hits)[order])[ends]
-    precision, recall = right / (ends + 1), right / (right[-1] + missed)
+    correct = np.cumsum(np.array(hits)[order])[ends]
+    precision, recall = correct / (ends + 1), correct / (correct[-1] + missed)
     return float(np.trapezoid(np.append(precision[0], precision), np.append(0.0, recall)))
 
 
@@ -124,7 +131,7 @@ def _trapezoid_ap(images: list[_ClassInImage], threshold: float) -> float:
 def image_aps(comparison: Comparison, iou_threshold: float = 0.5) -> dict[int, float]:
     """{image id: AP of that image alone}, all classes in one curve, as Matterport's compute_ap.
 
-    Images without objects have no AP and are left out: what is found there costs nothing.
+    Images without objects have no AP and are left out: false positives there cost nothing.
     """
     aps = {}
     for pairs in comparison.images:
@@ -143,14 +150,14 @@ def image_aps(comparison: Comparison, iou_threshold: float = 0.5) -> dict[int, f
 def mean_image_ap(comparison: Comparison, iou_threshold: float = 0.5) -> float:
     """The mean of `image_aps`, printed as "mAP" by Matterport's notebooks; -1 without objects.
 
-    An image with one object weighs as much as one with fifty, and a score means nothing beyond its
-    own image: a model whose scores cannot be compared across images loses nothing.
+    An image with one object weighs as much as one with fifty, and scores are compared only within
+    an image: a model whose scores differ in meaning from image to image loses nothing.
     """
     return mean_measured(np.array(list(image_aps(comparison, iou_threshold).values())))
 
 
 def class_image_ap(comparison: Comparison, iou_threshold: float = 0.5) -> float:
-    """cAP: AP of each class in each image that has it, the mean over images, then over classes."""
+    """cAP: the AP of each class in each image that has it, averaged over images, then classes."""
     by_class = []
     for class_id in range(1, len(comparison.class_names) + 1):
         images = [
@@ -165,10 +172,11 @@ def class_image_ap(comparison: Comparison, iou_threshold: float = 0.5) -> float:
 def region_ap(comparison: Comparison, iou_threshold: float = 0.5) -> float:
     """rAP: the AP^r of Hariharan et al. 2014, "Simultaneous Detection and Segmentation".
 
-    One curve a class over all images, a hit by the overlap of regions (masks), exact area. It is
-    COCO's AP50 but for the 101 points.
+    One curve per class over all images, matched by the IoU of regions (masks), with the exact
+    area. It differs from COCO's AP50 only in that COCO samples 101 points.
 
-    Raises LabkitError if boxes were compared.
+    Raises:
+        LabkitError: boxes were compared.
     """
     if comparison.iou_type != "segm":
         raise LabkitError("region_ap: rAP is of masks; compare with iou_type='segm'.")

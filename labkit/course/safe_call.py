@@ -1,4 +1,4 @@
-"""Calling a function that may crash, print, change its arguments or never return."""
+"""Calls a function that may crash, print, change its arguments or never return."""
 
 import contextlib
 import copy
@@ -11,24 +11,23 @@ from dataclasses import dataclass
 AGAIN = 0.5  # seconds between two attempts to end a function that swallows exceptions
 
 
-class _TimeIsUp(BaseException):
+class _Timeout(BaseException):
     """Raised inside a function that takes too long; no `except Exception` catches it."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a call: its value, or in `error` one sentence about why there is none."""
+    """The result of a call: its value, or in `error` one sentence about why there is none."""
 
     value: object = None
     error: str = ""
 
 
 def call(function, args: tuple, seconds: float = 10.0) -> Outcome:
-    """function(*args) on a copy of args, for at most `seconds`. What it prints is not shown.
+    """Calls function(*args) with a copy of args, for at most `seconds`; its prints are not shown.
 
-    A function that runs for ever has an exception raised in it from outside. (Not by a signal:
-    a process in the background may have been told to ignore those.) That ends Python code, not one
-    long call into C.
+    An exception is raised in a function that takes too long, from another thread. (Not by a signal:
+    a process in the background may ignore those.) It ends Python code, but not one long call in C.
     """
     given = copy.deepcopy(args)
     ended, deciding = threading.Event(), threading.Lock()
@@ -41,11 +40,11 @@ def call(function, args: tuple, seconds: float = 10.0) -> Outcome:
             with contextlib.redirect_stdout(io.StringIO()):
                 value = function(*given)
         finally:
-            with deciding:  # from here on nothing is raised: it would strike somebody else
+            with deciding:  # from here on nothing is raised: it would hit other code
                 ended.set()
                 _raise_in(caller, None)
         return Outcome(value)
-    except _TimeIsUp:
+    except _Timeout:
         return Outcome(
             error=f"it had not finished after {seconds:g} seconds: is there a loop that never ends?"
         )
@@ -54,26 +53,26 @@ def call(function, args: tuple, seconds: float = 10.0) -> Outcome:
     except SystemExit:
         return Outcome(error="it called exit(), which would end the notebook's Python")
     finally:
-        ended.set()  # also where the time was up on the way out
+        ended.set()  # also if the time was up just before the end
 
 
 def _end_late(caller: int, seconds: float, ended: threading.Event, deciding) -> None:
-    """Raises _TimeIsUp in the thread `caller` after `seconds`, unless it has ended; then again."""
+    """Raises _Timeout in the thread `caller` after `seconds`, and again until it has ended."""
     while not ended.wait(seconds):
         with deciding:
             if not ended.is_set():
-                _raise_in(caller, _TimeIsUp)
+                _raise_in(caller, _Timeout)
         seconds = AGAIN
 
 
 def _raise_in(thread: int, exception: type[BaseException] | None) -> None:
-    """Lets an exception strike a thread at its next step; None takes back one that has not yet."""
+    """Raises an exception in a thread at its next step; None cancels one that is still pending."""
     kind = ctypes.py_object(exception) if exception is not None else None
     ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), kind)
 
 
 def _line(error: Exception) -> str:
-    """ " (your line 3: x = y)", of the innermost frame that belongs to a notebook's cell."""
+    """The line of the innermost frame in a notebook's cell, as " (in your line `x = y`)"."""
     frames = [f for f in traceback.extract_tb(error.__traceback__)[1:] if f.line]
     own = [f for f in frames if "ipykernel" in f.filename or f.filename.startswith("<ipython")]
     return f" (in your line `{own[-1].line.strip()}`)" if own else ""

@@ -1,8 +1,8 @@
-"""Reading and checking what COCO evaluation needs: the ground truth and the results.
+"""Reads and checks what COCO evaluation needs: the ground truth and the results.
 
 pycocotools trusts its input: a wrong id becomes a bare `AssertionError`, a NaN score a number that
-looks fine, a broken run length an endless loop. So everything is checked here first, and
-what is wrong is named in one sentence: file, entry, field, remedy. Nothing the caller gave is
+looks fine, a broken run length an endless loop. So everything is checked here first, and an error
+message says in one sentence what is wrong: file, entry, field, remedy. The caller's data is not
 changed; pycocotools gets copies, with masks as compressed RLE.
 """
 
@@ -23,8 +23,12 @@ from labkit.evaluation.rle import check_texts, checked_rle
 class GroundTruth:
     """A checked COCO ground truth.
 
-    images: id -> (height, width). categories: [{"id", "name"}] in the order of the file.
-    annotations: id (1, 2, …), image_id, category_id, bbox, area, iscrowd, segmentation (RLE).
+    Attributes:
+        source: its path, or its name in messages.
+        images: id -> (height, width).
+        categories: [{"id", "name"}] in the order of the file.
+        annotations: id (1, 2, …), image_id, category_id, bbox, area, iscrowd, segmentation (RLE).
+        has_masks: whether annotations have a segmentation.
     """
 
     source: str
@@ -35,7 +39,7 @@ class GroundTruth:
 
     @property
     def names(self) -> list[str]:
-        """The category names; where two are equal the id is added, so that each is unique."""
+        """The category names; the id is added to equal ones, so that each is unique."""
         names = [category["name"] for category in self.categories]
         return [
             f"{name} ({category['id']})" if names.count(name) > 1 else name
@@ -43,7 +47,7 @@ class GroundTruth:
         ]
 
     def as_coco(self) -> dict:
-        """A dict for pycocotools, which writes into what it is given: so a fresh copy."""
+        """A new dict for pycocotools, which writes into what it is given."""
         return {
             "images": [{"id": i, "height": h, "width": w} for i, (h, w) in self.images.items()],
             "categories": [dict(category) for category in self.categories],
@@ -53,7 +57,14 @@ class GroundTruth:
 
 @dataclass
 class Results:
-    """Checked results: image_id, category_id, score, bbox and, with masks, segmentation (RLE)."""
+    """Checked COCO results.
+
+    Attributes:
+        source: the path of the file, or its name in messages.
+        entries: image_id, category_id, score, bbox and, with masks, segmentation (RLE).
+        has_masks: whether entries have a segmentation.
+        notes: what the reader of the numbers should know.
+    """
 
     source: str
     entries: list[dict]
@@ -62,11 +73,14 @@ class Results:
 
 
 def read_ground_truth(annotations: str | os.PathLike | dict) -> GroundTruth:
-    """Reads a COCO annotation file, or takes the dict it holds.
+    """Reads and checks a COCO annotation file.
 
-    Missing `iscrowd` counts as 0; a missing `area` or `bbox` is measured from the segmentation.
-    Annotation ids are numbered anew from 1: nothing depends on them, and COCOeval takes an object
-    whose id is 0 for one that nobody found.
+    A missing `iscrowd` counts as 0; a missing `area` or `bbox` is measured from the segmentation.
+    Annotations are renumbered from 1: nothing depends on their ids, and COCOeval takes an object
+    whose id is 0 for a missed one.
+
+    Args:
+        annotations: path of the file, or the dict it holds.
 
     Raises:
         LabkitError: the file cannot be read, or an entry is wrong (which one, and what to do).
@@ -97,7 +111,11 @@ def read_ground_truth(annotations: str | os.PathLike | dict) -> GroundTruth:
 
 
 def read_results(results: str | os.PathLike | list, truth: GroundTruth) -> Results:
-    """Reads a COCO results file, or takes the list it holds, and checks it against the truth.
+    """Reads a COCO results file and checks it against the ground truth.
+
+    Args:
+        results: path of the file, or the list it holds.
+        truth: the ground truth, whose ids the results must use.
 
     Raises:
         LabkitError: the file cannot be read, or an entry is wrong (which one, and what to do).
@@ -131,7 +149,7 @@ def _check_masks(file: "GroundTruth | Results", name: str) -> None:
 
 
 def _load(source, what: str):
-    """The data, and the name to use in messages."""
+    """The data, and its name in messages."""
     if not isinstance(source, (str, os.PathLike)):
         return source, what
     path = Path(source)
@@ -185,7 +203,7 @@ def _read_categories(entries: list, source: str) -> list[dict]:
 
 
 def _have_masks(entries: list) -> bool:
-    """Whether any entry has a mask; tools that draw boxes write an empty segmentation into each."""
+    """Whether any entry has a mask; box annotation tools write an empty segmentation into each."""
     return not entries or any(isinstance(e, dict) and e.get("segmentation") for e in entries)
 
 
@@ -228,7 +246,7 @@ def _read_result(entry: dict, where: str, images: dict, has_masks: bool) -> dict
 
 
 def _check_ids(entry, where: str, images: dict, categories: set, truth: str) -> None:
-    """image_id and category_id are there and known."""
+    """Checks that image_id and category_id are present and known."""
     image_id = _identifier(entry, "image_id", where)
     if image_id not in images:
         raise LabkitError(
@@ -295,7 +313,7 @@ def _bbox(entry: dict, checked: dict, where: str) -> list[float]:
 
 
 def _note_repeats(results: Results) -> None:
-    """Exact repeats are legal, but nearly always a file that was appended to twice."""
+    """Notes exact repeats: they are legal, but nearly always a file that was appended to twice."""
     seen, repeats, first = set(), 0, None
     for i, entry in enumerate(results.entries):
         key = (entry["image_id"], entry["category_id"], entry["score"], *entry["bbox"])
@@ -307,5 +325,5 @@ def _note_repeats(results: Results) -> None:
     if repeats:
         results.notes.append(
             f"{repeats} of {len(results.entries)} results repeat an earlier one exactly (the first "
-            f"is entry {first}); each counts as a false alarm, so write every detection once."
+            f"is entry {first}); each counts as a false positive, so write every detection once."
         )

@@ -66,8 +66,7 @@ def run(args) -> int:
     from labkit.data import shapes
     from labkit.data.augment import Augment
     from labkit.evaluation import evaluate
-    from labkit.models.config import Config
-    from labkit.models.mask_rcnn import MaskRCNN
+    from labkit.models.registry import build_detector, presets
     from labkit.reports.run import write_report
     from labkit.training import TrainSettings, train
 
@@ -75,8 +74,8 @@ def run(args) -> int:
     remove_earlier_demo(out)
     seen = shapes(args.images, 128, seed=args.seed)
     unseen = shapes(args.unseen, 128, seed=args.seed + UNSEEN_SEED)
-    config = Config.preset("tiny", seed=args.seed, max_instances=seen.max_instances)
-    model = MaskRCNN(config, seen.class_names)
+    config = presets()["tiny"].replace(seed=args.seed, max_instances=seen.max_instances)
+    model = build_detector(config, seen.class_names)
     augment = Augment(quarter_turns=True)  # shapes look as well from any side
     settings = TrainSettings.preset("tiny", steps=args.steps, augment=augment)
     print(

@@ -81,11 +81,11 @@ def range_test(args):
     size = args.image_size if isinstance(args.image_size, int) else None
     dataset = chosen_data(choice | {"image_size": size}, "train")
     import_tensorflow()
-    from labkit.models.mask_rcnn import MaskRCNN
+    from labkit.models.registry import build_detector
     from labkit.training.lr_finder import find_learning_rate
 
     config, settings = chosen_settings(args, dataset, None)
-    model = MaskRCNN(config, dataset.class_names)
+    model = build_detector(config, dataset.class_names)
     start_backbone(model, args.backbone_weights)
     return find_learning_rate(
         model, dataset, settings, first=args.first, last=args.last, steps=args.test_steps

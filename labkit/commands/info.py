@@ -7,7 +7,6 @@ from pathlib import Path
 
 from labkit.commands.options import add_json
 from labkit.errors import LabkitError
-from labkit.models.config import PRESETS
 from labkit.quiet import import_tensorflow, only_json_on_stdout
 
 NAME = "info"
@@ -44,13 +43,13 @@ def describe_installation() -> dict:
     import_tensorflow()
     from importlib.metadata import version
 
-    from labkit.models.mask_rcnn import MaskRCNN
+    from labkit.models.registry import build_detector
     from labkit.training.device import describe_devices, unusable_gpu
 
     packages = ("labkit", "tensorflow", "keras", "numpy", "pycocotools")
     presets = {}
-    for name, config in PRESETS.items():
-        model = MaskRCNN(config, [f"class {i}" for i in range(1, 81)])
+    for name, config in presets().items():
+        model = build_detector(config, [f"class {i}" for i in range(1, 81)])
         presets[name] = {
             "parameters": model.count_params(),
             "image": f"{config.image_min_side} to {config.image_max_side} px",

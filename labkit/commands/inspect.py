@@ -6,7 +6,7 @@ from pathlib import Path
 from labkit.commands.options import add_json
 from labkit.commands.sources import is_drawn, load_by_name
 from labkit.errors import LabkitError
-from labkit.models.config import PRESETS, Config
+from labkit.models.registry import presets
 from labkit.quiet import import_tensorflow, only_json_on_stdout
 
 NAME = "inspect"
@@ -30,7 +30,7 @@ def add_options(parser) -> None:
     parser.add_argument("--images", metavar="DIR", help="the folder of the pictures of a json")
     parser.add_argument(
         "--preset",
-        choices=tuple(PRESETS),
+        choices=tuple(presets()),
         default="tiny",
         help="whose image size and anchors the boxes are compared with (default: tiny)",
     )
@@ -45,7 +45,7 @@ def run(args) -> int:
     with only_json_on_stdout(args.json):
         import_tensorflow()  # the anchors are computed with it
         dataset = load(args)
-        description = dataset.describe(Config.preset(args.preset), check=args.check)
+        description = dataset.describe(presets()[args.preset], check=args.check)
         written = write_report(dataset, description, Path(args.out)) if args.out else []
     if args.json:
         print(json.dumps(description.to_dict(), indent=2))

@@ -1,7 +1,7 @@
 """Options that several commands share: on which data, with which model, as JSON or not."""
 
 from labkit.commands.numbers import multiple_of_32, positive_int, size_or_native
-from labkit.models.config import PRESETS
+from labkit.models.registry import presets
 
 
 def add_training_data(group) -> None:
@@ -52,7 +52,7 @@ def add_model(parser) -> None:
     model = parser.add_argument_group("the model")
     model.add_argument(
         "--preset",
-        choices=tuple(PRESETS),
+        choices=tuple(presets()),
         help="tiny: made for two CPU cores (the default); r50_fpn: the paper's, needs a GPU. The "
         "others are the networks that torchvision and Matterport publish weights for",
     )

@@ -18,13 +18,14 @@ from pathlib import Path
 from labkit.commands.sources import is_drawn
 from labkit.commands.start import DEFAULT_PRESET
 from labkit.errors import LabkitError
-from labkit.models.config import Config
+from labkit.models.detector_config import DetectorConfig
+from labkit.models.registry import detector_of_run, presets
 
 NATIVE_CROP = 256  # pixels
 
 
 def chosen_settings(args, dataset, stored: Path | None):
-    """The Config and TrainSettings of a run.
+    """The config and TrainSettings of a run.
 
     Args:
         args: the parsed options.
@@ -36,12 +37,12 @@ def chosen_settings(args, dataset, stored: Path | None):
 
     if stored:
         record = read_run(stored)
-        config = Config.from_dict(record["config"])
+        config, _ = detector_of_run(record)
         settings = TrainSettings.from_dict(record["settings"])
         changes = changes_from_options(args, config, settings)
     else:
         preset = args.preset or DEFAULT_PRESET
-        config, settings = Config.preset(preset), TrainSettings.preset(preset)
+        config, settings = presets()[preset], TrainSettings.preset(preset)
         if args.backbone_weights == "none":  # frozen batch norms need statistics of a training
             config = config.replace(freeze_batch_norm=False)
         changes = changes_from_options(args, config, settings)
@@ -66,14 +67,14 @@ class Changes:
     settings: dict = field(default_factory=dict)
     augment: dict = field(default_factory=dict)
 
-    def apply(self, config: Config, settings):
+    def apply(self, config: DetectorConfig, settings):
         """Both with the changes."""
         augment = dataclasses.replace(settings.augment, **self.augment)
         changes = {"augment": augment} | self.settings
         return config.replace(**self.config), settings.replace(**changes)
 
 
-def changes_from_options(args, config: Config, settings) -> Changes:
+def changes_from_options(args, config: DetectorConfig, settings) -> Changes:
     """Reads the options; --set goes before the other options.
 
     Args:
@@ -111,12 +112,17 @@ def changes_from_options(args, config: Config, settings) -> Changes:
     return changes
 
 
-def read_assignment(assignment: str, config: Config, settings, changes: Changes) -> None:
+def read_assignment(assignment: str, config: DetectorConfig, settings, changes: Changes) -> None:
     """Puts one KEY=VALUE of --set into `changes`. Raises LabkitError where it cannot be read."""
     key, equals, text = assignment.partition("=")
     name = key.removeprefix("augment.")
     if not equals:
         raise LabkitError(f"--set {key}: write it like --set {key}=VALUE.")
+    if key.startswith("loss_weights."):
+        loss, weights = key.removeprefix("loss_weights."), config.loss_weights
+        weights = weights | changes.config.get("loss_weights", {})
+        changes.config["loss_weights"] = weights | {loss: parse_value(key, text, 0.0)}
+        return
     if name != key:
         owner, found = settings.augment, changes.augment
         if name not in field_names(owner):
@@ -168,7 +174,7 @@ def parse_value(key: str, text: str, present):
     raise LabkitError(f"--set {key}: '{text}' is not a number.")
 
 
-def fitted_to_data(config: Config, settings, dataset, data: str | None, changes: Changes):
+def fitted_to_data(config: DetectorConfig, settings, dataset, data: str | None, changes: Changes):
     """Config and settings of a new run with what its data suggest; says what was changed.
 
     Args:

@@ -5,7 +5,8 @@ from pathlib import Path
 from labkit.commands.run_data import remembered
 from labkit.errors import LabkitError
 from labkit.models.backbones import BACKBONES
-from labkit.models.config import PRESETS, Config
+from labkit.models.detector_config import DetectorConfig
+from labkit.models.registry import presets
 
 DEFAULT_PRESET = "tiny"
 
@@ -17,14 +18,14 @@ def start_backbone(model, weights: str | None) -> None:
         if weights != "none":
             backbone.load_imagenet(model.backbone)
     elif weights == "imagenet":
-        presets = [name for name, c in PRESETS.items() if BACKBONES[c.backbone].imagenet]
+        names = [name for name, c in presets().items() if BACKBONES[c.backbone].imagenet]
         raise LabkitError(
             f"--backbone-weights imagenet: the backbone {model.config.backbone} has no such "
-            f"weights; these presets have: {', '.join(presets)}."
+            f"weights; these presets have: {', '.join(names)}."
         )
 
 
-def start_options(args, config: Config, stored: Path | None) -> dict:
+def start_options(args, config: DetectorConfig, stored: Path | None) -> dict:
     """The options that say what a run starts from; a resumed run keeps its own.
 
     Runs started from Python, and by an older labkit, did not keep them: there "preset" is missing,
@@ -65,7 +66,7 @@ def start_options(args, config: Config, stored: Path | None) -> dict:
     return kept
 
 
-def forgotten_weights(args, config: Config, stored: Path) -> dict:
+def forgotten_weights(args, config: DetectorConfig, stored: Path) -> dict:
     """What the backbone of a run starts from that did not keep it."""
     from labkit.weights.runs import latest_checkpoint
 

@@ -28,6 +28,7 @@ examples:
 
 --set changes any field of the model's Config or of TrainSettings; lists are written with commas:
   --set detections=300 --set anchor_sizes=8,16,32,64,128 --set augment.quarter_turns=true
+  --set loss_weights.mask=0.5
 
 The run's folder gets the weights, checkpoints to resume from, the losses (history.csv) and, with
 validation pictures, their AP. `labkit info RUN` sums it up.
@@ -117,7 +118,7 @@ def run(args) -> int:
     import keras
 
     from labkit import training
-    from labkit.models.mask_rcnn import MaskRCNN
+    from labkit.models.registry import build_detector
     from labkit.training.distribution import Team, make_strategy
     from labkit.weights.runs import latest_checkpoint
 
@@ -130,7 +131,7 @@ def run(args) -> int:
     if validation is not None:
         settings = with_validation(settings, args, stored)
     with scope:
-        model = MaskRCNN(config, dataset.class_names)
+        model = build_detector(config, dataset.class_names)
         if not (stored and latest_checkpoint(stored)):  # which has the weights of the backbone, too
             start_backbone(model, choice["backbone_weights"])
     chief = Team(model).chief

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from labkit.models.config import Config
+from labkit.models.detector_config import DetectorConfig
 from labkit.models.resize import resized_shape
 from labkit.ops.anchors import cell_anchors
 
@@ -38,7 +38,7 @@ class AnchorFit:
     mean_iou: float
 
 
-def feature_shapes(height, width, config: Config) -> list[tuple]:
+def feature_shapes(height, width, config: DetectorConfig) -> list[tuple]:
     """(rows, columns) of P2..P6 for an image, padded as detection does it.
 
     Args:
@@ -50,11 +50,11 @@ def feature_shapes(height, width, config: Config) -> list[tuple]:
     return [(-(-height // s), -(-width // s)) for s in config.strides]
 
 
-def _padded(side, config: Config):
+def _padded(side, config: DetectorConfig):
     return -(-side // config.pad_multiple) * config.pad_multiple
 
 
-def anchor_ious(boxes: np.ndarray, image_shapes: np.ndarray, config: Config) -> np.ndarray:
+def anchor_ious(boxes: np.ndarray, image_shapes: np.ndarray, config: DetectorConfig) -> np.ndarray:
     """The best IoU of each box with the anchors of each size and ratio.
 
     Anchors of one size and ratio differ only in their position, and the overlap along an axis falls
@@ -89,7 +89,7 @@ def anchor_ious(boxes: np.ndarray, image_shapes: np.ndarray, config: Config) -> 
     return ious
 
 
-def resized(boxes: np.ndarray, shapes: np.ndarray, config: Config):
+def resized(boxes: np.ndarray, shapes: np.ndarray, config: DetectorConfig):
     """Boxes [N, 4] and the shapes int [N, 2] of their images, after the config's resizing."""
     shapes = np.asarray(shapes, int).reshape(-1, 2)
     kinds, kind = np.unique(shapes, axis=0, return_inverse=True)
@@ -98,7 +98,7 @@ def resized(boxes: np.ndarray, shapes: np.ndarray, config: Config):
     return boxes * np.tile(new / np.maximum(shapes, 1), 2).astype(np.float32), new
 
 
-def fit_of(boxes: np.ndarray, shapes: np.ndarray, config: Config) -> AnchorFit:
+def fit_of(boxes: np.ndarray, shapes: np.ndarray, config: DetectorConfig) -> AnchorFit:
     """How a config's anchors fit boxes [N, 4] in resized images of shapes int [N, 2]."""
     sizes, ratios = tuple(map(float, config.anchor_sizes)), tuple(map(float, config.anchor_ratios))
     if not len(boxes):
@@ -107,7 +107,7 @@ def fit_of(boxes: np.ndarray, shapes: np.ndarray, config: Config) -> AnchorFit:
     return AnchorFit(sizes, ratios, float((best < POOR_IOU).mean()), float(best.mean()))
 
 
-def suggest_anchors(boxes: np.ndarray, shapes: np.ndarray, config: Config) -> AnchorFit:
+def suggest_anchors(boxes: np.ndarray, shapes: np.ndarray, config: DetectorConfig) -> AnchorFit:
     """Anchor sizes and ratios for these boxes, and how they fit; see `fit_of`.
 
     Hill climbing on the real grid. It starts from the quantiles of size and ratio, and once more

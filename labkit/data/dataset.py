@@ -23,7 +23,7 @@ from labkit.ops.masks import encode_rle
 
 if TYPE_CHECKING:
     from labkit.data.describe import Description
-    from labkit.models.config import Config
+    from labkit.models.detector_config import DetectorConfig
 
 
 class Dataset(ABC):
@@ -143,7 +143,7 @@ class Dataset(ABC):
     # one of the three places where labkit imports upwards (see [tool.importlinter] in
     # pyproject.toml), and the only one in labkit.data.
 
-    def describe(self, config: Config | None = None, *, check: bool = False) -> Description:
+    def describe(self, config: DetectorConfig | None = None, *, check: bool = False) -> Description:
         """What is in the data, and whether a config's anchors suit it.
 
         As the last line of a notebook's cell it shows its pictures too. See

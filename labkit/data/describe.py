@@ -18,7 +18,8 @@ import numpy as np
 from labkit.data.anchor_fit import POOR_IOU, AnchorFit, fit_of, resized, suggest_anchors
 from labkit.data.classes import class_histogram
 from labkit.data.dataset import Dataset
-from labkit.models.config import PRESETS, Config
+from labkit.models.config import Config
+from labkit.models.registry import presets
 
 LINES = 12  # classes and problems that are printed; to_dict has them all
 QUANTILES = (5, 25, 50, 75, 95)
@@ -263,7 +264,7 @@ def describe(
         per_image=_low_middle_high(counts),
         box_sides=boxes[:, 2:] - boxes[:, :2],
         resized_sides=seen[0][:, 2:] - seen[0][:, :2],
-        config_name=next((n for n, c in PRESETS.items() if c == config), "the given config"),
+        config_name=next((n for n, c in presets().items() if c == config), "the given config"),
         anchors=fit_of(*seen, config),
         suggested=suggest_anchors(*seen, config),
         overlaps=_overlaps(labels, config.nms_iou),

@@ -18,7 +18,7 @@ from labkit.data.cache import ExampleCache
 from labkit.data.copy_paste import choose_cutouts, paste
 from labkit.data.dataset import Dataset
 from labkit.errors import LabkitError
-from labkit.models.config import Config
+from labkit.models.detector_config import DetectorConfig
 from labkit.models.resize import resized_shape
 
 CACHE_BYTES = 2 << 30  # of decoded examples kept in memory; the others are read again
@@ -53,7 +53,7 @@ class Batches:
     def __init__(
         self,
         dataset: Dataset,
-        config: Config,
+        config: DetectorConfig,
         plan: BatchPlan,
         cache: str | os.PathLike | None = None,
     ):

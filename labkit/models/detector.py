@@ -142,8 +142,8 @@ class Detector(keras.Model):
         self.class_names = _checked_names(class_names)
         if len(config.class_weights) not in (0, 1 + len(self.class_names)):
             raise LabkitError(
-                f"Config: 'class_weights' has {len(config.class_weights)} values; give one for "
-                f"background and one for each of the {len(self.class_names)} classes."
+                f"{type(config).__name__}: 'class_weights' has {len(config.class_weights)} values; "
+                f"give one for background and one for each of the {len(self.class_names)} classes."
             )
         with _seeded(config.seed):
             self.make_parts()

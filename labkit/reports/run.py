@@ -6,7 +6,7 @@ from pathlib import Path
 from labkit.data.dataset import Dataset
 from labkit.evaluation import Evaluation, confusion_matrix
 from labkit.io.data_files import write_json
-from labkit.models.mask_rcnn import MaskRCNN
+from labkit.models.detector import Detector
 from labkit.training.history import History
 from labkit.viz import confusion_figure, detection_sheet, loss_curves, pr_curves, save
 
@@ -20,7 +20,7 @@ PICTURES = 12  # on the sheet
 
 def write_report(
     run_dir: Path,
-    model: MaskRCNN,
+    model: Detector,
     history: History,
     seconds: float,
     dataset: Dataset | None = None,

@@ -30,10 +30,9 @@ import keras
 
 from labkit.errors import LabkitError
 from labkit.frozen import FrozenDict
-from labkit.models.config import Config
+from labkit.models.registry import DEFAULT, DETECTORS
 
 OPTIMIZERS = ("adamw", "adam", "sgd", "adadelta")
-_MASK_RCNN_LOSSES = Config.LOSSES
 SCHEDULES = ("cosine", "step", "plateau", "constant")
 
 PARTS = {
@@ -69,9 +68,10 @@ class Stage:
 
     def __post_init__(self):
         weights = self.loss_weights
-        if isinstance(weights, list | tuple) and len(weights) == len(_MASK_RCNN_LOSSES):
-            # runs that were written before weights had names are all of Mask R-CNN
-            weights = dict(zip(_MASK_RCNN_LOSSES, weights, strict=True))
+        # Runs that were written before weights had names are all of one detector.
+        names = DETECTORS[DEFAULT].config_class.LOSSES
+        if isinstance(weights, list | tuple) and len(weights) == len(names):
+            weights = dict(zip(names, weights, strict=True))
         if isinstance(weights, dict):
             object.__setattr__(self, "loss_weights", FrozenDict(weights))
         for name, good, rule in _rules(self):

@@ -145,3 +145,18 @@ def test_several_set_options():
     assert config.loss_weights == dict.fromkeys(Config.LOSSES, 1) | {"mask": 2}
     augment = changed(TrainSettings(), "--set", "augment.scale=0.5,2", "--set", "augment.hue=0.1")
     assert (augment.augment.scale, augment.augment.hue) == ((0.5, 2.0), 0.1)
+
+
+def test_one_loss_weight_by_its_name():
+    changes = changes_from_options(
+        parsed("--set", "loss_weights.mask=0.5", "--set", "loss_weights.box=2"),
+        Config(loss_weights={"class": 3}),
+        TrainSettings(),
+    )
+    config, _ = changes.apply(Config(), TrainSettings())
+    weights = {"objectness": 1, "rpn_box": 1, "class": 3, "box": 2, "mask": 0.5}
+    assert config.loss_weights == weights
+    with pytest.raises(LabkitError, match="names the loss 'msak', which does not exist"):
+        changes_from_options(
+            parsed("--set", "loss_weights.msak=1"), Config(), TrainSettings()
+        ).apply(Config(), TrainSettings())

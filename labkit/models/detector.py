@@ -18,7 +18,7 @@ import tensorflow as tf
 
 from labkit.errors import LabkitError
 from labkit.models.detections import Detections
-from labkit.models.inference import detect_images
+from labkit.models.inference import FOUND, detect_images
 from labkit.models.registry import DETECTORS
 
 
@@ -222,7 +222,7 @@ class Detector(keras.Model):
         """Padded detections of images [B, H, W, 3] (0..255, sides a multiple of 32): a dict."""
         size = tf.cast(tf.shape(images)[1:3], tf.float32)
         result = self.detect_in_batch(images, tf.tile(size[None], [tf.shape(images)[0], 1]))
-        return {k: result[k] for k in ("boxes", "scores", "classes", "masks", "count")}
+        return {k: result[k] for k in FOUND}
 
     # --- training -------------------------------------------------------------------------
 

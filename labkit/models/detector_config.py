@@ -20,8 +20,8 @@ class DetectorConfig(Frozen):
     # --- image: what the network sees ----------------------------------------------------
     image_min_side: int = 800  # the shorter side is resized to this ...
     image_max_side: int = 1333  # ... unless the longer one would pass this
-    resize: str = "shortest_edge"  # or "none", or "square": see labkit/resize.py
-    resize_filter: str = "antialias"  # or "bilinear", "black_border": see labkit/resize.py
+    resize: str = "shortest_edge"  # or "none", or "square": see labkit/models/resize.py
+    resize_filter: str = "antialias"  # or "bilinear", "black_border": see labkit/models/resize.py
     pad_multiple: int = 32  # the coarsest feature map's stride: images are padded to it
     image_mean: tuple[float, ...] = (123.68, 116.779, 103.939)  # RGB, 0..255
     image_std: tuple[float, ...] = (1.0, 1.0, 1.0)

@@ -161,12 +161,13 @@ def test_it_cannot_be_resumed_as_another_detector(run, data, micro_config):
 def test_it_is_diagnosed_by_general_checks_and_by_its_own(run):
     found = diagnose(run[0])
     assert found.steps == 3
-    assert [finding.name for finding in found.findings] in ([], ["no cell finds its object"])
+    general = "there are more classes than the data have"  # six images show three of four shapes
+    assert [f.name for f in found.findings if f.name != "no cell finds its object"] == [general]
     rows = [row | {"found": 0.0} for row in run[2].vitals]
     history = History.load(run[0])
     history.vitals[:] = rows
     history.save(run[0])
-    assert [f.name for f in diagnose(run[0]).findings] == ["no cell finds its object"]
+    assert [f.name for f in diagnose(run[0]).findings] == [general, "no cell finds its object"]
 
 
 def test_stages_know_its_parts_and_its_words(data, tmp_path):

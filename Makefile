@@ -54,8 +54,10 @@ student: $(STAMP) ## copies of the notebooks without solutions and outputs, in r
 	@$(VENV)/bin/python -m labkit.course.notebooks --student runs/student notebooks/*.ipynb
 
 .PHONY: lint
-lint: $(STAMP) ## the style check
+lint: $(STAMP) ## style, format and the direction of imports
 	@$(VENV)/bin/ruff check . $(ARGS)
+	@$(VENV)/bin/ruff format --check .
+	@$(VENV)/bin/lint-imports --no-cache
 
 .PHONY: clean
 clean: ## remove .venv and caches (runs/ stays)

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,8 @@ from pycocotools.coco import COCO
 from labkit.data import CocoDataset, shapes
 from labkit.errors import LabkitError, MissingFileError
 
-SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
+ROOT = Path(__file__).resolve().parents[3]
+SHARED = Path(os.environ.get("LABKIT_SHARED", ROOT.parent / "shared" / "data"))
 SQUARE = [[2, 2, 8, 2, 8, 6, 2, 6]]
 
 

@@ -111,12 +111,20 @@ def find_learning_rate(
     last: float = 1.0,
     steps: int = 100,
 ) -> RateTest:
-    """The range test on `dataset`; the model's weights are afterwards what they were.
+    """The range test on `dataset`; afterwards the model's weights are what they were.
 
-    settings: batch size, canvas, augmentation, optimizer and clipping of the training that is
-    planned; the rate depends on all of them. Steps end early once the loss has doubled.
-    Raises LabkitError if first is not below last, steps are fewer than FIRST_LOOK, or the loss
-    breaks within so many.
+    Args:
+        model: the detector that will be trained.
+        dataset: what it will be trained on.
+        settings: batch size, canvas, augmentation, optimizer and clipping of the planned training;
+            the rate depends on all of them.
+        first: the lowest rate.
+        last: the highest rate.
+        steps: from the lowest to the highest; fewer are taken if the loss doubles before.
+
+    Raises:
+        LabkitError: first is not below last, steps are fewer than FIRST_LOOK, or the loss breaks
+            within so many.
     """
     if not 0 < first < last or steps < FIRST_LOOK:
         raise LabkitError(
@@ -132,7 +140,7 @@ def find_learning_rate(
         buckets=settings.buckets,
     )
     schedule = Rising(first, last, steps)
-    watcher = _Watcher(np.asarray(model.config.loss_weights))
+    watcher = _Watcher()
     weights, compiled = model.get_weights(), getattr(model, "optimizer", None)
     try:
         model.compile(optimizer=make_optimizer(settings, schedule))
@@ -164,12 +172,12 @@ def find_learning_rate(
 class _Watcher(keras.callbacks.Callback):
     """Records each step's loss, and ends the test when it has diverged."""
 
-    def __init__(self, weights: np.ndarray):
+    def __init__(self):
         super().__init__()
-        self.weights, self.losses, self.diverged = weights, [], False
+        self.losses, self.diverged = [], False
 
     def on_train_batch_end(self, batch, logs=None):
-        loss = float(self.model.last_losses.numpy().astype(float) @ self.weights)
+        loss = self.model.weighted(self.model.last_losses)
         if np.isfinite(loss):
             self.losses.append(loss)
         smooth = running_mean(np.array(self.losses))

@@ -28,9 +28,9 @@ from labkit.io.download import fetch
 from labkit.io.unpack import unpack
 from labkit.io.whole_file import flush_to_disk, whole_file
 from labkit.models.mask_rcnn import MaskRCNN
-from labkit.training import History, TrainSettings, load_model, train
-from labkit.training.checkpoints import latest_checkpoint
+from labkit.training import History, TrainSettings, train
 from labkit.weights.pretrained import from_pretrained
+from labkit.weights.runs import latest_checkpoint, load_model
 
 GOLDEN = Path(__file__).parent / "golden"
 

@@ -12,16 +12,13 @@ TensorFlow.
 
 from __future__ import annotations
 
-import reprlib
 from typing import Any
 
 import numpy as np
 from pycocotools import mask as coco_mask
 
 from labkit.errors import LabkitError
-
-# No run is longer, in pixels: sums of runs stay exact.
-_LONGEST = 2**40
+from labkit.ops.rle import checked_counts, checked_runs, is_number
 
 # ---- boxes ---------------------------------------------------------------------------------------
 
@@ -48,16 +45,11 @@ def boxes_from_masks(masks: np.ndarray) -> np.ndarray:
 
 
 # ---- COCO's encodings ----------------------------------------------------------------------------
-#
-# Run lengths go down the columns (column-major), and the first run counts zeros. "Compressed" means
-# that the runs are written as text, five bits a character, each from the third run on as the
-# difference to the run two before it.
 
 
 def encode_rle(mask: np.ndarray) -> dict[str, Any]:
     """COCO's compressed run lengths of a mask `[H, W]`: `{"size": [H, W], "counts": str}`."""
-    rle = coco_mask.encode(np.asfortranarray(np.asarray(mask, bool), dtype=np.uint8))
-    return {"size": [int(side) for side in rle["size"]], "counts": rle["counts"].decode("ascii")}
+    return _as_text(coco_mask.encode(np.asfortranarray(np.asarray(mask, bool), dtype=np.uint8)))
 
 
 def decode_segmentation(segmentation: Any, height: int, width: int) -> np.ndarray:
@@ -65,8 +57,9 @@ def decode_segmentation(segmentation: Any, height: int, width: int) -> np.ndarra
 
     Args:
         segmentation: a list of polygons `[x, y, x, y, …]` (their union), or run lengths
-            `{"size": [height, width], "counts": …}` with a list (uncompressed) or a string.
-        height, width: of the image, in pixels.
+            `{"size": [height, width], "counts": …}` with a list (uncompressed) or a text.
+        height: of the image, in pixels.
+        width: of the image, in pixels.
 
     Returns:
         bool `[height, width]`. Polygons are filled by pycocotools, as COCO's evaluation does.
@@ -75,9 +68,36 @@ def decode_segmentation(segmentation: Any, height: int, width: int) -> np.ndarra
         LabkitError: a field is missing, malformed or does not fit the image.
     """
     if isinstance(segmentation, dict):
-        return _fill_runs(_checked_runs(segmentation, height, width), height, width)
-    polygons = _checked_polygons(segmentation, height, width)
-    return coco_mask.decode(coco_mask.merge(coco_mask.frPyObjects(polygons, height, width))) > 0
+        return _fill_runs(checked_runs(segmentation, height, width), height, width)
+    return coco_mask.decode(_rasterise(segmentation, height, width)) > 0
+
+
+def compress_segmentation(segmentation: Any, height: int, width: int) -> dict[str, Any]:
+    """A COCO `segmentation` as compressed run lengths: `{"size", "counts": str}`.
+
+    pycocotools converts polygons and uncompressed counts, as in COCO's evaluation. A text stays as
+    it is, and what it says is not checked: `labkit.ops.rle.decode_texts` is fast on many at a time.
+
+    Raises:
+        LabkitError: as in `decode_segmentation`, but for the contents of a text.
+    """
+    if not isinstance(segmentation, dict):
+        return _as_text(_rasterise(segmentation, height, width))
+    size, counts = [height, width], checked_counts(segmentation, height, width)
+    if isinstance(counts, str):
+        return {"size": size, "counts": counts}
+    runs = checked_runs(segmentation, height, width).tolist()
+    return _as_text(coco_mask.frPyObjects({"size": size, "counts": runs}, height, width))
+
+
+def _as_text(rle: dict[str, Any]) -> dict[str, Any]:
+    """Pycocotools' run lengths with counts that JSON can hold."""
+    return {"size": [int(side) for side in rle["size"]], "counts": rle["counts"].decode("ascii")}
+
+
+def _rasterise(polygons: Any, height: int, width: int) -> dict[str, Any]:
+    polygons = _checked_polygons(polygons, height, width)
+    return coco_mask.merge(coco_mask.frPyObjects(polygons, height, width))
 
 
 def _checked_polygons(segmentation: Any, height: int, width: int) -> list[list[float]]:
@@ -88,7 +108,7 @@ def _checked_polygons(segmentation: Any, height: int, width: int) -> list[list[f
         )
     if not segmentation:
         raise LabkitError("segmentation is an empty list; give at least one polygon.")
-    if all(_is_number(value) for value in segmentation):
+    if all(is_number(value) for value in segmentation):
         raise LabkitError(
             "segmentation is one flat list of numbers; a polygon is a list in it, [[x, y, …]]."
         )
@@ -96,7 +116,7 @@ def _checked_polygons(segmentation: Any, height: int, width: int) -> list[list[f
 
 
 def _checked_polygon(polygon: Any, height: int, width: int) -> list[float]:
-    if not isinstance(polygon, (list, tuple)) or not all(_is_number(value) for value in polygon):
+    if not isinstance(polygon, (list, tuple)) or not all(is_number(value) for value in polygon):
         raise LabkitError(
             "segmentation holds a polygon that is not a list of numbers [x, y, x, y, …]."
         )
@@ -126,41 +146,12 @@ def segmentation_box(segmentation: Any, height: int, width: int) -> np.ndarray:
         LabkitError: as `decode_segmentation`; this is also the way to check one.
     """
     if isinstance(segmentation, dict):
-        return _box_of_runs(_checked_runs(segmentation, height, width), height)
+        return _box_of_runs(checked_runs(segmentation, height, width), height)
     polygons = _checked_polygons(segmentation, height, width)
     xs = [x for polygon in polygons for x in polygon[0::2]]
     ys = [y for polygon in polygons for y in polygon[1::2]]
     box = (max(min(ys), 0), max(min(xs), 0), min(max(ys), height), min(max(xs), width))
     return np.array(box, np.float32)
-
-
-def _checked_runs(rle: dict[str, Any], height: int, width: int) -> np.ndarray:
-    if "counts" not in rle or "size" not in rle:
-        raise LabkitError('segmentation lacks "size" or "counts"; run lengths need both.')
-    size, counts = rle["size"], rle["counts"]
-    if not isinstance(size, (list, tuple)) or list(size) != [height, width]:
-        raise LabkitError(
-            f"segmentation has size {reprlib.repr(size)} but the image is {[height, width]} "
-            "(height, width); write the run lengths for this image."
-        )
-    if isinstance(counts, (str, bytes)):
-        runs = _runs_from_text(counts)
-    elif isinstance(counts, (list, tuple)) and all(
-        _is_number(run) and abs(run) < _LONGEST and run == int(run) for run in counts
-    ):
-        runs = np.array(counts, np.float64).astype(np.int64)
-    else:
-        raise LabkitError(
-            "segmentation has counts that are neither text nor a list of whole numbers."
-        )
-    if (runs < 0).any():
-        raise LabkitError("segmentation has negative run lengths; write them anew from the mask.")
-    if runs.sum() != height * width:
-        raise LabkitError(
-            f"segmentation has run lengths that add up to {runs.sum()}, not to the "
-            f"{height * width} pixels of the image; write them anew from the mask."
-        )
-    return runs
 
 
 def _ones(runs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -191,34 +182,6 @@ def _fill_runs(runs: np.ndarray, height: int, width: int) -> np.ndarray:
         inside = np.cumsum(columns[:-1], dtype=np.int8) > 0
         mask[:, left:right] = inside.reshape(right - left, height).T
     return mask
-
-
-def _runs_from_text(text: str | bytes) -> np.ndarray:
-    """The run lengths in COCO's compressed text: int64.
-
-    pycocotools has this too, but trusts the text; one read from a stranger's file is checked here.
-    """
-    data = text.encode("utf-8", "replace") if isinstance(text, str) else bytes(text)
-    bits = np.frombuffer(data, np.uint8).astype(np.int64) - 48
-    if not len(bits):
-        return bits
-    more = bits >= 32  # of this number, more bits follow
-    first = np.concatenate([[0], np.flatnonzero(~more[:-1]) + 1])
-    last = np.append(first[1:] - 1, len(bits) - 1)
-    lengths = last - first + 1
-    if lengths.max() > 8 or bits.min() < 0 or bits.max() >= 64:
-        raise LabkitError("segmentation has counts that are not COCO's compressed run lengths.")
-    if more[-1]:
-        raise LabkitError("segmentation has counts that end in the middle of a number.")
-    shifts = 5 * (np.arange(len(bits)) - np.repeat(first, lengths))
-    runs = np.add.reduceat((bits & 31) << shifts, first)
-    runs -= np.where(bits[last] & 16, 1 << 5 * lengths, 0)  # the sign, extended to the left
-    runs[1::2], runs[2::2] = np.cumsum(runs[1::2]), np.cumsum(runs[2::2])
-    return runs
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
 
 
 def _kind(value: Any) -> str:

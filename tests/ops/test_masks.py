@@ -145,8 +145,10 @@ def test_polygons_as_pycocotools_fills_them(polygon):
         ({"size": [2, 2], "counts": None}, "neither text"),
         ({"size": [2, 2], "counts": "\x01é"}, "compressed run lengths"),
         ({"size": [2, 2], "counts": "P"}, "middle of a number"),
-        ({"size": [2, 2], "counts": "o" * 40}, "compressed run lengths"),
-        ({"size": [2, 2], "counts": ""}, "add up to 0"),
+        ({"size": [2, 2], "counts": "o" * 40}, "middle of a number"),
+        ({"size": [2, 2], "counts": "o" * 20 + "0"}, "far too large"),
+        ({"size": [2, 2], "counts": ""}, "compressed run lengths"),
+        ({"size": [2, 2], "counts": []}, "add up to 0"),
     ],
 )
 def test_what_is_no_segmentation_is_refused_with_a_sentence(segmentation, words):

@@ -1,12 +1,12 @@
-"""Masks: their boxes, their encodings, and the way between a small grid in a box and the image.
+"""Masks: their boxes, COCO's encodings, and resampling between a grid in a box and the image.
 
 A mask head predicts an m x m grid for every box; a training target is such a grid cut from the
-true mask. Both directions are here, and both follow one convention: pixel `i` covers `[i, i + 1)`
-and its value sits at its centre `i + 0.5`; cell `j` of a grid of `m` cells over the box side
-`[a, b)` covers an m-th of it and its value sits at the cell's centre.
+true mask. Both directions are here and follow one convention: pixel `i` covers `[i, i + 1)` and its
+value is at its centre `i + 0.5`; cell `j` of a grid of `m` cells over the box side `[a, b)` covers
+an m-th of it, and its value is at the cell's centre.
 
-Resampling is separable: weights along y, weights along x, and the result is
-`rows @ grid @ columns.T`, computed for the pixels of the box only. numpy and pycocotools, no
+Resampling is separable: with weights along y and weights along x the result is
+`rows @ grid @ columns.T`, computed only for the pixels of the box. NumPy and pycocotools, no
 TensorFlow.
 """
 
@@ -31,6 +31,9 @@ def boxes_from_masks(masks: np.ndarray) -> np.ndarray:
 
     Returns:
         float32 `[N, 4]`, `(y1, x1, y2, x2)` in pixels, half-open; zeros for an empty mask.
+
+    Raises:
+        LabkitError: masks do not have three axes.
     """
     masks = np.asarray(masks, bool)
     if masks.ndim != 3:
@@ -125,7 +128,7 @@ def _checked_polygon(polygon: Any, height: int, width: int) -> list[float]:
             f"segmentation holds a polygon of {len(polygon)} numbers; it takes an even number, 6 "
             "at least (three corners)."
         )
-    # pycocotools walks along the outline point by point: a corner at 1e12 would take for ever.
+    # pycocotools walks along the outline point by point: with a corner at 1e12 it never returns.
     reach = 4 * (height + width)
     if not all(-reach <= value <= reach for value in polygon):
         raise LabkitError(
@@ -136,14 +139,15 @@ def _checked_polygon(polygon: Any, height: int, width: int) -> list[float]:
 
 
 def segmentation_box(segmentation: Any, height: int, width: int) -> np.ndarray:
-    """The box around a COCO `segmentation`, without filling it where polygons make that possible.
+    """The box around a COCO `segmentation`, without filling a mask; also the way to check one.
 
     Returns:
-        float32 `(y1, x1, y2, x2)`, cut to the image: around the corners of polygons, around the
-        pixels of run lengths. Without area (or even inside out) where nothing is in the image.
+        float32 `(y1, x1, y2, x2)`, clipped to the image: around the corners of polygons, around the
+        pixels of run lengths. It has no area, or its corners are swapped, where nothing of the
+        segmentation is in the image.
 
     Raises:
-        LabkitError: as `decode_segmentation`; this is also the way to check one.
+        LabkitError: as in `decode_segmentation`.
     """
     if isinstance(segmentation, dict):
         return _box_of_runs(checked_runs(segmentation, height, width), height)
@@ -165,13 +169,13 @@ def _box_of_runs(runs: np.ndarray, height: int) -> np.ndarray:
     first, last = _ones(runs)
     if not len(first):
         return np.zeros(4, np.float32)
-    over = (first // height != last // height).any()  # a run goes round from one column to the next
+    over = (first // height != last // height).any()  # a run goes on in the next column
     y1, y2 = (0, height) if over else ((first % height).min(), (last % height).max() + 1)
     return np.array([y1, first[0] // height, y2, last[-1] // height + 1], np.float32)
 
 
 def _fill_runs(runs: np.ndarray, height: int, width: int) -> np.ndarray:
-    """The mask of run lengths. Only the columns with ones are turned from columns into rows."""
+    """The mask of run lengths; only the columns that hold ones are decoded and transposed."""
     mask = np.zeros((height, width), bool)
     first, last = _ones(runs)
     if len(first):
@@ -192,21 +196,23 @@ def _kind(value: Any) -> str:
 
 
 def mini_mask(mask: np.ndarray, box: Any, size: tuple[int, int] = (56, 56)) -> np.ndarray:
-    """The part of a mask inside its box, as a small grid: what is kept of it in training.
+    """The part of a mask inside its box, as a small grid: the form in which training keeps masks.
 
-    A full-size mask of a hundred instances takes a hundred images' worth of memory; 56 x 56 cells
-    are still twice as fine as the 28 x 28 a mask head predicts.
+    The full-size masks of a hundred instances take as much memory as a hundred images; 56 x 56
+    cells are still twice as fine as the 28 x 28 that a mask head predicts.
+    Source: the idea is Matterport's; the coordinates are not (theirs are rounded).
 
     Args:
         mask: `[H, W]`, bool or 0/1.
-        box: `(y1, x1, y2, x2)` in pixels, need not be whole numbers.
+        box: `(y1, x1, y2, x2)` in pixels, not necessarily whole numbers.
         size: rows and columns of the grid.
 
     Returns:
-        bool `size`: the mask, interpolated bilinearly at the cells' centres, is at least 0.5. False
-        outside the image, and everywhere for a box without area. `expand_mini_mask` goes back.
+        bool `size`: whether the mask, interpolated bilinearly at a cell's centre, is at least 0.5.
+        False outside the image, and everywhere for a box without area.
 
-    Source: the idea of "mini-masks" is Matterport's; the coordinates are not (theirs round).
+    Raises:
+        LabkitError: the box is not four finite numbers.
     """
     y1, x1, y2, x2 = _checked_box(box)
     if y2 <= y1 or x2 <= x1:
@@ -220,18 +226,17 @@ def mini_mask(mask: np.ndarray, box: Any, size: tuple[int, int] = (56, 56)) -> n
 def expand_mini_mask(mini: np.ndarray, box: Any, height: int, width: int) -> np.ndarray:
     """A mini-mask back in its image: bool `[height, width]`, the inverse of `mini_mask`.
 
-    Going there and back loses less than a cell: at most half of `box side / grid side` pixels
-    along the outline, and nothing where the box has at most half as many pixels a side as the
-    grid has cells.
+    The round trip moves the outline by at most half a cell, `box side / grid side / 2` pixels. It
+    loses nothing if the box has at most half as many pixels per side as the grid has cells.
     """
     return paste_masks(np.asarray(mini, np.float32)[None], np.asarray(box)[None], height, width)[0]
 
 
 def _sample_pixels(start: float, stop: float, cells: int, length: int) -> tuple[np.ndarray, int]:
-    """Weights `[cells, n]` that interpolate `n` pixels, and the first of these, at cell centres.
+    """Weights `[cells, n]` that interpolate `n` pixels at the cells' centres, and the first pixel.
 
-    Half a pixel next to the image's border has a neighbour on one side only and takes its value;
-    cells whose centre lies outside the image get no weight at all.
+    Within half a pixel of the image's border there is a neighbour on one side only, and its value
+    is taken. Cells whose centre lies outside the image have no weight at all.
     """
     centres = start + (np.arange(cells) + 0.5) * ((stop - start) / cells)
     position = np.clip(centres - 0.5, 0, length - 1)  # in units of pixel centres
@@ -251,21 +256,22 @@ def paste_mask(
 ) -> tuple[np.ndarray, int, int]:
     """One predicted mask grid, resampled to the pixels of the image that its box touches.
 
+    Source: "exact" is Detectron2's `paste_masks_in_image`, "integer" torchvision's.
+
     Args:
         prob: float `[m, m]` in 0..1, the grid that spans the box.
         box: `(y1, x1, y2, x2)` in pixels; may reach beyond the image.
-        height, width: of the image.
+        height: of the image, in pixels.
+        width: of the image, in pixels.
         method: "exact" samples the grid bilinearly at every pixel's centre, with zeros around
-            the grid; "integer" first widens the box by one cell all round and rounds it.
+            the grid; "integer" first widens the box by one cell on every side and rounds it.
 
     Returns:
         `(window, top, left)`: float32 values for the rows from `top` and the columns from `left`;
         everything outside the window is 0. The window is empty for a box without area.
 
     Raises:
-        LabkitError: the box holds NaN, or there is no such method.
-
-    Source: "exact" is Detectron2's `paste_masks_in_image`, "integer" torchvision's.
+        LabkitError: the box is not four finite numbers, or there is no such method.
     """
     if method not in ("exact", "integer"):
         raise LabkitError(f'There is no paste method {method!r}; choose "exact" or "integer".')
@@ -292,7 +298,10 @@ def paste_masks(
     """Predicted mask grids `[N, m, m]` in boxes `[N, 4]` as masks: bool `[N, height, width]`.
 
     A pixel belongs to the instance where the resampled grid is at least `threshold` (and above 0).
-    See `paste_mask` for the methods.
+    The other arguments are `paste_mask`'s.
+
+    Raises:
+        LabkitError: as in `paste_mask`, or the shapes do not fit.
     """
     probs, boxes = np.asarray(probs), np.asarray(boxes)
     if probs.ndim != 3 or boxes.shape != (len(probs), 4):
@@ -313,7 +322,7 @@ def _sample_cells(start: float, stop: float, cells: int, length: int) -> tuple[n
     if stop <= start:
         return np.zeros((0, cells), np.float32), 0
     cell = (stop - start) / cells
-    # Half a cell beyond the box the zeros around the grid have taken over.
+    # From half a cell outside the box on, all values are the zeros around the grid.
     first = int(np.clip(np.floor(start - cell / 2 - 0.5), 0, length))
     last = int(np.clip(np.ceil(stop + cell / 2 + 0.5), first, length))
     position = (np.arange(first, last) + 0.5 - start) / cell - 0.5
@@ -322,9 +331,9 @@ def _sample_cells(start: float, stop: float, cells: int, length: int) -> tuple[n
 
 
 def _resize_cells(start: float, stop: float, cells: int, length: int) -> tuple[np.ndarray, int]:
-    """As `_sample_cells`, for a padded grid of `cells` in the box that torchvision makes of it.
+    """As `_sample_cells`, for a padded grid of `cells` in the box as torchvision rounds it.
 
-    The box is widened in float32 and cut off towards zero; its far pixel counts as inside, so a box
+    The box is widened in float32 and rounded towards zero; its far pixel counts as inside, so a box
     without area still covers one pixel.
     """
     start, stop = np.float32(start), np.float32(stop)

@@ -27,7 +27,7 @@ from labkit.ops import boxes as box_ops
 from labkit.ops.anchors import cell_anchors, grid_anchors, pyramid_anchors
 from labkit.ops.losses import box_loss, smooth_l1
 from labkit.ops.matching import sample
-from labkit.ops.roi import roi_level
+from labkit.ops.roi_pyramid import roi_level
 
 README = Path(__file__).resolve().parents[1] / "README.md"
 DEFAULT, MATTERPORT = Config(), Config.preset("matterport")

@@ -208,8 +208,8 @@ def _evaluate(
         segm=numbers.get("segm"),
         per_class=per_class,
         curves=curves,
-        coco_gt={**truth.as_coco(), "annotations": [_as_json(a) for a in truth.annotations]},
-        results=[_as_json(entry) for entry in results.entries],
+        coco_gt=truth.as_coco(),
+        results=list(results.entries),
         area_ranges=settings["area_ranges"],
         notes=notes + results.notes + skipped,
     )
@@ -240,11 +240,3 @@ def _objects_by_category(truth: GroundTruth) -> dict[int, int]:
     for annotation in truth.annotations:
         counts[annotation["category_id"]] += not annotation["iscrowd"]
     return counts
-
-
-def _as_json(entry: dict) -> dict:
-    """The entry with the counts of its mask as text, which json can write."""
-    if "segmentation" not in entry:
-        return entry
-    rle = entry["segmentation"]
-    return {**entry, "segmentation": {**rle, "counts": rle["counts"].decode("ascii")}}

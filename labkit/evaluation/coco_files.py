@@ -106,7 +106,7 @@ def read_ground_truth(annotations: str | os.PathLike | dict) -> GroundTruth:
         where = f"{source}: annotations[{i}]"
         _check_ids(entry, where, images, known, "the file's own images and categories")
         truth.annotations.append(_read_annotation(entry, i + 1, where, images, has_masks))
-    _check_masks(truth, "annotations[{}]")
+    _check_texts(truth, truth.annotations, data["annotations"], "annotations[{}]")
     return truth
 
 
@@ -133,16 +133,21 @@ def read_results(results: str | os.PathLike | list, truth: GroundTruth) -> Resul
         where = f"{source}: entry {i}"
         _check_ids(entry, where, truth.images, known, truth.source)
         checked.entries.append(_read_result(entry, where, truth.images, has_masks))
-    _check_masks(checked, "entry {}")
+    _check_texts(checked, checked.entries, data, "entry {}")
     _note_repeats(checked)
     return checked
 
 
-def _check_masks(file: "GroundTruth | Results", name: str) -> None:
+def _check_texts(file, entries: list[dict], given: list[dict], name: str) -> None:
+    """Checks the masks that were given as a text; the others are checked already."""
     if file.has_masks:
-        entries = file.annotations if isinstance(file, GroundTruth) else file.entries
-        masks = [entry["segmentation"] for entry in entries]
-        check_texts(masks, lambda i: f"{file.source}: {name.format(i)}")
+        texts = [i for i, entry in enumerate(given) if _is_text(entry["segmentation"])]
+        compressed = [entries[i]["segmentation"] for i in texts]
+        check_texts(compressed, lambda i: f"{file.source}: {name.format(texts[i])}")
+
+
+def _is_text(segmentation: list | dict) -> bool:
+    return isinstance(segmentation, dict) and isinstance(segmentation["counts"], (str, bytes))
 
 
 # -------------------------------------------------------------------------------- the files

@@ -17,11 +17,11 @@ from labkit.models.layers import batch_norm, conv, small_normal
 from labkit.ops import boxes as box_ops
 from labkit.ops.matching import match, pick, sample
 from labkit.ops.nms import grouped_nms_padded
-from labkit.ops.roi import (
+from labkit.ops.roi import roi_align
+from labkit.ops.roi_pyramid import (
     pyramid_crop_and_resize,
     pyramid_roi_align,
     pyramid_roi_pool,
-    roi_align,
     roi_level,
 )
 

@@ -9,10 +9,16 @@ import tensorflow as tf
 
 
 def cell_anchors(size: float, ratios, rounding: bool = False) -> np.ndarray:
-    """Anchors of one cell, centred at the origin: float32 [len(ratios), 4].
+    """Anchors of one cell, centred at the origin.
 
-    Every anchor has the area size**2 and height/width equal to its ratio. `rounding` moves the
-    corners to whole pixels, as torchvision does: its published weights were trained with that.
+    Args:
+        size: every anchor has the area size**2, in square pixels.
+        ratios: height / width of each anchor.
+        rounding: move the corners to whole pixels, as torchvision does: its published weights were
+            trained that way.
+
+    Returns:
+        float32 [len(ratios), 4].
     """
     roots = np.sqrt(np.asarray(ratios, np.float32))
     heights, widths = np.float32(size) * roots, np.float32(size) * (np.float32(1.0) / roots)
@@ -21,11 +27,17 @@ def cell_anchors(size: float, ratios, rounding: bool = False) -> np.ndarray:
 
 
 def grid_anchors(cell: np.ndarray, feature_shape, stride, offset: float = 0.0) -> tf.Tensor:
-    """Anchors of one level, float32 [H*W*A, 4], cell by cell in reading order.
+    """Anchors of one level, cell by cell in reading order.
 
-    cell: [A, 4] from `cell_anchors`. feature_shape: (H, W) cells. stride: (pixels a row, pixels a
-    column). offset: where in its cell an anchor is centred, 0 for the corner (torchvision,
-    Detectron2), 0.5 for the middle.
+    Args:
+        cell: [A, 4] from `cell_anchors`.
+        feature_shape: (H, W), in cells.
+        stride: (pixels per row, pixels per column).
+        offset: where in its cell an anchor is centred: 0 for the corner (torchvision, Detectron2),
+            0.5 for the middle.
+
+    Returns:
+        float32 [H*W*A, 4], in pixels of the image.
     """
     stride_y, stride_x = tf.cast(stride[0], tf.float32), tf.cast(stride[1], tf.float32)
     y = (tf.range(feature_shape[0], dtype=tf.float32) + offset) * stride_y
@@ -38,11 +50,21 @@ def grid_anchors(cell: np.ndarray, feature_shape, stride, offset: float = 0.0) -
 def pyramid_anchors(
     image_shape, feature_shapes, sizes, ratios, rounding: bool = False, offset: float = 0.0
 ) -> list[tf.Tensor]:
-    """Anchors of every level of a pyramid: a list of float32 [H*W*A, 4], in pixels of the image.
+    """Anchors of every level of a pyramid.
 
-    image_shape: (height, width) of the padded image. feature_shapes: (H, W) of each level.
-    A level's stride is image // feature, as in torchvision: where P6 has an odd number of rows,
-    rounding up makes that 56 and not 64.
+    The stride of a level is image // feature, as in torchvision. 224 rows make 7 of P5 and, rounded
+    up, 4 of P6, whose stride then is 56 and not 64.
+
+    Args:
+        image_shape: (height, width) of the padded image, in pixels.
+        feature_shapes: (H, W) of each level.
+        sizes: the size of the anchors of each level, as in `cell_anchors`.
+        ratios: as in `cell_anchors`.
+        rounding: as in `cell_anchors`.
+        offset: as in `grid_anchors`.
+
+    Returns:
+        A list of float32 [H*W*A, 4], in pixels of the image.
     """
     levels = []
     for (rows, columns), size in zip(feature_shapes, sizes, strict=True):

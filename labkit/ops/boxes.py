@@ -1,7 +1,7 @@
 """Boxes: area, IoU, encoding as deltas and back, clipping.
 
 A box is (y1, x1, y2, x2), float32, in pixels, half-open at the far edge: its height is y2 - y1.
-All functions broadcast over leading axes, so that one image and a batch are the same to them.
+All functions broadcast over leading axes, so they take one image as well as a batch.
 """
 
 import math
@@ -14,7 +14,7 @@ MAX_LOG_SCALE = math.log(1000.0 / 16.0)
 
 
 def area(boxes: tf.Tensor) -> tf.Tensor:
-    """Area of boxes [..., 4] in square pixels, [...]; negative sides count as nothing."""
+    """Area of boxes [..., 4] in square pixels: [...]; a negative side counts as 0."""
     height = tf.maximum(boxes[..., 2] - boxes[..., 0], 0.0)
     width = tf.maximum(boxes[..., 3] - boxes[..., 1], 0.0)
     return height * width
@@ -22,7 +22,7 @@ def area(boxes: tf.Tensor) -> tf.Tensor:
 
 def intersection(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
     """Area shared by each pair of boxes a [..., N, 4] and b [..., M, 4]: [..., N, M]."""
-    # One matrix a coordinate: an array [..., N, M, 2] of corners would take twice the memory.
+    # One matrix per coordinate: an array [..., N, M, 2] of corners would take twice the memory.
     ay1, ax1, ay2, ax2 = tf.split(a, 4, axis=-1)  # each [..., N, 1]
     by1, bx1, by2, bx2 = (tf.linalg.matrix_transpose(c) for c in tf.split(b, 4, axis=-1))
     height = tf.minimum(ay2, by2) - tf.maximum(ay1, by1)
@@ -43,11 +43,11 @@ def iou(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
 def giou(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
     """Generalised IoU of each pair of boxes a [..., N, 4] and b [..., M, 4]: [..., N, M].
 
-    IoU minus the share of the smallest box around both that neither covers: from -1 to 1, and
-    below 0 for boxes apart, so that it still says how far. 0 where that box around is empty.
-    Source: Rezatofighi et al. 2019.
+    IoU minus the fraction of the smallest enclosing box that neither of the two covers: from -1 to
+    1. It is below 0 for boxes with a gap between them and falls with their distance; IoU stays 0.
+    A pair whose enclosing box is empty has 0. Source: Rezatofighi et al. 2019.
     """
-    around = area(
+    enclosing = area(
         tf.concat(
             [
                 tf.minimum(a[..., :, None, :2], b[..., None, :, :2]),
@@ -58,7 +58,9 @@ def giou(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
     )
     shared = intersection(a, b)
     union = area(a)[..., :, None] + area(b)[..., None, :] - shared
-    return tf.math.divide_no_nan(shared, union) - tf.math.divide_no_nan(around - union, around)
+    return tf.math.divide_no_nan(shared, union) - tf.math.divide_no_nan(
+        enclosing - union, enclosing
+    )
 
 
 def _centres_and_sizes(boxes: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -71,7 +73,7 @@ def encode(boxes: tf.Tensor, anchors: tf.Tensor, std=(1.0, 1.0, 1.0, 1.0)) -> tf
     """Deltas [..., 4] that move anchors [..., 4] onto boxes [..., 4].
 
     dy = (cy* - cy)/h, dx = (cx* - cx)/w, dh = log(h*/h), dw = log(w*/w), each divided by its
-    standard deviation so that the network regresses numbers of size one.
+    standard deviation `std`, so that the network regresses numbers of size one.
     Source: Faster R-CNN (Ren et al. 2015), eq. 2.
     """
     centre, size = _centres_and_sizes(anchors)
@@ -84,7 +86,7 @@ def encode(boxes: tf.Tensor, anchors: tf.Tensor, std=(1.0, 1.0, 1.0, 1.0)) -> tf
 def decode(deltas: tf.Tensor, anchors: tf.Tensor, std=(1.0, 1.0, 1.0, 1.0)) -> tf.Tensor:
     """Boxes [..., 4] from deltas [..., 4] and anchors [..., 4]: the inverse of `encode`.
 
-    The logarithms are capped at log(1000/16), so that a wild delta gives a large box and not inf.
+    dh and dw are capped at log(1000/16), so that an extreme delta gives a large box and not inf.
     """
     deltas = deltas * tf.constant(std, deltas.dtype)
     centre, size = _centres_and_sizes(anchors)
@@ -94,9 +96,12 @@ def decode(deltas: tf.Tensor, anchors: tf.Tensor, std=(1.0, 1.0, 1.0, 1.0)) -> t
 
 
 def clip(boxes: tf.Tensor, height, width) -> tf.Tensor:
-    """Boxes [..., 4] cut to an image of height x width pixels.
+    """Boxes [..., 4] clipped to an image of height x width pixels.
 
-    height and width are numbers, or tensors that broadcast against boxes[..., 0] (one an image).
+    Args:
+        boxes: [..., 4].
+        height: a number, or a tensor that broadcasts against boxes[..., 0] (one per image).
+        width: like height.
     """
     height, width = tf.cast(height, boxes.dtype), tf.cast(width, boxes.dtype)
     y1, x1, y2, x2 = tf.unstack(boxes, axis=-1)
@@ -106,5 +111,5 @@ def clip(boxes: tf.Tensor, height, width) -> tf.Tensor:
 
 
 def large_enough(boxes: tf.Tensor, min_size: float) -> tf.Tensor:
-    """bool [...]: both sides of boxes [..., 4] are at least min_size pixels."""
+    """Whether both sides of boxes [..., 4] are at least min_size pixels: bool [...]."""
     return tf.reduce_all(boxes[..., 2:] - boxes[..., :2] >= min_size, axis=-1)

@@ -7,8 +7,8 @@
     mask        which of its pixels belong to the object?  binary cross-entropy   positive RoIs
 
 Every function takes a mask of what counts and normalises as torchvision does: box losses are
-summed over the positives and divided by the number of *all* samples, so that a batch with few
-objects does not shout. The sums run over the whole batch, not image by image.
+summed over the positives and divided by the number of *all* samples, so that the few positives of a
+batch with few objects do not get a large weight. Sums run over the whole batch, not image by image.
 """
 
 import tensorflow as tf
@@ -41,11 +41,17 @@ def objectness_loss(logits: tf.Tensor, positive: tf.Tensor, negative: tf.Tensor)
 def box_loss(
     deltas: tf.Tensor, targets: tf.Tensor, positive: tf.Tensor, samples: tf.Tensor, beta: float
 ) -> tf.Tensor:
-    """Smooth L1 between deltas and targets [..., 4], summed over positives (bool [...]).
+    """Smooth L1 between deltas and targets, summed over the positives.
 
-    samples: the number of all samples, positive and negative, that the sum is divided by.
+    Args:
+        deltas: [..., 4].
+        targets: [..., 4].
+        positive: bool [...].
+        samples: the number of all samples, positive and negative, that the sum is divided by.
+        beta: as in `smooth_l1`.
     """
-    # Targets of non-positives may be nonsense (log of nothing): select before, not after.
+    # Targets of negatives may be NaN or infinite (the log of 0): select before the loss, not after,
+    # or their gradient would be NaN.
     difference = tf.where(positive[..., None], deltas - targets, 0.0)
     total = tf.reduce_sum(smooth_l1(difference, beta))
     return tf.math.divide_no_nan(total, tf.cast(samples, deltas.dtype))
@@ -58,17 +64,23 @@ def class_loss(
     class_weights: tuple[float, ...] = (),
     focal: float = 0.0,
 ) -> tf.Tensor:
-    """Mean cross-entropy of logits [B, K, 1 + N] against int labels [B, K] over sampled RoIs.
+    """Mean cross-entropy over the sampled RoIs.
 
-    For long tails, where a few classes have nearly all the examples:
-    class_weights: w of background and of every class, 1 + N numbers. The mean becomes
-        sum(w_y CE) / sum(w_y), with y the label, as torch's CrossEntropyLoss(weight) has it.
-    focal: gamma of (1 - p_y)^gamma CE, where p_y is the probability of the label: what is known
-        already teaches little (Lin et al. 2017, eq. 4; there of every anchor). 0 is plain.
+    `class_weights` and `focal` are for long-tailed data, where a few classes have nearly all the
+    examples.
+
+    Args:
+        logits: [B, K, 1 + N], of background and N classes.
+        labels: int [B, K], 0 for background.
+        sampled: bool [B, K].
+        class_weights: w of background and of every class, 1 + N numbers. The mean becomes
+            sum(w_y CE) / sum(w_y), with y the label, as in torch's CrossEntropyLoss(weight).
+        focal: gamma of (1 - p_y)^gamma CE, where p_y is the probability of the label: easy examples
+            count little (Lin et al. 2017, eq. 4; there for every anchor). 0 is cross-entropy.
     """
     entropy = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits)
     if focal:
-        # 1 - p of p = 1 has an infinite slope where gamma is below 1: stay a hair above 0.
+        # Below gamma = 1, (1 - p)^gamma has an infinite slope at p = 1: stay just above 0.
         missing = tf.maximum(-tf.math.expm1(-entropy), 1e-6)
         entropy = missing**focal * entropy
     weights = tf.cast(sampled, logits.dtype)
@@ -80,7 +92,7 @@ def class_loss(
 def mask_loss(logits: tf.Tensor, targets: tf.Tensor, positive: tf.Tensor) -> tf.Tensor:
     """Mean binary cross-entropy of logits [B, K, m, m] against targets in 0..1 over positive RoIs.
 
-    The logits are those of each RoI's true class: classes do not compete for a pixel.
+    The logits are those of each RoI's true class, so classes do not compete for a pixel.
     """
     entropy = tf.nn.sigmoid_cross_entropy_with_logits(labels=targets, logits=logits)
     return _masked_mean(tf.reduce_mean(entropy, axis=[2, 3]), tf.cast(positive, logits.dtype))

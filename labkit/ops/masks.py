@@ -1,27 +1,24 @@
-"""Masks: their boxes, their encodings, and the way between a small grid in a box and the image.
+"""Masks: their boxes, COCO's encodings, and resampling between a grid in a box and the image.
 
 A mask head predicts an m x m grid for every box; a training target is such a grid cut from the
-true mask. Both directions are here, and both follow one convention: pixel `i` covers `[i, i + 1)`
-and its value sits at its centre `i + 0.5`; cell `j` of a grid of `m` cells over the box side
-`[a, b)` covers an m-th of it and its value sits at the cell's centre.
+true mask. Both directions are here and follow one convention: pixel `i` covers `[i, i + 1)` and its
+value is at its centre `i + 0.5`; cell `j` of a grid of `m` cells over the box side `[a, b)` covers
+an m-th of it, and its value is at the cell's centre.
 
-Resampling is separable: weights along y, weights along x, and the result is
-`rows @ grid @ columns.T`, computed for the pixels of the box only. numpy and pycocotools, no
+Resampling is separable: with weights along y and weights along x the result is
+`rows @ grid @ columns.T`, computed only for the pixels of the box. NumPy and pycocotools, no
 TensorFlow.
 """
 
 from __future__ import annotations
 
-import reprlib
 from typing import Any
 
 import numpy as np
 from pycocotools import mask as coco_mask
 
 from labkit.errors import LabkitError
-
-# No run is longer, in pixels: sums of runs stay exact.
-_LONGEST = 2**40
+from labkit.ops.rle import checked_counts, checked_runs, is_number
 
 # ---- boxes ---------------------------------------------------------------------------------------
 
@@ -34,6 +31,9 @@ def boxes_from_masks(masks: np.ndarray) -> np.ndarray:
 
     Returns:
         float32 `[N, 4]`, `(y1, x1, y2, x2)` in pixels, half-open; zeros for an empty mask.
+
+    Raises:
+        LabkitError: masks do not have three axes.
     """
     masks = np.asarray(masks, bool)
     if masks.ndim != 3:
@@ -48,16 +48,11 @@ def boxes_from_masks(masks: np.ndarray) -> np.ndarray:
 
 
 # ---- COCO's encodings ----------------------------------------------------------------------------
-#
-# Run lengths go down the columns (column-major), and the first run counts zeros. "Compressed" means
-# that the runs are written as text, five bits a character, each from the third run on as the
-# difference to the run two before it.
 
 
 def encode_rle(mask: np.ndarray) -> dict[str, Any]:
     """COCO's compressed run lengths of a mask `[H, W]`: `{"size": [H, W], "counts": str}`."""
-    rle = coco_mask.encode(np.asfortranarray(np.asarray(mask, bool), dtype=np.uint8))
-    return {"size": [int(side) for side in rle["size"]], "counts": rle["counts"].decode("ascii")}
+    return _as_text(coco_mask.encode(np.asfortranarray(np.asarray(mask, bool), dtype=np.uint8)))
 
 
 def decode_segmentation(segmentation: Any, height: int, width: int) -> np.ndarray:
@@ -65,8 +60,9 @@ def decode_segmentation(segmentation: Any, height: int, width: int) -> np.ndarra
 
     Args:
         segmentation: a list of polygons `[x, y, x, y, …]` (their union), or run lengths
-            `{"size": [height, width], "counts": …}` with a list (uncompressed) or a string.
-        height, width: of the image, in pixels.
+            `{"size": [height, width], "counts": …}` with a list (uncompressed) or a text.
+        height: of the image, in pixels.
+        width: of the image, in pixels.
 
     Returns:
         bool `[height, width]`. Polygons are filled by pycocotools, as COCO's evaluation does.
@@ -75,9 +71,36 @@ def decode_segmentation(segmentation: Any, height: int, width: int) -> np.ndarra
         LabkitError: a field is missing, malformed or does not fit the image.
     """
     if isinstance(segmentation, dict):
-        return _fill_runs(_checked_runs(segmentation, height, width), height, width)
-    polygons = _checked_polygons(segmentation, height, width)
-    return coco_mask.decode(coco_mask.merge(coco_mask.frPyObjects(polygons, height, width))) > 0
+        return _fill_runs(checked_runs(segmentation, height, width), height, width)
+    return coco_mask.decode(_rasterise(segmentation, height, width)) > 0
+
+
+def compress_segmentation(segmentation: Any, height: int, width: int) -> dict[str, Any]:
+    """A COCO `segmentation` as compressed run lengths: `{"size", "counts": str}`.
+
+    pycocotools converts polygons and uncompressed counts, as in COCO's evaluation. A text stays as
+    it is, and what it says is not checked: `labkit.ops.rle.decode_texts` is fast on many at a time.
+
+    Raises:
+        LabkitError: as in `decode_segmentation`, but for the contents of a text.
+    """
+    if not isinstance(segmentation, dict):
+        return _as_text(_rasterise(segmentation, height, width))
+    size, counts = [height, width], checked_counts(segmentation, height, width)
+    if isinstance(counts, str):
+        return {"size": size, "counts": counts}
+    runs = checked_runs(segmentation, height, width).tolist()
+    return _as_text(coco_mask.frPyObjects({"size": size, "counts": runs}, height, width))
+
+
+def _as_text(rle: dict[str, Any]) -> dict[str, Any]:
+    """Pycocotools' run lengths with counts that JSON can hold."""
+    return {"size": [int(side) for side in rle["size"]], "counts": rle["counts"].decode("ascii")}
+
+
+def _rasterise(polygons: Any, height: int, width: int) -> dict[str, Any]:
+    polygons = _checked_polygons(polygons, height, width)
+    return coco_mask.merge(coco_mask.frPyObjects(polygons, height, width))
 
 
 def _checked_polygons(segmentation: Any, height: int, width: int) -> list[list[float]]:
@@ -88,7 +111,7 @@ def _checked_polygons(segmentation: Any, height: int, width: int) -> list[list[f
         )
     if not segmentation:
         raise LabkitError("segmentation is an empty list; give at least one polygon.")
-    if all(_is_number(value) for value in segmentation):
+    if all(is_number(value) for value in segmentation):
         raise LabkitError(
             "segmentation is one flat list of numbers; a polygon is a list in it, [[x, y, …]]."
         )
@@ -96,7 +119,7 @@ def _checked_polygons(segmentation: Any, height: int, width: int) -> list[list[f
 
 
 def _checked_polygon(polygon: Any, height: int, width: int) -> list[float]:
-    if not isinstance(polygon, (list, tuple)) or not all(_is_number(value) for value in polygon):
+    if not isinstance(polygon, (list, tuple)) or not all(is_number(value) for value in polygon):
         raise LabkitError(
             "segmentation holds a polygon that is not a list of numbers [x, y, x, y, …]."
         )
@@ -105,7 +128,7 @@ def _checked_polygon(polygon: Any, height: int, width: int) -> list[float]:
             f"segmentation holds a polygon of {len(polygon)} numbers; it takes an even number, 6 "
             "at least (three corners)."
         )
-    # pycocotools walks along the outline point by point: a corner at 1e12 would take for ever.
+    # pycocotools walks along the outline point by point: with a corner at 1e12 it never returns.
     reach = 4 * (height + width)
     if not all(-reach <= value <= reach for value in polygon):
         raise LabkitError(
@@ -116,51 +139,23 @@ def _checked_polygon(polygon: Any, height: int, width: int) -> list[float]:
 
 
 def segmentation_box(segmentation: Any, height: int, width: int) -> np.ndarray:
-    """The box around a COCO `segmentation`, without filling it where polygons make that possible.
+    """The box around a COCO `segmentation`, without filling a mask; also the way to check one.
 
     Returns:
-        float32 `(y1, x1, y2, x2)`, cut to the image: around the corners of polygons, around the
-        pixels of run lengths. Without area (or even inside out) where nothing is in the image.
+        float32 `(y1, x1, y2, x2)`, clipped to the image: around the corners of polygons, around the
+        pixels of run lengths. It has no area, or its corners are swapped, where nothing of the
+        segmentation is in the image.
 
     Raises:
-        LabkitError: as `decode_segmentation`; this is also the way to check one.
+        LabkitError: as in `decode_segmentation`.
     """
     if isinstance(segmentation, dict):
-        return _box_of_runs(_checked_runs(segmentation, height, width), height)
+        return _box_of_runs(checked_runs(segmentation, height, width), height)
     polygons = _checked_polygons(segmentation, height, width)
     xs = [x for polygon in polygons for x in polygon[0::2]]
     ys = [y for polygon in polygons for y in polygon[1::2]]
     box = (max(min(ys), 0), max(min(xs), 0), min(max(ys), height), min(max(xs), width))
     return np.array(box, np.float32)
-
-
-def _checked_runs(rle: dict[str, Any], height: int, width: int) -> np.ndarray:
-    if "counts" not in rle or "size" not in rle:
-        raise LabkitError('segmentation lacks "size" or "counts"; run lengths need both.')
-    size, counts = rle["size"], rle["counts"]
-    if not isinstance(size, (list, tuple)) or list(size) != [height, width]:
-        raise LabkitError(
-            f"segmentation has size {reprlib.repr(size)} but the image is {[height, width]} "
-            "(height, width); write the run lengths for this image."
-        )
-    if isinstance(counts, (str, bytes)):
-        runs = _runs_from_text(counts)
-    elif isinstance(counts, (list, tuple)) and all(
-        _is_number(run) and abs(run) < _LONGEST and run == int(run) for run in counts
-    ):
-        runs = np.array(counts, np.float64).astype(np.int64)
-    else:
-        raise LabkitError(
-            "segmentation has counts that are neither text nor a list of whole numbers."
-        )
-    if (runs < 0).any():
-        raise LabkitError("segmentation has negative run lengths; write them anew from the mask.")
-    if runs.sum() != height * width:
-        raise LabkitError(
-            f"segmentation has run lengths that add up to {runs.sum()}, not to the "
-            f"{height * width} pixels of the image; write them anew from the mask."
-        )
-    return runs
 
 
 def _ones(runs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -174,13 +169,13 @@ def _box_of_runs(runs: np.ndarray, height: int) -> np.ndarray:
     first, last = _ones(runs)
     if not len(first):
         return np.zeros(4, np.float32)
-    over = (first // height != last // height).any()  # a run goes round from one column to the next
+    over = (first // height != last // height).any()  # a run goes on in the next column
     y1, y2 = (0, height) if over else ((first % height).min(), (last % height).max() + 1)
     return np.array([y1, first[0] // height, y2, last[-1] // height + 1], np.float32)
 
 
 def _fill_runs(runs: np.ndarray, height: int, width: int) -> np.ndarray:
-    """The mask of run lengths. Only the columns with ones are turned from columns into rows."""
+    """The mask of run lengths; only the columns that hold ones are decoded and transposed."""
     mask = np.zeros((height, width), bool)
     first, last = _ones(runs)
     if len(first):
@@ -193,34 +188,6 @@ def _fill_runs(runs: np.ndarray, height: int, width: int) -> np.ndarray:
     return mask
 
 
-def _runs_from_text(text: str | bytes) -> np.ndarray:
-    """The run lengths in COCO's compressed text: int64.
-
-    pycocotools has this too, but trusts the text; one read from a stranger's file is checked here.
-    """
-    data = text.encode("utf-8", "replace") if isinstance(text, str) else bytes(text)
-    bits = np.frombuffer(data, np.uint8).astype(np.int64) - 48
-    if not len(bits):
-        return bits
-    more = bits >= 32  # of this number, more bits follow
-    first = np.concatenate([[0], np.flatnonzero(~more[:-1]) + 1])
-    last = np.append(first[1:] - 1, len(bits) - 1)
-    lengths = last - first + 1
-    if lengths.max() > 8 or bits.min() < 0 or bits.max() >= 64:
-        raise LabkitError("segmentation has counts that are not COCO's compressed run lengths.")
-    if more[-1]:
-        raise LabkitError("segmentation has counts that end in the middle of a number.")
-    shifts = 5 * (np.arange(len(bits)) - np.repeat(first, lengths))
-    runs = np.add.reduceat((bits & 31) << shifts, first)
-    runs -= np.where(bits[last] & 16, 1 << 5 * lengths, 0)  # the sign, extended to the left
-    runs[1::2], runs[2::2] = np.cumsum(runs[1::2]), np.cumsum(runs[2::2])
-    return runs
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
-
-
 def _kind(value: Any) -> str:
     return "missing" if value is None else f"of type {type(value).__name__}"
 
@@ -229,21 +196,23 @@ def _kind(value: Any) -> str:
 
 
 def mini_mask(mask: np.ndarray, box: Any, size: tuple[int, int] = (56, 56)) -> np.ndarray:
-    """The part of a mask inside its box, as a small grid: what is kept of it in training.
+    """The part of a mask inside its box, as a small grid: the form in which training keeps masks.
 
-    A full-size mask of a hundred instances takes a hundred images' worth of memory; 56 x 56 cells
-    are still twice as fine as the 28 x 28 a mask head predicts.
+    The full-size masks of a hundred instances take as much memory as a hundred images; 56 x 56
+    cells are still twice as fine as the 28 x 28 that a mask head predicts.
+    Source: the idea is Matterport's; the coordinates are not (theirs are rounded).
 
     Args:
         mask: `[H, W]`, bool or 0/1.
-        box: `(y1, x1, y2, x2)` in pixels, need not be whole numbers.
+        box: `(y1, x1, y2, x2)` in pixels, not necessarily whole numbers.
         size: rows and columns of the grid.
 
     Returns:
-        bool `size`: the mask, interpolated bilinearly at the cells' centres, is at least 0.5. False
-        outside the image, and everywhere for a box without area. `expand_mini_mask` goes back.
+        bool `size`: whether the mask, interpolated bilinearly at a cell's centre, is at least 0.5.
+        False outside the image, and everywhere for a box without area.
 
-    Source: the idea of "mini-masks" is Matterport's; the coordinates are not (theirs round).
+    Raises:
+        LabkitError: the box is not four finite numbers.
     """
     y1, x1, y2, x2 = _checked_box(box)
     if y2 <= y1 or x2 <= x1:
@@ -257,18 +226,17 @@ def mini_mask(mask: np.ndarray, box: Any, size: tuple[int, int] = (56, 56)) -> n
 def expand_mini_mask(mini: np.ndarray, box: Any, height: int, width: int) -> np.ndarray:
     """A mini-mask back in its image: bool `[height, width]`, the inverse of `mini_mask`.
 
-    Going there and back loses less than a cell: at most half of `box side / grid side` pixels
-    along the outline, and nothing where the box has at most half as many pixels a side as the
-    grid has cells.
+    The round trip moves the outline by at most half a cell, `box side / grid side / 2` pixels. It
+    loses nothing if the box has at most half as many pixels per side as the grid has cells.
     """
     return paste_masks(np.asarray(mini, np.float32)[None], np.asarray(box)[None], height, width)[0]
 
 
 def _sample_pixels(start: float, stop: float, cells: int, length: int) -> tuple[np.ndarray, int]:
-    """Weights `[cells, n]` that interpolate `n` pixels, and the first of these, at cell centres.
+    """Weights `[cells, n]` that interpolate `n` pixels at the cells' centres, and the first pixel.
 
-    Half a pixel next to the image's border has a neighbour on one side only and takes its value;
-    cells whose centre lies outside the image get no weight at all.
+    Within half a pixel of the image's border there is a neighbour on one side only, and its value
+    is taken. Cells whose centre lies outside the image have no weight at all.
     """
     centres = start + (np.arange(cells) + 0.5) * ((stop - start) / cells)
     position = np.clip(centres - 0.5, 0, length - 1)  # in units of pixel centres
@@ -288,21 +256,22 @@ def paste_mask(
 ) -> tuple[np.ndarray, int, int]:
     """One predicted mask grid, resampled to the pixels of the image that its box touches.
 
+    Source: "exact" is Detectron2's `paste_masks_in_image`, "integer" torchvision's.
+
     Args:
         prob: float `[m, m]` in 0..1, the grid that spans the box.
         box: `(y1, x1, y2, x2)` in pixels; may reach beyond the image.
-        height, width: of the image.
+        height: of the image, in pixels.
+        width: of the image, in pixels.
         method: "exact" samples the grid bilinearly at every pixel's centre, with zeros around
-            the grid; "integer" first widens the box by one cell all round and rounds it.
+            the grid; "integer" first widens the box by one cell on every side and rounds it.
 
     Returns:
         `(window, top, left)`: float32 values for the rows from `top` and the columns from `left`;
         everything outside the window is 0. The window is empty for a box without area.
 
     Raises:
-        LabkitError: the box holds NaN, or there is no such method.
-
-    Source: "exact" is Detectron2's `paste_masks_in_image`, "integer" torchvision's.
+        LabkitError: the box is not four finite numbers, or there is no such method.
     """
     if method not in ("exact", "integer"):
         raise LabkitError(f'There is no paste method {method!r}; choose "exact" or "integer".')
@@ -329,7 +298,10 @@ def paste_masks(
     """Predicted mask grids `[N, m, m]` in boxes `[N, 4]` as masks: bool `[N, height, width]`.
 
     A pixel belongs to the instance where the resampled grid is at least `threshold` (and above 0).
-    See `paste_mask` for the methods.
+    The other arguments are `paste_mask`'s.
+
+    Raises:
+        LabkitError: as in `paste_mask`, or the shapes do not fit.
     """
     probs, boxes = np.asarray(probs), np.asarray(boxes)
     if probs.ndim != 3 or boxes.shape != (len(probs), 4):
@@ -350,7 +322,7 @@ def _sample_cells(start: float, stop: float, cells: int, length: int) -> tuple[n
     if stop <= start:
         return np.zeros((0, cells), np.float32), 0
     cell = (stop - start) / cells
-    # Half a cell beyond the box the zeros around the grid have taken over.
+    # From half a cell outside the box on, all values are the zeros around the grid.
     first = int(np.clip(np.floor(start - cell / 2 - 0.5), 0, length))
     last = int(np.clip(np.ceil(stop + cell / 2 + 0.5), first, length))
     position = (np.arange(first, last) + 0.5 - start) / cell - 0.5
@@ -359,9 +331,9 @@ def _sample_cells(start: float, stop: float, cells: int, length: int) -> tuple[n
 
 
 def _resize_cells(start: float, stop: float, cells: int, length: int) -> tuple[np.ndarray, int]:
-    """As `_sample_cells`, for a padded grid of `cells` in the box that torchvision makes of it.
+    """As `_sample_cells`, for a padded grid of `cells` in the box as torchvision rounds it.
 
-    The box is widened in float32 and cut off towards zero; its far pixel counts as inside, so a box
+    The box is widened in float32 and rounded towards zero; its far pixel counts as inside, so a box
     without area still covers one pixel.
     """
     start, stop = np.float32(start), np.float32(stop)

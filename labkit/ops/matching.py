@@ -1,25 +1,32 @@
 """Matching boxes to objects by IoU, and drawing a balanced sample of the matches.
 
-Used twice: the region proposal network matches anchors (0.7/0.3, and every object gets its best
-anchor), the heads match proposals (0.5/0.5).
+Used twice: the region proposal network matches anchors (IoU 0.7 and 0.3, and every object gets its
+best anchor), the heads match proposals (0.5 and 0.5).
 """
 
 import tensorflow as tf
 
 BACKGROUND = -1  # IoU below the low threshold: a negative example
-BETWEEN = -2  # neither: takes no part in the loss
+BETWEEN = -2  # between the thresholds: ignored by the loss
 
 
 def match(
     iou: tf.Tensor, valid: tf.Tensor, high: float, low: float, every_object: bool
 ) -> tf.Tensor:
-    """The object of each candidate, int32 [..., N]: its index, or BACKGROUND, or BETWEEN.
+    """The object that each candidate is matched to.
 
-    iou: [..., N, G] of N candidates with G objects. valid: bool [..., G]; padding is False.
-    high, low: a candidate whose best IoU is >= high is positive, < low background.
-    every_object: also make positive every candidate that ties for the best IoU of some object,
-    however low that is, so that no object is left without a teacher. It is then matched to *its
-    own* best object, which may be another one (torchvision and Detectron2 do the same).
+    Args:
+        iou: [..., N, G], of N candidates with G objects.
+        valid: bool [..., G], False for padding.
+        high: a candidate whose best IoU is at least this is positive.
+        low: a candidate whose best IoU is below this is background.
+        every_object: also make positive every candidate that ties for the best IoU with some
+            object, however low that IoU is, so that no object is without a positive. Such a
+            candidate is matched to *its own* best object, which may be another one (torchvision
+            and Detectron2 do the same).
+
+    Returns:
+        int32 [..., N]: the object's index, or BACKGROUND, or BETWEEN.
     """
     iou = tf.where(valid[..., None, :], iou, -1.0)
     # An image without objects has G padded columns, or none at all: then the best IoU is -1.
@@ -36,7 +43,7 @@ def match(
 
 
 def pick(values: tf.Tensor, index: tf.Tensor) -> tf.Tensor:
-    """What belongs to each match: values [B, G, ...] at index [B, K]; zeros where G is 0."""
+    """The values [B, G, ...] of the matched objects, index [B, K]; zeros where there are none."""
     padded = tf.pad(values, [[0, 0], [0, 1]] + [[0, 0]] * (values.shape.rank - 2))
     return tf.gather(padded, index, batch_dims=1)
 
@@ -48,11 +55,18 @@ def sample(
     positive_fraction: float,
     priority: tf.Tensor,
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """A balanced sample: (positives, negatives), bool [B, N] each, at most `number` an image.
+    """A balanced sample of the candidates of each image.
 
-    positive, negative: bool [B, N], the candidates. At most number * positive_fraction positives
-    are taken; negatives fill up. priority: float [B, N]; the highest are taken first, so random
-    numbers give a random sample and -index the first of each kind.
+    Args:
+        positive: bool [B, N], the positive candidates.
+        negative: bool [B, N], the negative candidates.
+        number: how many to take per image. Negatives fill up what positives leave.
+        positive_fraction: at most number * positive_fraction positives are taken.
+        priority: float [B, N]; the highest are taken first, so random numbers give a random sample
+            and -index takes the first of each kind.
+
+    Returns:
+        The positives and the negatives taken, bool [B, N] each.
     """
     candidates = positive.shape[1] or tf.shape(positive)[1]
     most = tf.minimum(number, candidates)
@@ -64,12 +78,12 @@ def sample(
 
 
 def most_positives(number: int, fraction: float) -> int:
-    """How many of a sample may be positive: the paper's 1:3 of 512 means 128."""
+    """How many of a sample may be positive: a quarter of 512 is 128."""
     return int(number * fraction + 1e-6)  # 0.3 * 10 is 2.9999
 
 
 def _take(eligible: tf.Tensor, priority: tf.Tensor, most, limit: tf.Tensor) -> tf.Tensor:
-    """bool [B, N]: of the eligible, the `limit` [B] with the highest priority (limit <= most)."""
+    """Of the eligible, the `limit` [B] with the highest priority (limit <= most): bool [B, N]."""
     lowest = priority.dtype.min
     values, indices = tf.math.top_k(tf.where(eligible, priority, lowest), k=most)
     chosen = (values > lowest) & (tf.range(most)[None] < limit[:, None])

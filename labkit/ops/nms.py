@@ -1,4 +1,4 @@
-"""Non-maximum suppression: of boxes that overlap much, keep the one with the highest score."""
+"""Non-maximum suppression: of boxes that overlap, keep only the one with the highest score."""
 
 import numpy as np
 import tensorflow as tf
@@ -7,14 +7,23 @@ import tensorflow as tf
 def nms(
     boxes: tf.Tensor, scores: tf.Tensor, threshold: float, most: int | None = None
 ) -> tf.Tensor:
-    """Indices int32 [K] of the boxes kept, best score first.
+    """Greedy non-maximum suppression.
 
-    boxes [N, 4], scores [N]. Greedy: take the best box, drop every other one whose IoU with it is
-    above threshold, go on with the rest. Ties in score keep the lower index first. A box whose far
-    edge comes before its near one covers nothing: it neither suppresses nor is suppressed.
+    Take the box with the best score, drop all others whose IoU with it is above the threshold, and
+    go on with the rest. Of equal scores the lower index comes first. A box whose far edge comes
+    before its near edge is empty: it neither suppresses nor is suppressed.
+
+    Args:
+        boxes: [N, 4].
+        scores: [N].
+        threshold: the IoU above which a box is suppressed.
+        most: keep at most so many; all by default.
+
+    Returns:
+        int32 [K], the indices of the boxes that are kept, best score first.
     """
     most = tf.shape(boxes)[0] if most is None else most
-    # TensorFlow swaps the corners of such a box and would see one of positive size.
+    # TensorFlow would swap the corners of an inverted box and see one with an area.
     boxes = tf.concat([boxes[:, :2], tf.maximum(boxes[:, :2], boxes[:, 2:])], axis=1)
     threshold = round_down(threshold)
     return tf.image.non_max_suppression(boxes, scores, most, iou_threshold=threshold)
@@ -27,11 +36,20 @@ def batched_nms(
     threshold: float,
     most: int | None = None,
 ) -> tf.Tensor:
-    """NMS within each group: boxes of different groups (classes, levels) never suppress another.
+    """NMS within each group: boxes of different classes or levels do not suppress each other.
 
-    boxes [N, 4], scores [N], groups int [N]. Returns indices int32 [K], best score first.
-    Each group is suppressed on its own. Moving the groups apart by adding a large offset to the
-    coordinates, the usual trick, rounds the boxes away: at 90 * 1333 px, float32 steps are 1/128.
+    NMS runs on one group after another. The usual trick, one run after the groups are moved apart
+    by a large offset, rounds the coordinates: at 90 * 1333 px, float32 steps are 1/128.
+
+    Args:
+        boxes: [N, 4].
+        scores: [N].
+        groups: int [N].
+        threshold: the IoU above which a box is suppressed.
+        most: keep at most so many, of all groups together; all by default.
+
+    Returns:
+        int32 [K], the indices of the boxes that are kept, best score first.
     """
     names, group_of = tf.unique(groups)
     keep = tf.zeros_like(scores, tf.bool)
@@ -51,14 +69,21 @@ def batched_nms(
 def grouped_nms_padded(
     boxes: tf.Tensor, scores: tf.Tensor, threshold: float, most: int, score_threshold: float
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
-    """NMS of a batch within groups, padded to a static size: what runs inside the model.
+    """NMS of a batch within groups, padded to a static size: the form that runs inside the model.
 
-    boxes [B, N, 1 or C, 4]: each candidate's box, or its box for each of C groups.
-    scores [B, N, C]; a score <= score_threshold takes no part.
-    Returns boxes [B, most, 4], scores [B, most], groups int32 [B, most] and counts int32 [B].
-    The same function as `batched_nms` (tested); TensorFlow runs it over batch and groups at once.
-    Two differences: of equal scores in a group, either may be taken first, not always the lower
-    index; and no box may have its corners swapped (decoded and clipped boxes never have).
+    The same function as `batched_nms` (a test compares them), but TensorFlow runs it on the whole
+    batch and all groups at once. There are two differences: of equal scores in a group either box
+    may be taken first, and no box may have its corners swapped (decoded and clipped boxes do not).
+
+    Args:
+        boxes: [B, N, 1 or C, 4], each candidate's box, or its box for each of C groups.
+        scores: [B, N, C].
+        threshold: the IoU above which a box is suppressed.
+        most: keep at most so many per image.
+        score_threshold: only scores above it take part.
+
+    Returns:
+        boxes [B, most, 4], scores [B, most], groups int32 [B, most] and counts int32 [B].
     """
     boxes, scores, groups, count = tf.image.combined_non_max_suppression(
         boxes,
@@ -73,10 +98,10 @@ def grouped_nms_padded(
 
 
 def round_down(threshold):
-    """The largest float32 not above a threshold given as a Python number; tensors stay as they are.
+    """The largest float32 that is not above a Python number; tensors stay as they are.
 
-    0.3 becomes 0.30000001 in float32, the nearest. A pair whose IoU is exactly 3/10 becomes that
-    number too, and 0.30000001 > 0.3 must stay true (torchvision compares in double precision).
+    The float32 nearest to 0.3 is 0.30000001, and so is an IoU of exactly 3/10. torchvision compares
+    in double precision, where 0.30000001 > 0.3; rounding the threshold down keeps that true.
     """
     if tf.is_tensor(threshold):
         return threshold

@@ -1,27 +1,37 @@
-"""The yardstick of RoI operators: the exact mean of the interpolated map over each bin.
+"""The reference for RoI operators: the exact mean of the interpolated map over each bin.
 
-`labkit.roi_align` estimates that mean from a few samples. Where a map is read between its cells by
-bilinear interpolation it can also be had exactly: along one axis the surface is a row of straight
-pieces, whose integral is a sum of parabolas. In numpy and without a gradient: it measures the
-others, nothing is trained through it.
+`labkit.roi_align` estimates that mean from a few samples. It can also be computed exactly: along
+one axis, bilinear interpolation is piecewise linear, and its integral is a sum of parabolas. In
+NumPy and without a gradient, because it only serves to measure the other operators.
 """
 
 import numpy as np
 
-SHORTEST = 1e-4  # cells; the mean over less than this is the value there, and only rounding is lost
+SHORTEST = (
+    1e-4  # cells; over a shorter bin, the difference of two integrals would be rounding error
+)
 
 
 def precise_roi_pool(
     features: np.ndarray, boxes: np.ndarray, image_index: np.ndarray, output: int, scale: float
 ) -> np.ndarray:
-    """The exact mean over each bin of each RoI: float64 [K, output, output, C].
+    """The exact mean over each bin of each RoI.
 
-    features: [B, H, W, C]. boxes: [K, 4] in image pixels. image_index: int [K], each RoI's image.
-    scale: cells a pixel (1/stride). Cell i is centred at i + 0.5, as in `roi_align` with aligned;
-    beyond the outermost centres the map continues as its border. Samples of `roi_align` that lie
-    more than a cell outside the map count as 0, here they do not: inside the image both agree.
+    Cell i is centred at i + 0.5, as in `roi_align` with `aligned`, and beyond the outermost centres
+    the map continues as its border. (Only outside the image do the two differ: for `roi_align`, the
+    map is 0 more than a cell outside.)
     Source: Precise RoI Pooling (Jiang et al. 2018, "Acquisition of Localization Confidence"), with
     half-pixel centres.
+
+    Args:
+        features: [B, H, W, C], a feature map for each image.
+        boxes: [K, 4], the RoIs, in pixels of the image.
+        image_index: int [K], the image that each RoI belongs to.
+        output: number of bins along each side of a RoI.
+        scale: cells per pixel (1/stride).
+
+    Returns:
+        float64 [K, output, output, C].
     """
     features = np.asarray(features, np.float64)
     cells = np.asarray(boxes, np.float64).reshape(-1, 4) * scale - 0.5
@@ -34,10 +44,16 @@ def precise_roi_pool(
 
 
 def bin_weights(start: float, end: float, output: int, length: int) -> np.ndarray:
-    """How much each of `length` cells counts in the mean over each bin: float64 [output, length].
+    """How much each cell counts in the mean over each bin, along one axis.
 
-    start, end: of the RoI along one axis, in cells, with the centre of cell i at i. Every row sums
-    to 1.
+    Args:
+        start: where the RoI begins, in cells, with the centre of cell i at i.
+        end: where it ends.
+        output: number of bins.
+        length: number of cells.
+
+    Returns:
+        float64 [output, length]; every row sums to 1.
     """
     edges = np.linspace(start, max(end, start + SHORTEST * output), output + 1)
     low, high = edges[:-1, None], edges[1:, None]

@@ -18,7 +18,8 @@ from labkit.ops.anchors import cell_anchors, pyramid_anchors
 from labkit.ops.masks import paste_mask, paste_masks
 from labkit.ops.matching import match, sample
 from labkit.ops.nms import batched_nms, nms
-from labkit.ops.roi import pyramid_roi_align, roi_align, roi_level, roi_pool
+from labkit.ops.roi import roi_align, roi_pool
+from labkit.ops.roi_pyramid import pyramid_roi_align, roi_level
 from labkit.parity.check import Check
 from labkit.parity.golden import Golden
 
@@ -118,14 +119,17 @@ def aligned_pooling(g: Golden) -> Iterator[Check]:
     for case in (n for n in g if n.startswith(("out_", "grad_in_"))):
         output, ratio, aligned = case.removeprefix("out_").removeprefix("grad_in_").split("_")
         ratio = 0 if ratio == "srm1" else int(ratio[2:])
-        settings = (rois, image, int(output[1:]), scale, ratio, aligned == "al1")
+        settings = (int(output[1:]), scale, ratio, aligned == "al1")
         if case.startswith("out_"):
-            value.add(roi_align(features, *settings), g.maps(case))
+            value.add(roi_align(features, rois, image, *settings), g.maps(case))
             continue
         with tf.GradientTape() as tape:
             tape.watch(features)
-            pooled = roi_align(features, *settings)
-        gradient.add(tape.gradient(pooled, features, g.maps(f"grad_out_{output}")), g.maps(case))
+            # A copy of the map for each RoI: where RoIs share one, a CPU may lose a part of the
+            # gradient (see `labkit.ops.roi`).
+            pooled = roi_align(tf.gather(features, image), rois, tf.range(len(rois)), *settings)
+        got = tf.convert_to_tensor(tape.gradient(pooled, features, g.maps(f"grad_out_{output}")))
+        gradient.add(got, g.maps(case))
     yield value
     yield gradient
 

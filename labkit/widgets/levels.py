@@ -4,7 +4,7 @@ import numpy as np
 import tensorflow as tf
 import traitlets
 
-from labkit.ops import roi as roi_ops
+from labkit.ops.roi_pyramid import roi_level
 from labkit.viz.colors import CROWD, INK, PREDICTION
 from labkit.widgets.explorer import Box, Boxes, Explorer, background, script
 from labkit.widgets.sketch import rectangle, sketch
@@ -27,7 +27,7 @@ class LevelExplorer(Explorer):
     def level_of(self, boxes) -> np.ndarray:
         """The levels of boxes [N, 4] by `labkit.roi_level`, int32 [N]: 2 for P2."""
         boxes = np.asarray(boxes, np.float32).reshape(-1, 4)
-        found = roi_ops.roi_level(
+        found = roi_level(
             tf.constant(boxes), len(STRIDES), self.canonical_size, self.canonical_level
         )
         return found.numpy() + FIRST

@@ -5,12 +5,12 @@ import json
 
 import numpy as np
 import pytest
-from pycocotools import mask as coco_mask
 
 from labkit.errors import LabkitError, MissingFileError
 from labkit.evaluation import evaluate_results
-from labkit.evaluation.coco_files import read_ground_truth
-from labkit.evaluation.rle import check_texts, decode_texts
+from labkit.evaluation.coco_files import read_ground_truth, read_results
+from labkit.evaluation.rle import check_texts
+from labkit.ops.masks import decode_segmentation, encode_rle
 
 TRUTH = {
     "images": [{"id": 1, "height": 20, "width": 30}, {"id": 2, "height": 20, "width": 30}],
@@ -59,15 +59,25 @@ def test_the_untouched_example_is_fine():
         ({"bbox": [1, 2, 3, None]}, "must be four numbers"),
         ({"bbox": [9, 9, -2, 3]}, "negative size"),
         ({"segmentation": "gone"}, "has no segmentation; give every entry a mask, or none"),
-        ({"segmentation": {"size": [20, 30]}}, "an RLE with size and counts"),
-        ({"segmentation": {"size": [30, 20], "counts": [600]}}, r"\[30, 20\] pixels"),
-        ({"segmentation": {"size": [20, 30], "counts": [599]}}, "cover 599 pixels instead of"),
-        ({"segmentation": {"size": [20, 30], "counts": [-1, 601]}}, "run lengths"),
-        ({"segmentation": {"size": [20, 30], "counts": "\x01ü"}}, "no COCO run-length text"),
-        ({"segmentation": {"size": [20, 30], "counts": ""}}, "no COCO run-length text"),
+        ({"segmentation": {"size": [20, 30]}}, 'lacks "size" or "counts"'),
+        (
+            {"segmentation": {"size": [30, 20], "counts": [600]}},
+            r"size \[30, 20\] but the image is \[20, 30\]",
+        ),
+        (
+            {"segmentation": {"size": [20, 30], "counts": [599]}},
+            "add up to 599, not to the 600 pixels",
+        ),
+        ({"segmentation": {"size": [20, 30], "counts": [-1, 601]}}, "negative run lengths"),
+        ({"segmentation": {"size": [20, 30], "counts": "\x01ü"}}, "not COCO's compressed run"),
+        ({"segmentation": {"size": [20, 30], "counts": ""}}, "not COCO's compressed run"),
         ({"segmentation": {"size": [20, 30], "counts": "o" * 20 + "0"}}, "far too large"),
-        ({"segmentation": {"size": [20, 30], "counts": 600}}, "must be a text or a list"),
-        ({"segmentation": [[1, 2, 3, 4]]}, "at least three points"),
+        (
+            {"segmentation": {"size": [20, 30], "counts": 600}},
+            "neither text nor a list of whole numbers",
+        ),
+        ({"segmentation": [[1, 2, 3, 4]]}, r"6 at least \(three corners\)"),
+        ({"segmentation": [[1, 2, 3, 4, 1e12, 6]]}, "a corner far outside the image"),
     ],
 )
 def test_a_bad_result_is_named_with_its_number(changes, message):
@@ -83,7 +93,7 @@ def test_a_bad_result_is_named_with_its_number(changes, message):
         ({"iscrowd": 2}, "iscrowd is 2; it must be 0 or 1"),
         ({"area": float("inf")}, "area is inf"),
         ({"segmentation": []}, "has no segmentation; remove it"),
-        ({"segmentation": [[0, 0, float("nan"), 1, 2, 2]]}, "a polygon of its segmentation"),
+        ({"segmentation": [[0, 0, float("nan"), 1, 2, 2]]}, "a corner far outside .* or NaN"),
     ],
 )
 def test_a_bad_annotation_is_named_with_its_number(changes, message):
@@ -142,36 +152,39 @@ def test_equal_category_names_are_told_apart():
     assert read_ground_truth(truth).names == ["cell (4)", "cell (7)"]
 
 
-def random_masks(count):
-    rng = np.random.default_rng(0)
-    for _ in range(count):
-        height, width = rng.integers(1, 90, 2)
-        yield rng.random((height, width)) < rng.choice([0.001, 0.1, 0.5, 0.999])
-
-
-def text_of(mask):
-    return coco_mask.encode(np.asfortranarray(mask, np.uint8))["counts"]
-
-
-def test_run_lengths_are_decoded_as_pycocotools_wrote_them():
-    masks = list(random_masks(50))
-    runs, firsts = decode_texts([text_of(mask) for mask in masks], "here")
-    for mask, own in zip(masks, np.split(runs, firsts[1:]), strict=True):
-        again = np.repeat(np.arange(len(own)) % 2, own).reshape(mask.shape[::-1]).T
-        np.testing.assert_array_equal(again, mask)
-
-
-def test_a_very_long_run():
-    mask = np.zeros((3000, 4000), np.uint8, order="F")
-    assert decode_texts([text_of(mask)], "here")[0].tolist() == [12_000_000]
+ALL_600_PIXELS = encode_rle(np.zeros((20, 30)))
 
 
 @pytest.mark.parametrize("wrong", [0, 3, 4095, 4096, 5000])
 def test_among_many_masks_the_wrong_one_is_named(wrong):
-    good = {"size": [20, 30], "counts": text_of(np.zeros((20, 30)))}
-    masks = [good] * 5001
+    masks = [ALL_600_PIXELS] * 5001
     check_texts(masks, str)
-    masks[wrong] = {"size": [20, 31], "counts": good["counts"]}
-    with pytest.raises(LabkitError, match=rf"^{wrong}: the run lengths .* cover 600 pixels"):
+    masks[wrong] = {**ALL_600_PIXELS, "size": [20, 31]}
+    with pytest.raises(LabkitError, match=rf"^{wrong}: .* add up to 600, not to the 620 pixels"):
         check_texts(masks, str)
     check_texts([], str)
+
+
+@pytest.mark.parametrize("counts", ["P8", ALL_600_PIXELS["counts"] + "1", "0" * 3])
+def test_a_text_that_does_not_cover_its_image_is_named_in_either_file(counts):
+    wrong = {"size": [20, 30], "counts": counts}
+    truth = changed(TRUTH, annotations=[{**TRUTH["annotations"][0], "segmentation": wrong}])
+    with pytest.raises(LabkitError, match=r"the ground truth: annotations\[0\]: .* add up to"):
+        read_ground_truth(truth)
+    results = [RESULT, {**RESULT, "segmentation": wrong}]
+    with pytest.raises(LabkitError, match="the results: entry 1: .* add up to"):
+        read_results(results, read_ground_truth(TRUTH))
+
+
+def test_every_form_of_a_mask_becomes_the_same_text():
+    polygon = [[2, 3, 12, 3, 12, 13, 2, 13]]
+    text = encode_rle(decode_segmentation(polygon, 20, 30))
+    runs = [20 * 2 + 3, *[10] * 19, 20 * 18 + 7]
+    for given in (
+        polygon,
+        {**text, "counts": runs},
+        text,
+        {**text, "counts": text["counts"].encode()},
+    ):
+        found = read_results([{**RESULT, "segmentation": given}], read_ground_truth(TRUTH))
+        assert found.entries[0]["segmentation"] == text

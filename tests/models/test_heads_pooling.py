@@ -9,7 +9,8 @@ from labkit.data.pipeline import Batches, BatchPlan
 from labkit.models.config import CHOICES, Config
 from labkit.models.heads import pool_rois
 from labkit.models.mask_rcnn import MaskRCNN
-from labkit.ops.roi import roi_align, roi_crop_and_resize, roi_level, roi_pool
+from labkit.ops.roi import roi_align, roi_crop_and_resize, roi_pool
+from labkit.ops.roi_pyramid import roi_level
 
 CONFIG = Config(roi_canonical_size=32.0)
 STRIDES = (4, 8, 16, 32)

@@ -22,7 +22,7 @@ def test_the_stride_of_p6_follows_from_its_size(golden):
 
 
 @given(st.floats(4, 600), st.lists(st.floats(0.2, 5), min_size=1, max_size=5))
-def test_cell_anchors_have_the_area_and_the_ratio(size, ratios):
+def test_cell_anchors_have_their_area_and_ratio(size, ratios):
     anchors = cell_anchors(size, ratios)
     assert anchors.shape == (len(ratios), 4) and anchors.dtype == np.float32
     height, width = anchors[:, 2] - anchors[:, 0], anchors[:, 3] - anchors[:, 1]
@@ -60,6 +60,6 @@ def test_in_a_graph_shapes_are_static_and_sizes_may_be_tensors():
     np.testing.assert_array_equal(got, static()[0])
 
 
-def test_one_size_a_level_is_demanded():
+def test_every_level_needs_a_size():
     with pytest.raises(ValueError):
         pyramid_anchors((64, 64), [(16, 16), (8, 8)], (8,), RATIOS)

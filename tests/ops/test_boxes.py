@@ -1,4 +1,4 @@
-"""Boxes: true to their definitions. tests/parity compares them with torchvision's."""
+"""Boxes: equal to their definitions. tests/parity compares them with torchvision's."""
 
 import hypothesis.extra.numpy as hnp
 import numpy as np
@@ -41,7 +41,7 @@ def test_decode_caps_the_scale_as_torchvision_does(golden):
     np.testing.assert_allclose([y2 - y1, x2 - x1], [4 * 62.5, 8 * 62.5], rtol=1e-5)
 
 
-# --- true to their definitions ------------------------------------------------------------
+# --- equal to their definitions ------------------------------------------------------------
 
 
 def plain_iou(a, b):
@@ -85,11 +85,11 @@ def test_iou_of_boxes_without_area_is_zero():
     "b, want",
     [
         ([0, 0, 4, 4], 1.0),  # the same box
-        ([0, 2, 4, 6], 8 / 24),  # half shared: around both is nothing that neither covers
+        ([0, 2, 4, 6], 8 / 24),  # half shared: together they fill the enclosing box
         ([0, 4, 4, 8], 0.0),  # side by side: no overlap, no gap
         ([0, 8, 4, 12], -16 / 48),  # a gap as large as each of them
-        ([4, 4, 8, 8], -32 / 64),  # corner to corner: half of the square around both is empty
-        ([1, 1, 3, 3], 4 / 16),  # inside: the box around both is the larger of them
+        ([4, 4, 8, 8], -32 / 64),  # corner to corner: half of the enclosing square is empty
+        ([1, 1, 3, 3], 4 / 16),  # one inside the other: the enclosing box is the larger
     ],
 )
 def test_giou_by_hand(b, want):
@@ -109,14 +109,14 @@ def test_giou_is_symmetric_bounded_and_never_above_iou(a, b):
 
 
 @given(lattice_boxes(1, min_count=1, min_size=1), st.integers(50, 500), st.integers(1, 500))
-def test_giou_falls_with_the_distance_where_iou_is_silent(box, gap, further):
+def test_giou_falls_with_the_distance_where_iou_stays_0(box, gap, further):
     near, far = (tf.constant(box + np.float32([0, d, 0, d])) for d in (gap, gap + further))
     a = tf.constant(box)
     assert box_ops.iou(a, near) == box_ops.iou(a, far) == 0
     assert box_ops.giou(a, far) < box_ops.giou(a, near) < 0
 
 
-def test_giou_broadcasts_over_a_batch_and_over_nothing():
+def test_giou_broadcasts_over_a_batch_and_over_no_boxes():
     rng = np.random.default_rng(1)
     corner = rng.uniform(0, 40, (3, 9, 2))
     boxes = np.concatenate([corner, corner + rng.uniform(1, 30, (3, 9, 2))], -1).astype("f4")
@@ -132,7 +132,7 @@ def test_giou_of_boxes_without_area():
     point, line = [[5.0, 5, 5, 5]], [[5.0, 0, 5, 10]]
     assert box_ops.giou(tf.constant(point), tf.constant(point)) == 0
     assert box_ops.giou(tf.constant(line), tf.constant(line)) == 0
-    # two points apart: nothing is covered of the box around them
+    # two points: they cover nothing of the box that encloses them
     assert box_ops.giou(tf.constant(point), tf.constant([[7.0, 8, 7, 8]])) == -1
 
 
@@ -165,7 +165,7 @@ def test_clip_is_idempotent_and_stays_inside(boxes, height, width):
     np.testing.assert_array_equal(once[inside], boxes[inside])
 
 
-def test_clip_takes_one_size_an_image():
+def test_clip_takes_one_size_per_image():
     boxes = tf.constant([[[-5.0, -5, 99, 99]], [[-5.0, -5, 99, 99]]])
     sizes = tf.constant([[10.0, 20.0], [30.0, 40.0]])
     got = box_ops.clip(boxes, sizes[:, :1], sizes[:, 1:])
@@ -195,7 +195,7 @@ def test_a_capped_scale_has_no_gradient_and_is_finite():
     assert gradient[0, 2] == 0
 
 
-def test_no_boxes_at_all():
+def test_no_boxes():
     none, some = tf.zeros([0, 4]), tf.constant([[0.0, 0, 1, 1]])
     assert box_ops.iou(none, some).shape == (0, 1)
     assert box_ops.iou(some, none).shape == (1, 0)

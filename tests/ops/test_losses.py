@@ -1,4 +1,7 @@
-"""The five losses: true to their definitions, and never NaN. tests/parity has torchvision's."""
+"""The five losses: equal to their definitions, and never NaN.
+
+tests/parity compares them with torchvision's.
+"""
 
 import numpy as np
 import pytest
@@ -15,7 +18,7 @@ from labkit.ops.losses import (
     smooth_l1,
 )
 
-# --- true to their definitions ------------------------------------------------------------
+# --- equal to their definitions ------------------------------------------------------------
 
 
 @given(st.floats(-1e4, 1e4, width=32), st.sampled_from([0.0, 1 / 9, 0.5, 1.0]))
@@ -27,7 +30,7 @@ def test_smooth_l1_by_definition(d, beta):
 
 @pytest.mark.parametrize("beta", [1 / 9, 1.0])
 def test_smooth_l1_gradient_equals_finite_differences(beta):
-    # Both sides of both joints, and close to them: there the two pieces have the same slope.
+    # On both sides of both joints and close to them, where the two pieces have the same slope.
     d = tf.constant([-3.0, -1.02, -0.98, -beta, -0.05, 0.0, 0.1, beta, 0.97, 1.03, 7.0], tf.float64)
     exact, numeric = tf.test.compute_gradient(lambda x: smooth_l1(x, beta), [d], delta=1e-6)
     np.testing.assert_allclose(exact[0], numeric[0], atol=1e-5)  # delta / beta at the joint
@@ -43,7 +46,7 @@ LOSSES = {
 
 @pytest.mark.parametrize("name", LOSSES)
 @pytest.mark.parametrize("scale", [1.0, 1e4])
-def test_without_positives_or_samples_a_loss_is_a_number(name, scale):
+def test_without_positives_or_samples_a_loss_is_finite(name, scale):
     """No positives, no samples at all, and logits so wrong that exp() would overflow."""
     x = tf.constant(scale * np.random.default_rng(2).normal(size=(2, 3, 4)), tf.float32)
     on, off = tf.ones([2, 3], tf.bool), tf.zeros([2, 3], tf.bool)
@@ -57,7 +60,7 @@ def test_without_positives_or_samples_a_loss_is_a_number(name, scale):
             assert loss == 0 and not np.any(gradient)
 
 
-def test_nonsense_targets_of_non_positives_do_no_harm():
+def test_nan_targets_of_negatives_are_ignored():
     deltas = tf.ones([1, 3, 4])
     targets = tf.constant([[[np.nan] * 4, [np.inf] * 4, [0.0] * 4]])
     with tf.GradientTape() as tape:
@@ -74,7 +77,7 @@ def test_sums_run_over_the_batch_and_not_image_by_image():
     assert box_loss(deltas, 0 * deltas, positive, 4, 1.0).numpy() == 0.25
 
 
-def test_only_what_is_sampled_counts():
+def test_only_sampled_anchors_count():
     logits = tf.constant([[0.0, 50.0, -50.0, 3.0]])
     positive = tf.constant([[True, False, False, False]])
     negative = tf.constant([[False, False, True, False]])
@@ -94,15 +97,15 @@ LABELS = tf.constant([[0, 0, 1]])
 ALL = tf.ones([1, 3], tf.bool)
 
 
-def test_class_weights_weigh_the_mean():
+def test_class_weights_give_a_weighted_mean():
     entropy = -np.log([0.5, 0.75, 0.25])
     got = class_loss(TWO_CLASSES, LABELS, ALL, class_weights=(1.0, 4.0))
     np.testing.assert_allclose(got, (entropy[0] + entropy[1] + 4 * entropy[2]) / 6, rtol=1e-6)
-    alike = class_loss(TWO_CLASSES, LABELS, ALL, class_weights=(3.0, 3.0))
-    np.testing.assert_allclose(alike, entropy.mean(), rtol=1e-6)
+    equal = class_loss(TWO_CLASSES, LABELS, ALL, class_weights=(3.0, 3.0))
+    np.testing.assert_allclose(equal, entropy.mean(), rtol=1e-6)
 
 
-def test_a_class_of_weight_0_teaches_nothing():
+def test_a_class_of_weight_0_does_not_count():
     got = class_loss(TWO_CLASSES, LABELS, ALL, class_weights=(0.0, 1.0))
     np.testing.assert_allclose(got, -np.log(0.25), rtol=1e-6)
     assert class_loss(TWO_CLASSES, 0 * LABELS, ALL, class_weights=(0.0, 1.0)) == 0.0
@@ -137,8 +140,8 @@ def test_gradients_for_long_tails_equal_finite_differences(options):
     np.testing.assert_allclose(exact[0], numeric[0], atol=1e-8)  # delta squared is 1e-10
 
 
-def test_focal_loss_of_what_is_certain_is_finite():
-    """p = 1 to the last digit, and p so small that its logarithm is -1e4."""
+def test_focal_loss_of_a_certain_prediction_is_finite():
+    """Where p is 1 to the last digit, and where it is so small that its logarithm is -1e4."""
     logits = tf.constant([[[1e4, 0.0], [0.0, 1e4]]])
     with tf.GradientTape() as tape:
         tape.watch(logits)

@@ -41,7 +41,7 @@ def test_boxes_are_tight_and_half_open():
 
 
 @given(some_masks)
-def test_nothing_is_outside_the_box_and_all_its_sides_are_touched(mask):
+def test_a_box_holds_its_mask_and_every_side_touches_it(mask):
     y1, x1, y2, x2 = boxes_from_masks(mask[None])[0].astype(int)
     inside = mask[y1:y2, x1:x2]
     assert inside.sum() == mask.sum()
@@ -83,7 +83,7 @@ def test_long_runs_take_several_characters():
     assert (decode_segmentation(encode_rle(mask), 700, 900) == mask).all()
 
 
-def test_runs_of_no_length_are_allowed():
+def test_empty_runs_are_allowed():
     rle = {"size": [2, 3], "counts": [0, 1, 0, 2, 0, 0, 3]}
     assert decode_segmentation(rle, 2, 3).tolist() == [[True, True, False], [True, False, False]]
     assert segmentation_box(rle, 2, 3).tolist() == [0, 0, 2, 2]
@@ -145,11 +145,13 @@ def test_polygons_as_pycocotools_fills_them(polygon):
         ({"size": [2, 2], "counts": None}, "neither text"),
         ({"size": [2, 2], "counts": "\x01é"}, "compressed run lengths"),
         ({"size": [2, 2], "counts": "P"}, "middle of a number"),
-        ({"size": [2, 2], "counts": "o" * 40}, "compressed run lengths"),
-        ({"size": [2, 2], "counts": ""}, "add up to 0"),
+        ({"size": [2, 2], "counts": "o" * 40}, "middle of a number"),
+        ({"size": [2, 2], "counts": "o" * 20 + "0"}, "far too large"),
+        ({"size": [2, 2], "counts": ""}, "compressed run lengths"),
+        ({"size": [2, 2], "counts": []}, "add up to 0"),
     ],
 )
-def test_what_is_no_segmentation_is_refused_with_a_sentence(segmentation, words):
+def test_an_invalid_segmentation_is_refused_with_a_sentence(segmentation, words):
     for function in (decode_segmentation, segmentation_box):
         with pytest.raises(LabkitError) as error:
             function(segmentation, 2, 2)
@@ -176,7 +178,7 @@ def test_no_text_breaks_the_decoder(text):
     st.integers(0, 2**32 - 1),
 )
 def test_a_small_mask_comes_back_exactly(top, left, height, width, seed):
-    """Even one of random pixels, the hardest there is, in a box up to half the grid's side."""
+    """Even one of random pixels, the hardest case, in a box of up to half the grid's side."""
     mask = np.zeros((48, 48), bool)
     window = mask[top : top + height, left : left + width]
     window[:] = np.random.RandomState(seed).rand(height, width) < 0.5
@@ -237,7 +239,7 @@ def whole(window, top, left, height, width):
 
 
 def sampled(prob, box, height, width):
-    """ "exact" by its definition, one pixel after another."""
+    """Pasting by "exact", written down pixel by pixel."""
     m = len(prob)
     padded = np.pad(prob.astype(np.float64), 1)
     y1, x1, y2, x2 = (float(v) for v in box)

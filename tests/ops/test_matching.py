@@ -1,4 +1,4 @@
-"""Matching and sampling: nobody forgotten, nothing made up. tests/parity has torchvision's."""
+"""Matching and sampling: equal to their rules. tests/parity compares them with torchvision's."""
 
 import hypothesis.extra.numpy as hnp
 import numpy as np
@@ -11,13 +11,13 @@ from labkit.ops.matching import BACKGROUND, BETWEEN, match, pick, sample
 
 RPN, ROI = (0.7, 0.3, True), (0.5, 0.5, False)
 
-# IoU matrices [candidates, objects] in steps of a tenth: ties and values on the threshold abound.
+# IoU matrices [candidates, objects] in steps of 0.1: many ties, many values on a threshold.
 TENTHS = hnp.arrays(
     np.int32, st.tuples(st.integers(1, 12), st.integers(0, 5)), elements=st.integers(0, 10)
 ).map(lambda m: np.float32(m) / np.float32(10))
 
 
-# --- true to its definition ---------------------------------------------------------------
+# --- equal to its definition ---------------------------------------------------------------
 
 
 def plain_match(iou, high, low, every_object):
@@ -35,7 +35,7 @@ def plain_match(iou, high, low, every_object):
 
 
 @given(TENTHS, st.integers(0, 3), st.sampled_from([RPN, ROI]))
-def test_match_is_the_plain_rule_and_never_sees_padding(iou, padding, rule):
+def test_match_equals_the_rule_and_ignores_padding(iou, padding, rule):
     candidates, objects = iou.shape
     padded = np.concatenate([iou, np.ones((candidates, padding), np.float32)], axis=1)
     valid = np.arange(objects + padding) < objects
@@ -55,14 +55,14 @@ def test_every_object_gets_a_candidate(iou):
 
 @pytest.mark.parametrize("objects", [0, 3])
 @pytest.mark.parametrize("rule", [RPN, ROI])
-def test_without_objects_all_is_background(objects, rule):
+def test_without_objects_everything_is_background(objects, rule):
     for shape in [(7, objects), (2, 7, objects)]:
         valid = tf.zeros([*shape[:-2], objects], tf.bool)
         matches = match(tf.random.uniform(shape), valid, *rule)
         assert matches.shape == shape[:-1] and np.all(matches.numpy() == BACKGROUND)
 
 
-def test_a_batch_is_its_images():
+def test_a_batch_equals_its_images_one_by_one():
     iou = np.random.default_rng(1).uniform(0, 1, (3, 20, 4)).astype("f4")
     valid = np.array([[1, 1, 1, 1], [1, 1, 0, 0], [0, 0, 0, 0]], bool)
     together = match(tf.constant(iou), tf.constant(valid), *RPN).numpy()
@@ -91,7 +91,7 @@ def test_pick():
     st.sampled_from([0.0, 0.25, 0.3, 0.5, 1.0]),
     st.integers(0, 9),
 )
-def test_sample_counts_and_takes_the_first(labels, number, fraction, seed):
+def test_sample_has_the_right_counts_and_takes_the_highest_priority(labels, number, fraction, seed):
     positive, negative = labels == 1, labels == 0
     priority = np.random.default_rng(seed).uniform(size=labels.shape).astype("f4")
     got = sample(
@@ -105,7 +105,7 @@ def test_sample_counts_and_takes_the_first(labels, number, fraction, seed):
             wanted = min(eligible.sum(), most, left)
             assert taken.sum() == wanted
             assert not np.any(taken & ~eligible)
-            if 0 < wanted < eligible.sum():  # whoever was left out had a lower priority
+            if 0 < wanted < eligible.sum():  # those left out have a lower priority
                 assert priority[row][taken].min() >= priority[row][eligible & ~taken].max()
             left -= wanted
 
@@ -119,7 +119,7 @@ def test_a_third_of_ten_is_three_and_a_quarter_of_512_is_128():
         assert np.all(positive.numpy()[0, :most])  # -index takes the first
 
 
-def test_nothing_to_sample():
+def test_no_candidates_to_sample():
     none = tf.zeros([2, 5], tf.bool)
     for taken in sample(none, none, 4, 0.5, tf.random.uniform([2, 5])):
         assert taken.shape == (2, 5) and not np.any(taken)

@@ -1,4 +1,7 @@
-"""NMS: its promises, and the padded form equal to the plain one. tests/parity has torchvision's."""
+"""NMS: equal to the greedy rule, and the padded form equal to the plain one.
+
+tests/parity compares it with torchvision's.
+"""
 
 import numpy as np
 import pytest
@@ -33,7 +36,7 @@ def scored_boxes(draw, most=14):
     return boxes, rows[:, 4] / 10, rows[:, 5].astype(np.int32)
 
 
-# --- its own promises -----------------------------------------------------------------------
+# --- equal to its definition ----------------------------------------------------------------
 
 
 def plain_nms(boxes, scores, threshold):
@@ -47,7 +50,7 @@ def plain_nms(boxes, scores, threshold):
 
 
 @given(scored_boxes(), st.sampled_from([0.0, 0.1, 0.25, 0.3, 0.5, 0.6, 0.7, 0.9, 1.0]))
-def test_nms_is_the_plain_rule(drawn, threshold):
+def test_nms_equals_the_rule(drawn, threshold):
     boxes, scores, _ = drawn
     kept = nms(tf.constant(boxes), tf.constant(scores), threshold).numpy()
     assert kept.tolist() == plain_nms(boxes, scores, threshold)
@@ -62,7 +65,7 @@ def test_nms_is_the_plain_rule(drawn, threshold):
 
 
 @given(scored_boxes(), st.sampled_from([0.3, 0.5, 0.7]))
-def test_batched_nms_is_nms_of_each_group(drawn, threshold):
+def test_batched_nms_equals_nms_of_each_group(drawn, threshold):
     boxes, scores, groups = drawn
     kept = batched_nms(tf.constant(boxes), tf.constant(scores), tf.constant(groups), threshold)
     each = []
@@ -110,7 +113,7 @@ def test_grouped_nms_padded_equals_batched_nms(images, threshold):
 
 
 def test_grouped_nms_padded_with_a_box_for_each_group():
-    """As the box head uses it: every class moves the box its own way."""
+    """As the box head uses it: every class has its own refined box."""
     boxes = tf.constant([[[[0.0, 0, 10, 10], [50, 50, 60, 60]], [[0, 0, 10, 9], [0, 0, 10, 10]]]])
     scores = tf.constant([[[0.9, 0.8], [0.7, 0.6]]])
     kept, values, groups, count = grouped_nms_padded(boxes, scores, 0.5, 5, 0.05)
@@ -120,7 +123,7 @@ def test_grouped_nms_padded_with_a_box_for_each_group():
     np.testing.assert_array_equal(kept[0, :3], [[0, 0, 10, 10], [50, 50, 60, 60], [0, 0, 10, 10]])
 
 
-def test_the_best_are_kept_where_there_is_no_room():
+def test_the_best_are_kept_when_there_are_more_than_fit():
     boxes = tf.constant([[[20.0 * i, 0, 20 * i + 10, 10] for i in range(6)]])[:, :, None]
     scores = tf.constant([[0.1, 0.6, 0.3, 0.9, 0.2, 0.5]])[..., None]
     kept, values, _, count = grouped_nms_padded(boxes, scores, 0.5, 3, 0.0)
@@ -129,15 +132,15 @@ def test_the_best_are_kept_where_there_is_no_room():
     np.testing.assert_array_equal(kept[0, :, 0], [60, 20, 100])
 
 
-def test_far_apart_coordinates_do_not_leak_between_groups():
-    """The offset trick would add 80 * 4000 to a coordinate and lose its last bits."""
+def test_groups_do_not_influence_each_other():
+    """The offset trick would add 80 * 4000 to a coordinate, which loses its last bits."""
     boxes = tf.constant([[0.0, 0, 4000, 4000], [0.0, 0, 4000, 3999.75]])
     scores = tf.constant([0.9, 0.8])
     assert batched_nms(boxes, scores, tf.constant([80, 79]), 0.5).numpy().tolist() == [0, 1]
     assert batched_nms(boxes, scores, tf.constant([80, 80]), 0.5).numpy().tolist() == [0]
 
 
-def test_no_boxes_at_all():
+def test_no_boxes():
     none, no_scores = tf.zeros([0, 4]), tf.zeros([0])
     assert nms(none, no_scores, 0.5).shape == (0,)
     assert batched_nms(none, no_scores, tf.zeros([0], tf.int32), 0.5).shape == (0,)
@@ -154,18 +157,18 @@ def test_thresholds_may_be_tensors():
 
 
 def test_detect_suppresses_by_a_threshold_rounded_down(monkeypatch, micro_config):
-    """Two boxes whose IoU is 3/10, and a threshold of 0.3, which float32 does not hold."""
-    asked = []
+    """Two boxes whose IoU is 3/10, and a threshold of 0.3, which float32 cannot represent."""
+    thresholds = []
 
     def stop(images, sizes, score_threshold, nms_iou, detections):
-        asked.append(nms_iou)
+        thresholds.append(nms_iou)
         raise StopIteration
 
     monkeypatch.setattr(inference, "_compiled", lambda model: stop)
     with pytest.raises(StopIteration):
         MaskRCNN(micro_config.replace(nms_iou=0.3), ["a"]).detect(np.zeros((64, 64, 3), np.uint8))
     boxes = tf.constant([[[[0.0, 0, 10, 10]], [[0, 0, 10, 3]]]])
-    kept = grouped_nms_padded(boxes, tf.constant([[[0.9], [0.8]]]), asked[0], 2, 0.1)
+    kept = grouped_nms_padded(boxes, tf.constant([[[0.9], [0.8]]]), thresholds[0], 2, 0.1)
     assert kept[3].numpy().tolist() == [1]
 
 

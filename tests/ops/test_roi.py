@@ -1,4 +1,4 @@
-"""RoIAlign, RoIPool and the level of a RoI, each written down plainly a second time.
+"""RoIAlign and its relatives: equal to their definitions, written down a second time.
 
 tests/parity compares them with torchvision's, in value and gradient.
 """
@@ -6,17 +6,14 @@ tests/parity compares them with torchvision's, in value and gradient.
 import numpy as np
 import pytest
 import tensorflow as tf
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from labkit.ops.roi import pyramid_roi_align, roi_align, roi_crop_and_resize, roi_level, roi_pool
+from labkit.ops.roi import roi_align, roi_crop_and_resize, roi_pool
 
 # A map is some 60 cells long, so float32 holds a position to 4e-6 cells, and a few operations stand
 # between the box and the sample. Neighbouring cells of the goldens differ by up to 6.
 ALIGN_TOLERANCE = 1e-4
-
-
-# --- equal to its definition, written down plainly --------------------------------------
 
 
 def sample_weights(start, size, output: int, ratio: int, length: int) -> np.ndarray:
@@ -38,7 +35,7 @@ def sample_weights(start, size, output: int, ratio: int, length: int) -> np.ndar
     return weights
 
 
-def plain_roi_align(features, boxes, image, output, scale, ratio, aligned):
+def roi_align_by_definition(features, boxes, image, output, scale, ratio, aligned):
     """Bilinear sampling is separable: a matrix for the rows, one for the columns."""
     pooled = []
     for box, i in zip(np.float32(boxes) * np.float32(scale), image, strict=True):
@@ -56,7 +53,7 @@ FEATURES = np.random.default_rng(7).normal(size=(2, 9, 13, 2)).astype("f4")
 
 @st.composite
 def rois(draw):
-    """Boxes about and around a map of 9 x 13 cells, on eighths: samples often fall on a border."""
+    """Boxes in and around a map of 9 x 13 cells, in eighths: samples often fall on a border."""
     number = st.integers(-40, 140)
     rows = draw(
         st.lists(
@@ -74,32 +71,11 @@ def rois(draw):
     st.sampled_from([1.0, 0.5]),
     st.sampled_from([1, 2, 5]),
 )
-def test_roi_align_is_its_definition(drawn, ratio, aligned, scale, output):
+def test_roi_align_equals_its_definition(drawn, ratio, aligned, scale, output):
     boxes, image = drawn
     got = roi_align(tf.constant(FEATURES), boxes, image, output, scale, ratio, aligned)
-    want = plain_roi_align(FEATURES, boxes, image, output, scale, ratio, aligned)
+    want = roi_align_by_definition(FEATURES, boxes, image, output, scale, ratio, aligned)
     np.testing.assert_allclose(got, want, rtol=0, atol=ALIGN_TOLERANCE)
-
-
-@settings(max_examples=15)  # six RoIAligns an example
-@given(rois())
-def test_pyramid_roi_align_is_roi_align_on_its_level(drawn):
-    boxes, _ = drawn
-    boxes = tf.constant(np.stack([boxes, boxes[::-1]]) * 8)
-    rng = np.random.default_rng(5)
-    maps = [tf.constant(rng.normal(size=(2, 40 // s, 56 // s, 3)).astype("f4")) for s in (1, 2, 4)]
-    # One level has more rows than the others together, another time fewer: see `_atlas`.
-    for features in (maps, [m[:, :4] for m in maps]):
-        got = pyramid_roi_align(features, boxes, 3, (4, 8, 16), canonical_size=56.0)
-        level = roi_level(boxes, 3, canonical_size=56.0)
-        for i in range(2):
-            image = tf.fill([boxes.shape[1]], i)
-            each = [
-                roi_align(f, boxes[i], image, 3, 1 / s)
-                for f, s in zip(features, (4, 8, 16), strict=True)
-            ]
-            want = tf.gather(tf.stack(each, 1), level[i], batch_dims=1)
-            np.testing.assert_allclose(got[i], want, rtol=0, atol=ALIGN_TOLERANCE)
 
 
 def test_the_well_known_check():
@@ -139,27 +115,20 @@ def test_outside_is_zero_in_value_and_gradient():
 
 
 @pytest.mark.parametrize("ratio", [0, 1, 2])
-def test_no_rois_at_all(ratio):
-    features, none, nobody = tf.constant(FEATURES), tf.zeros([0, 4]), tf.zeros([0], tf.int32)
-    assert roi_align(features, none, nobody, 7, 1.0, ratio).shape == (0, 7, 7, 2)
-    assert roi_pool(features, none, nobody, 7, 1.0).shape == (0, 7, 7, 2)
-    got = pyramid_roi_align([features, features], tf.zeros([2, 0, 4]), 7, (4, 8), ratio)
-    assert got.shape == (2, 0, 7, 7, 2)
+def test_no_rois(ratio):
+    features, boxes, image = tf.constant(FEATURES), tf.zeros([0, 4]), tf.zeros([0], tf.int32)
+    with tf.GradientTape() as tape:
+        tape.watch(features)
+        got = roi_align(features, boxes, image, 7, 1.0, ratio)
+    assert got.shape == (0, 7, 7, 2) and not np.any(tape.gradient(got, features))
+    assert roi_pool(features, boxes, image, 7, 1.0).shape == (0, 7, 7, 2)
 
 
-def test_numpy_arrays_are_welcome():
+def test_numpy_arrays_are_accepted():
     boxes = np.array([[0.0, 1, 4, 5]], np.float32)
     for op in (roi_align, roi_pool):
         want = op(tf.constant(FEATURES), tf.constant(boxes), tf.constant([1]), 3, 0.5)
         np.testing.assert_array_equal(op(FEATURES, boxes, np.array([1]), 3, 0.5), want)
-
-
-def test_roi_level_by_example():
-    sides = tf.constant([0.0, 1, 56, 111.99, 112, 223.9, 224, 447, 448, 5000])
-    boxes = tf.stack([0 * sides, 0 * sides, sides, sides], axis=-1)
-    assert roi_level(boxes, 4).numpy().tolist() == [0, 0, 0, 0, 1, 1, 2, 2, 3, 3]
-    assert roi_level(boxes, 4, canonical_size=112.0).numpy()[4] == 2
-    assert roi_level(tf.constant([[9.0, 9, 2, 99]]), 4).numpy().tolist() == [0]  # inverted
 
 
 def test_the_approximation_misses_by_what_the_course_says():
@@ -173,14 +142,11 @@ def test_the_approximation_misses_by_what_the_course_says():
 
 
 def test_shapes_are_static_in_a_graph():
-    maps = [tf.TensorSpec([2, 32 // s, 32 // s, 5]) for s in (1, 2)]
-    boxes = tf.TensorSpec([2, 9, 4])
     for ratio in (1, 2, 0):
 
         @tf.function
-        def graph(a, b, boxes, ratio=ratio):
-            return pyramid_roi_align([a, b], boxes, 7, (4, 8), ratio)
+        def graph(features, boxes, image, ratio=ratio):
+            return roi_align(features, boxes, image, 7, 0.25, ratio)
 
-        got = graph.get_concrete_function(*maps, boxes).structured_outputs
-        assert tuple(got.shape)[2:] == (7, 7, 5)
-        assert tuple(got.shape) == (2, 9, 7, 7, 5)
+        specs = tf.TensorSpec([2, 32, 32, 5]), tf.TensorSpec([9, 4]), tf.TensorSpec([9], tf.int32)
+        assert graph.get_concrete_function(*specs).output_shapes[1:] == (7, 7, 5)

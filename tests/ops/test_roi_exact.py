@@ -1,4 +1,4 @@
-"""The exact mean over bins: equal to dense sampling, to hand-made values, and never off a plane."""
+"""The exact mean over bins: equal to dense sampling, to values by hand, and exact on a plane."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ MAP = np.random.default_rng(3).normal(size=(2, 7, 9, 2)).astype("f4")
 
 
 def spans():
-    """(start, end) on sixteenths of a cell, in and around a map of some ten cells."""
+    """(start, end) in sixteenths of a cell, in and around a map of some ten cells."""
     return st.tuples(st.integers(-40, 160), st.integers(0, 120)).map(
         lambda n: (n[0] / 16, (n[0] + n[1]) / 16)
     )
@@ -36,14 +36,14 @@ def test_a_bin_by_hand():
     np.testing.assert_allclose(bin_weights(0, 2, 2, 3), [[0.5, 0.5, 0], [0, 0.5, 0.5]], atol=1e-12)
 
 
-def test_a_point_is_the_value_there():
+def test_the_mean_over_a_point_is_the_value_there():
     # The mean over 1e-4 cells is the value up to that times the slope, which is at most 1 here.
     np.testing.assert_allclose(bin_weights(1.25, 1.25, 1, 4), [[0, 0.75, 0.25, 0]], atol=1e-4)
 
 
 @settings(max_examples=20)  # RoIAligns of up to 160 x 160 samples
 @given(spans(), spans(), st.integers(1, 4))
-def test_dense_sampling_comes_near_it(rows, columns, output):
+def test_dense_sampling_approaches_it(rows, columns, output):
     box = np.float32([[rows[0], columns[0], rows[1], columns[1]]])
     exact = precise_roi_pool(MAP, box, [1], output, 1.0)
     # Samples outside the map by more than a cell are 0 for roi_align: those RoIs are not compared.

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from labkit.ops import anchors as anchor_ops
 from labkit.ops import boxes as box_ops
 from labkit.ops import roi as roi_ops
+from labkit.ops.roi_pyramid import roi_level
 from labkit.widgets import explorer
 
 py_mini_racer = pytest.importorskip("py_mini_racer")
@@ -123,13 +124,13 @@ def test_roi_level(js, sides, canonical):
     got = js("roiLevel", box, canonical, 4)
     octave = 4 + np.log2(max(np.sqrt(sides[0] * sides[1]) / 4, 1e-9) / canonical)
     if abs(octave - round(octave)) > 2e-6:  # on the border float32 may see it on the other side
-        assert got == int(roi_ops.roi_level(tensor(box), 4, float(canonical), 4)[0])
+        assert got == int(roi_level(tensor(box), 4, float(canonical), 4)[0])
 
 
 @pytest.mark.parametrize("side, level", [(0, 0), (111, 0), (112, 1), (224, 2), (448, 3), (9999, 3)])
 def test_roi_level_at_its_borders(js, side, level):
     assert js("roiLevel", [0, 0, side, side]) == level
-    assert int(roi_ops.roi_level(tensor([0, 0, side, side]), 4)[0]) == level
+    assert int(roi_level(tensor([0, 0, side, side]), 4)[0]) == level
 
 
 # --- how RoI operators look at a map: weights and cells applied to one give what labkit reads

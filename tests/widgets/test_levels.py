@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 import traitlets
 
-from labkit.ops.roi import roi_level
+from labkit.ops.roi_pyramid import roi_level
 from labkit.widgets import explore_levels
 from labkit.widgets.explorer import script
 

@@ -4,7 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from labkit.course.exercise import Case, Exercise, Mistake
-from labkit.ops import losses, roi
+from labkit.ops import losses, roi_pyramid
 
 NOTEBOOK = "04_heads_and_losses"
 BETA = 1 / 9
@@ -18,7 +18,7 @@ def _sigmoid(x):
 
 
 def _level_of(boxes):
-    return roi.roi_level(tf.constant(boxes), 4).numpy()
+    return roi_pyramid.roi_level(tf.constant(boxes), 4).numpy()
 
 
 def _sized(heights, widths):

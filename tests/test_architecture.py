@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+import labkit
+
 ROOT = Path(__file__).resolve().parents[1]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 CONTRACTS = PYPROJECT["tool"]["importlinter"]["contracts"]
@@ -70,6 +72,15 @@ def test_a_breach_is_seen(package, file, code, found):
         stream.write(f"\n\n{code}\n")
     done = lint_imports(package)
     assert done.returncode == 1 and found in done.stdout, done.stdout + done.stderr
+
+
+def test_tab_completion_shows_the_public_names_and_the_folders():
+    folders = {path.parent.name for path in (ROOT / "labkit").glob("*/__init__.py")}
+    files = {path.stem for path in (ROOT / "labkit").glob("*.py")} - {"__init__", "__main__", "cli"}
+    shown = set(dir(labkit))
+    assert set(labkit.__all__) | folders | files <= shown
+    for name in shown - {"__builtins__"}:
+        assert getattr(labkit, name) is not None or name.startswith("__")
 
 
 def test_only_three_places_import_upwards_and_only_when_they_are_called():

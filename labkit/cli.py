@@ -56,7 +56,7 @@ def main(argv: list[str] | None = None) -> int:
         argv: the words after `labkit`; by default those of this process.
 
     Returns:
-        The exit status: the command's own (0 where it has none), 2 after a sentence on stderr.
+        The exit status: the command's own, or 2 after a sentence on stderr.
     """
     argv = sys.argv[1:] if argv is None else list(argv)
     replace_unprintable()

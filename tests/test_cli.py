@@ -9,7 +9,7 @@ import pytest
 
 from labkit import cli
 from labkit.data import shapes
-from labkit.models.config import PRESETS
+from labkit.models.registry import presets
 from labkit.training import TrainSettings
 
 COMMANDS = [name.replace("_", "-") for name in cli.COMMANDS]
@@ -60,7 +60,7 @@ def test_python_runs_the_package():
 
 def test_help_names_the_presets_and_the_demos_steps(capsys):
     for command in ("train", "find-lr", "inspect"):
-        assert "--preset {" + ",".join(PRESETS) + "}" in labkit(capsys, command, "--help")[1]
+        assert "--preset {" + ",".join(presets()) + "}" in labkit(capsys, command, "--help")[1]
     steps = TrainSettings.preset("tiny").steps
     assert f"one batch each (default: {steps})" in " ".join(
         labkit(capsys, "demo", "--help")[1].split()

@@ -43,14 +43,14 @@ def describe_installation() -> dict:
     import_tensorflow()
     from importlib.metadata import version
 
-    from labkit.models.registry import build_detector
+    from labkit.models.registry import build_detector, presets
     from labkit.training.device import describe_devices, unusable_gpu
 
     packages = ("labkit", "tensorflow", "keras", "numpy", "pycocotools")
-    presets = {}
+    described = {}
     for name, config in presets().items():
         model = build_detector(config, [f"class {i}" for i in range(1, 81)])
-        presets[name] = {
+        described[name] = {
             "parameters": model.count_params(),
             "image": f"{config.image_min_side} to {config.image_max_side} px",
             "backbone": config.backbone,
@@ -60,7 +60,7 @@ def describe_installation() -> dict:
         "versions": {"python": platform.python_version()} | {p: version(p) for p in packages},
         "devices": [describe_devices(), *([complaint] if complaint else [])],
         "cores": os.cpu_count(),
-        "presets (with 80 classes)": presets,
+        "presets (with 80 classes)": described,
     }
 
 

@@ -7,19 +7,24 @@ method that Keras invites layers to override. For a moment each layer saves mark
 and the file that Keras writes then shows which variable went where.
 """
 
+from __future__ import annotations
+
 import contextlib
 import functools
 import re
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import h5py
-import keras
 import numpy as np
 
 from labkit.errors import LabkitError
 from labkit.weights.pair import Format, Pair
+
+if TYPE_CHECKING:  # Keras takes seconds to import; `labkit info --pretrained` does without
+    import keras
 
 
 def recognises(tensors: Mapping[str, np.ndarray]) -> bool:

@@ -9,12 +9,17 @@
 `labkit.training.checkpoints` writes it.
 """
 
+from __future__ import annotations
+
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from labkit.errors import LabkitError
-from labkit.models.detector import Detector
 from labkit.models.registry import detector_of_run
+
+if TYPE_CHECKING:  # TensorFlow takes seconds to import; `labkit info --pretrained` does without
+    from labkit.models.detector import Detector
 
 WEIGHTS = "model.weights.h5"
 AVERAGE = "average.weights.h5"

@@ -136,8 +136,10 @@ def test_without_a_network_it_is_one_sentence(capsys, monkeypatch, tmp_path):
     monkeypatch.setitem(CATALOGUE, "nuclei", entry)
     for argv in (["train", "--run", tmp_path / "r", "--data"], ["inspect"]):
         status, _, err = labkit(capsys, *argv, "nuclei")
-        assert status == 2 and err.count("\n") == 1 and archive.address in err
-        assert str(tmp_path / "nuclei" / "stage1_train.zip") in err
+        progress, sentence = err.splitlines()
+        assert status == 2 and progress == f"downloading {archive.address}"
+        assert sentence.startswith(f"labkit {argv[0]}: ") and archive.address in sentence
+        assert str(tmp_path / "nuclei" / "stage1_train.zip") in sentence
     assert not (tmp_path / "r").exists()
 
 

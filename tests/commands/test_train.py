@@ -9,7 +9,7 @@ from labkit import cli, training
 from labkit.commands.run_data import remembered
 from labkit.data.catalogue import GENERATED
 from labkit.models.backbones import resnet
-from labkit.models.config import PRESETS, Config
+from labkit.models.registry import presets
 from labkit.training import History
 from labkit.training.record import prepare_run, run_record
 
@@ -120,16 +120,16 @@ SMALL = (
 )
 
 
-@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("preset", presets())
 def test_every_preset_that_is_offered_trains(monkeypatch, tmp_path, preset):
     monkeypatch.setitem(GENERATED, "val", {"count": 2, "seed": 1})
     options = f"--data shapes --steps 1 --backbone-weights none --set validate_every=0 {SMALL}"
     argv = ["train", "--preset", preset, "--run", str(tmp_path / "r"), *options.split()]
     assert cli.main(argv) == 0
     (row,) = History.load(tmp_path / "r").rows
-    assert all(math.isfinite(row[name]) for name in Config.LOSSES)
+    assert all(math.isfinite(row[name]) for name in presets()[preset].LOSSES)
     record = json.loads((tmp_path / "r" / "run.json").read_text())
-    assert record["config"]["resize"] == Config.preset(preset).resize
+    assert record["config"]["resize"] == presets()[preset].resize
     assert json.loads((tmp_path / "r" / "metrics.json").read_text())["images"] == 2
     assert (tmp_path / "r" / "model.weights.h5").exists()
 

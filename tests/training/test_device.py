@@ -9,7 +9,8 @@ import pytest
 import tensorflow as tf
 
 from labkit.commands.info import describe_installation
-from labkit.models.config import PRESETS
+from labkit.models import registry
+from labkit.models.config import Config
 from labkit.training import device
 from labkit.training.device import announce_device, describe_devices, unusable_gpu
 
@@ -118,7 +119,7 @@ def test_who_hides_the_gpu_knows_it(monkeypatch, value, warned):
 
 
 def test_info_tells_the_same(monkeypatch):
-    monkeypatch.setattr("labkit.commands.info.PRESETS", {"tiny": PRESETS["tiny"]})
+    monkeypatch.setattr(registry, "presets", lambda: {"tiny": Config.preset("tiny")})
     device.NVIDIA_FILES[0].touch()
     monkeypatch.setattr("labkit.commands.info.import_tensorflow", lambda: tf)
     assert describe_installation()["devices"] == [describe_devices(), unusable_gpu()]

@@ -78,6 +78,19 @@ def test_roi_align_equals_its_definition(drawn, ratio, aligned, scale, output):
     np.testing.assert_allclose(got, want, rtol=0, atol=ALIGN_TOLERANCE)
 
 
+def test_samples_exactly_one_cell_outside_read_the_border():
+    """Where rounding decides between the border and 0, it must decide as in the definition."""
+    rng = np.random.default_rng(0)
+    size = rng.uniform(1, 30, (500, 2))
+    border = np.where(rng.random((500, 1)) < 0.5, -1, FEATURES.shape[1:3])
+    start = border - (rng.integers(0, 15, (500, 2)) + 0.5) * size / 15  # one of 15 samples is there
+    boxes = np.concatenate([start, start + size], axis=1).astype("f4")
+    image = np.zeros(500, np.int32)
+    got = roi_align(tf.constant(FEATURES), boxes, image, 5, 1.0, 3)
+    want = roi_align_by_definition(FEATURES, boxes, image, 5, 1.0, 3, aligned=False)
+    np.testing.assert_allclose(got, want, rtol=0, atol=ALIGN_TOLERANCE)
+
+
 def test_the_well_known_check():
     """arange(25) as 5 x 5, box [1, 1, 3, 3], 4 x 4 bins: Detectron2's own example."""
     features = tf.reshape(tf.range(25.0), [1, 5, 5, 1])

@@ -80,7 +80,9 @@ def test_stages_find_its_maps_whatever_its_layers_are_called(toy):
 
 
 def test_weights_of_a_resnet_are_refused(toy):
-    with pytest.raises(LabkitError, match="torchvision has no 'toy' backbone: make the model with one of resnet50"):
+    with pytest.raises(
+        LabkitError, match="torchvision has no 'toy' backbone: make the model with one of resnet50"
+    ):
         load_tensors(MaskRCNN(toy, ["cat"]), {"layer1.0.conv1.weight": np.zeros(1)}, "a.pth")
 
 

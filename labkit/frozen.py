@@ -62,6 +62,18 @@ class Frozen:
         """Sentences, without a full stop, for values of the right type that cannot work."""
         yield from ()
 
+    # What is often wrong: a sentence for each of the named fields whose value is out of range.
+
+    def _not_above_zero(self, names) -> Iterator[str]:
+        for name in names:
+            if getattr(self, name) <= 0:
+                yield f"'{name}' must be above 0, got {getattr(self, name)}"
+
+    def _negative(self, names) -> Iterator[str]:
+        for name in names:
+            if getattr(self, name) < 0:
+                yield f"'{name}' must not be negative, got {getattr(self, name)}"
+
     def _set(self, name: str, value) -> None:
         object.__setattr__(self, name, value)
 

@@ -119,8 +119,9 @@ def read_assignment(assignment: str, config: DetectorConfig, settings, changes: 
     if not equals:
         raise LabkitError(f"--set {key}: write it like --set {key}=VALUE.")
     if key.startswith("loss_weights."):
-        loss, weights = key.removeprefix("loss_weights."), config.loss_weights
-        weights = weights | changes.config.get("loss_weights", {})
+        loss = key.removeprefix("loss_weights.")
+        earlier = {n: value for n, value in changes.config.items() if n == "loss_weights"}
+        weights = config.replace(**earlier).loss_weights  # by name, also where a list was given
         changes.config["loss_weights"] = weights | {loss: parse_value(key, text, 0.0)}
         return
     if name != key:

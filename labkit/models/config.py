@@ -114,12 +114,9 @@ class Config(DetectorConfig):
         yield from self._with_values_not_above_zero(
             "rpn_box_std roi_box_std box_convs box_dense mask_convs".split()
         )
-        for name in ("class_focal", "roi_sampling_ratio", "rpn_channels"):
-            if getattr(self, name) < 0:
-                yield f"'{name}' must not be negative, got {getattr(self, name)}"
-        for name in ("smooth_l1_beta", "rpn_min_size"):
-            if getattr(self, name) < 0:
-                yield f"'{name}' must not be negative, got {getattr(self, name)}"
+        yield from self._negative(
+            "class_focal roi_sampling_ratio rpn_channels smooth_l1_beta rpn_min_size".split()
+        )
         if self.strides[:4] != (4, 8, 16, 32) or any(
             b != 2 * a for a, b in zip(self.strides, self.strides[1:], strict=False)
         ):

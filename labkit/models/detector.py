@@ -171,7 +171,7 @@ class Detector(keras.Model):
 
     @classmethod
     def from_config(cls, values):
-        entry = next(e for e in DETECTORS.values() if e.model_class is cls)
+        entry = next(e for e in DETECTORS.values() if issubclass(cls, e.model_class))
         return cls(entry.config_class.from_dict(values["config"]), values["class_names"])
 
     # --- detection ------------------------------------------------------------------------
@@ -314,8 +314,9 @@ class Detector(keras.Model):
                 "scope."
             )
         learnt, gradients = self.gradients_of(batch)
+        signs = self.signs_of(learnt, gradients)  # before the update, which may change the scale
         self.optimizer.apply(gradients, self.trainable_variables)
-        self.keep_step(learnt.losses, self.signs_of(learnt, gradients), batch.get("image_ids"))
+        self.keep_step(learnt.losses, signs, batch.get("image_ids"))
         return self._update_trackers(learnt.losses)
 
     def test_step(self, batch):

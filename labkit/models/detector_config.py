@@ -98,10 +98,7 @@ class DetectorConfig(Frozen):
         for name, value in _backbone_defaults(self.backbone).items():
             if getattr(self, name) == ():
                 self._set(name, value)
-        given = self.loss_weights or {}
-        if isinstance(given, tuple) and len(given) == len(self.LOSSES):
-            # runs that were written before weights had names hold them in the losses' order
-            given = dict(zip(self.LOSSES, given, strict=True))
+        given = weights_by_name(self.loss_weights or {}, self.LOSSES)
         if isinstance(given, dict):
             given = FrozenDict({name: 1.0 for name in self.LOSSES} | given)
         self._set("loss_weights", given)
@@ -134,9 +131,8 @@ class DetectorConfig(Frozen):
         if self.pad_multiple % 32:
             given = self.pad_multiple
             yield f"'pad_multiple' must be a multiple of 32, the stride of C5, got {given}"
-        for name in ("mini_mask", "seed", "batch_norm_epsilon"):
-            if getattr(self, name) < 0:  # a norm's 0: torchvision's COCO weights want that
-                yield f"'{name}' must not be negative, got {getattr(self, name)}"
+        # An epsilon of 0: torchvision's COCO weights want that.
+        yield from self._negative("mini_mask seed batch_norm_epsilon".split())
         if self.seed >= 2**32:
             yield f"'seed' must be below 2**32, got {self.seed}: NumPy takes no larger one"
 
@@ -159,13 +155,6 @@ class DetectorConfig(Frozen):
                     f"'loss_weights' must be numbers and not negative, got {weight!r} for '{name}'"
                 )
 
-    # What is often wrong, each a sentence for the first few fields that are.
-
-    def _not_above_zero(self, names) -> Iterator[str]:
-        for name in names:
-            if getattr(self, name) <= 0:
-                yield f"'{name}' must be above 0, got {getattr(self, name)}"
-
     def _not_a_share(self, names) -> Iterator[str]:
         for name in names:
             if not 0 <= getattr(self, name) <= 1:
@@ -185,6 +174,19 @@ class DetectorConfig(Frozen):
         for name in names:
             if any(v <= 0 for v in getattr(self, name)):
                 yield f"every value of '{name}' must be above 0, got {getattr(self, name)}"
+
+
+def weights_by_name(weights, names: tuple[str, ...]):
+    """Loss weights by name. Runs from before they had names hold them in the losses' order.
+
+    Args:
+        weights: a dict, or a list or tuple with a number for each name. Anything else comes back as
+            it is, for the caller to refuse.
+        names: the losses, in their order.
+    """
+    if isinstance(weights, list | tuple) and len(weights) == len(names):
+        return dict(zip(names, weights, strict=True))
+    return weights
 
 
 def _backbone_defaults(backbone: str) -> dict[str, tuple[int, ...]]:

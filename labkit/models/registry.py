@@ -51,8 +51,14 @@ def loss_names() -> tuple[str, ...]:
 
 
 def name_of(config: DetectorConfig) -> str:
-    """The name of the detector that a config belongs to."""
-    return next(name for name, e in DETECTORS.items() if e.config_class is type(config))
+    """The name of the detector that a config belongs to; LabkitError if none is registered."""
+    for name, entry in DETECTORS.items():
+        if entry.config_class is type(config):
+            return name
+    raise LabkitError(
+        f"{type(config).__name__} belongs to no detector in labkit.models.registry.DETECTORS: add "
+        "a line there."
+    )
 
 
 def build_detector(config: DetectorConfig, class_names):

@@ -25,7 +25,8 @@ class Progress(keras.callbacks.Callback):
         self.bar = progress_bar(desc="training", unit="step", **self.options)
 
     def on_train_batch_end(self, batch, logs=None):
-        self.bar.set_postfix_str(self._numbers(), refresh=False)
+        if not self.bar.disable:
+            self.bar.set_postfix_str(self._numbers(), refresh=False)
         self.bar.update()
 
     def on_train_end(self, logs=None):
@@ -38,7 +39,7 @@ class Progress(keras.callbacks.Callback):
 
     def _numbers(self) -> str:
         rows = self.history.rows[-RECENT:]
-        losses = [name for name in rows[-1] if name not in ("step", "stage", "lr")]
+        losses = ("total", *self.history.losses)
         numbers = [f"{name} {np.mean([row[name] for row in rows]):.3f}" for name in losses]
         numbers.append(f"lr {rows[-1]['lr']:.1e}")
         for looked in self.history.validation[-1:]:

@@ -67,6 +67,12 @@ class TrainSettings(Frozen):
             self._set("stages", tuple(stages))
 
     def _problems(self) -> Iterator[str]:
+        above_zero = "steps batch_size accumulate learning_rate patience checkpoint_every"
+        yield from self._not_above_zero([*above_zero.split(), "checkpoints_kept"])
+        yield from self._negative(
+            "weight_decay warmup_steps clip_norm validate_every validate_losses_every stop_after "
+            "film rate_for_batch".split()
+        )
         for name, good, rule in self._rules():
             if not good:
                 yield f"'{name}' {rule}, got {getattr(self, name)!r}"
@@ -80,15 +86,6 @@ class TrainSettings(Frozen):
         yield "augment", isinstance(self.augment, Augment), "must be an Augment"
         good = len(self.canvas) == 2 and all(s > 0 == s % 32 for s in self.canvas)
         yield "canvas", good, "must be two sides (H, W), multiples of 32"
-        for name in (
-            "steps batch_size accumulate learning_rate patience checkpoint_every checkpoints_kept"
-        ).split():
-            yield name, getattr(self, name) > 0, "must be above 0"
-        for name in (
-            "weight_decay warmup_steps clip_norm validate_every validate_losses_every stop_after "
-            "film rate_for_batch"
-        ).split():
-            yield name, getattr(self, name) >= 0, "must not be negative"
         for name in ("ema", "momentum"):
             yield name, 0 <= getattr(self, name) < 1, "must be at least 0 and below 1"
         good = all(0 < s < 1 for s in self.milestones)

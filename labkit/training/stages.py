@@ -30,6 +30,7 @@ import keras
 
 from labkit.errors import LabkitError
 from labkit.frozen import FrozenDict
+from labkit.models.detector_config import weights_by_name
 from labkit.models.registry import DEFAULT, DETECTORS
 
 OPTIMIZERS = ("adamw", "adam", "sgd", "adadelta")
@@ -67,11 +68,9 @@ class Stage:
     loss_weights: dict[str, float] | None = None
 
     def __post_init__(self):
-        weights = self.loss_weights
         # Runs that were written before weights had names are all of one detector.
         names = DETECTORS[DEFAULT].config_class.LOSSES
-        if isinstance(weights, list | tuple) and len(weights) == len(names):
-            weights = dict(zip(names, weights, strict=True))
+        weights = weights_by_name(self.loss_weights, names)
         if isinstance(weights, dict):
             object.__setattr__(self, "loss_weights", FrozenDict(weights))
         for name, good, rule in _rules(self):

@@ -156,6 +156,12 @@ def test_one_loss_weight_by_its_name():
     config, _ = changes.apply(Config(), TrainSettings())
     weights = {"objectness": 1, "rpn_box": 1, "class": 3, "box": 2, "mask": 0.5}
     assert config.loss_weights == weights
+    changes = changes_from_options(
+        parsed("--set", "loss_weights=1,2,3,4,5", "--set", "loss_weights.mask=0.5"),
+        Config(),
+        TrainSettings(),
+    )
+    assert tuple(changes.config["loss_weights"].values()) == (1, 2, 3, 4, 0.5)
     with pytest.raises(LabkitError, match="names the loss 'msak', which does not exist"):
         changes_from_options(
             parsed("--set", "loss_weights.msak=1"), Config(), TrainSettings()

@@ -17,7 +17,11 @@ from toy_detector import ToyConfig, ToyDetector
 
 import labkit
 from labkit import cli
+from labkit.data.batch_order import BatchPlan
+from labkit.data.pipeline import Batches
 from labkit.errors import LabkitError
+from labkit.models.detector import Learnt
+from labkit.models.detector_config import DetectorConfig
 from labkit.models.registry import (
     DETECTORS,
     Entry,
@@ -83,6 +87,64 @@ def test_it_trains_and_writes_down_its_own_losses(run):
     names = ["step", "seconds", "waiting", "cells", "found", "gradient", "update"]
     assert [list(row) for row in history.vitals] == [names] * 3
     assert read_run(folder)["detector"] == "toy"
+
+
+class Scaled:
+    """An optimizer that multiplies losses, as one for float16 does."""
+
+    def __init__(self, scale):
+        self.scale = scale
+
+    def scale_loss(self, loss):
+        return loss * self.scale
+
+
+@pytest.mark.parametrize("scale", [1.0, 1000.0])
+def test_the_norm_of_gradients_is_of_the_loss_that_was_not_scaled(scale):
+    model = build_detector(ToyConfig(), ["a"])
+    model.optimizer = Scaled(scale)
+    learnt = Learnt({}, {}, {"cells": (tf.constant(3.0), tf.constant(2.0))}, {})
+    gradients = [tf.constant([3.0 * scale, 0.0]), None, tf.constant([[4.0 * scale]])]
+    signs = model.signs_of(learnt, gradients)
+    assert float(signs["cells"]) == 1.5
+    np.testing.assert_allclose(signs["gradient"], 5.0, rtol=1e-6)
+    assert float(model.signs_of(learnt, [tf.zeros([1])])["gradient"]) == 0.0
+    nothing = Learnt({}, {}, {"found": (tf.zeros([]), tf.zeros([]))}, {})
+    assert np.isnan(model.signs_of(nothing, gradients)["found"])
+
+
+def test_a_scale_that_grows_with_the_step_does_not_change_its_norm(data):
+    """Keras doubles the scale of float16 in the update: the norm is by the scale before it."""
+    batch = Batches(data, ToyConfig(), BatchPlan(2, (64, 64))).batch(0)
+    batch, norms = {name: tf.constant(value) for name, value in batch.items()}, []
+    for scaled in (False, True):
+        model = build_detector(ToyConfig(), data.class_names)
+        optimizer = tf.keras.optimizers.SGD(0.0)
+        if scaled:
+            optimizer = tf.keras.optimizers.LossScaleOptimizer(
+                optimizer, initial_scale=8.0, dynamic_growth_steps=1
+            )
+        model.compile(optimizer=optimizer)
+        model.train_step(batch)
+        norms.append(model.last_signs["gradient"])
+    assert float(optimizer.dynamic_scale) == 16.0
+    assert norms[1] == pytest.approx(norms[0], rel=1e-5)
+
+
+def test_a_detector_that_extends_another_is_saved_and_read(tmp_path):
+    @tf.keras.utils.register_keras_serializable("labkit-tests")
+    class Quieter(ToyDetector):
+        pass
+
+    model = Quieter(ToyConfig(detections=3), ["a"])
+    model.save(tmp_path / "model.keras")
+    again = tf.keras.models.load_model(tmp_path / "model.keras")
+    assert type(again) is Quieter and again.config == model.config
+
+
+def test_a_config_of_no_detector_is_one_sentence():
+    with pytest.raises(LabkitError, match="DetectorConfig belongs to no detector in"):
+        build_detector(DetectorConfig(), ["a"])
 
 
 def test_what_it_says_at_first_is_what_guessing_says(run):

@@ -14,7 +14,6 @@ from functools import cache, lru_cache
 
 import numpy as np
 
-from labkit.data.sample import Sample, make_sample
 from labkit.data.synthetic import painting, scenes
 from labkit.data.synthetic.painting import FULL, ONE, UNIT, Colour, Coverage, Dice
 from labkit.data.synthetic.scenes import Scene
@@ -88,6 +87,8 @@ class Digits(scenes.Drawn):
     class_names = CLASS_NAMES
     category_ids = tuple(range(1, 11))
 
+    kind = "digits"
+
     def __init__(
         self,
         count: int,
@@ -130,27 +131,9 @@ class Digits(scenes.Drawn):
         self.problems = []
         self.originals = originals(split)
 
-    def read(self, index: int) -> Sample:
-        # The split is part of the key: otherwise "train" and "val" would share their backgrounds.
-        key = (self.seed, index, 1 + list(SPLITS).index(self.split))
-        for drawing in range(scenes.DRAWINGS):
-            dice = Dice(*key, drawing) if drawing else Dice(*key)
-            scene = self._compose(dice, scenes.shrink(self.min_size, self.max_size, drawing))
-            if len(scene) >= self.min_objects:
-                break
-        else:
-            raise LabkitError(
-                f"Picture {index} has room for {len(scene)} digits, not {self.min_objects}; lower "
-                "min_objects, min_size or min_visible, or allow overlap."
-            )
-        info, masks = self.image_info(index), scene.masks()
-        return make_sample(
-            scene.finished(dice, self.noise),
-            masks,
-            scene.class_ids,
-            image_id=info["id"],
-            name=info["file_name"],
-        )
+    def _key(self, index: int) -> tuple[int, ...]:
+        # The split is part of it: otherwise "train" and "val" would share their backgrounds.
+        return self.seed, index, 1 + list(SPLITS).index(self.split)
 
     def _compose(self, dice: Dice, max_size: int) -> Scene:
         """One attempt at a picture: the background, and as many digits as fit."""

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from labkit.data.dataset import Dataset
+from labkit.data.sample import Sample, make_sample
 from labkit.data.synthetic.painting import FULL, Coverage, Dice, Rotation
 from labkit.errors import LabkitError
 
@@ -209,13 +210,14 @@ def shrink(min_size: int, max_size: int, drawing: int) -> int:
 class Drawn(Dataset):
     """A data set that draws its pictures, all of the same size.
 
-    A subclass defines `read` and sets the attributes.
+    A subclass defines `_key` and `_compose` and sets the attributes.
 
     Attributes:
         count: number of pictures.
         height, width: of every picture, in pixels.
         max_objects: most objects in a picture.
         folder: the first part of the pictures' names.
+        kind: what the objects are called in a message.
     """
 
     count: int
@@ -223,6 +225,11 @@ class Drawn(Dataset):
     width: int
     max_objects: int
     folder: str
+    kind: str
+    min_objects: int
+    min_size: int
+    max_size: int
+    noise: int
 
     def __len__(self) -> int:
         return self.count
@@ -236,6 +243,36 @@ class Drawn(Dataset):
             "height": self.height,
             "width": self.width,
         }
+
+    def read(self, index: int) -> Sample:
+        for drawing in range(DRAWINGS):
+            # The first drawing's key has no number: pictures of earlier versions stay the same.
+            key = self._key(index)
+            dice = Dice(*key, drawing) if drawing else Dice(*key)
+            scene = self._compose(dice, shrink(self.min_size, self.max_size, drawing))
+            if len(scene) >= self.min_objects:
+                break
+        else:
+            raise LabkitError(
+                f"Picture {index} has room for {len(scene)} {self.kind}, not {self.min_objects}; "
+                "lower min_objects, min_size or min_visible, or allow overlap."
+            )
+        info, masks = self.image_info(index), scene.masks()
+        return make_sample(
+            scene.finished(dice, self.noise),
+            masks,
+            scene.class_ids,
+            image_id=info["id"],
+            name=info["file_name"],
+        )
+
+    def _key(self, index: int) -> tuple[int, ...]:
+        """What the random numbers of a picture follow from."""
+        raise NotImplementedError
+
+    def _compose(self, dice: Dice, max_size: int) -> Scene:
+        """One attempt at a picture with objects of at most `max_size` pixels."""
+        raise NotImplementedError
 
     def instance_limit(self, index: int) -> int:
         return self.max_objects

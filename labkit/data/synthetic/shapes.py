@@ -12,7 +12,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from labkit.data.sample import Sample, make_sample
 from labkit.data.synthetic import painting, scenes
 from labkit.data.synthetic.painting import ONE, UNIT, Colour, Coverage, Dice, Rotation
 from labkit.data.synthetic.scenes import Scene
@@ -101,6 +100,8 @@ def shapes(
 class Shapes(scenes.Drawn):
     """The data set that `shapes` makes."""
 
+    kind = "shapes"
+
     def __init__(
         self,
         count: int,
@@ -144,26 +145,8 @@ class Shapes(scenes.Drawn):
             )
         scenes.check_room(self.min_objects, self.min_size, self.height, self.width, "shapes")
 
-    def read(self, index: int) -> Sample:
-        for drawing in range(scenes.DRAWINGS):
-            # The first drawing's key has no number: pictures of earlier versions stay the same.
-            dice = Dice(self.seed, index, drawing) if drawing else Dice(self.seed, index)
-            scene = self._compose(dice, scenes.shrink(self.min_size, self.max_size, drawing))
-            if len(scene) >= self.min_objects:
-                break
-        else:
-            raise LabkitError(
-                f"Picture {index} has room for {len(scene)} shapes, not {self.min_objects}; lower "
-                "min_objects, min_size or min_visible, or allow overlap."
-            )
-        info, masks = self.image_info(index), scene.masks()
-        return make_sample(
-            scene.finished(dice, self.noise),
-            masks,
-            scene.class_ids,
-            image_id=info["id"],
-            name=info["file_name"],
-        )
+    def _key(self, index: int) -> tuple[int, ...]:
+        return self.seed, index
 
     def _compose(self, dice: Dice, max_size: int) -> Scene:
         """One attempt at a picture: the background, and as many shapes as find a place."""

@@ -6,23 +6,16 @@ from labkit.commands.run_data import remembered
 from labkit.errors import LabkitError
 from labkit.models.backbones import BACKBONES
 from labkit.models.detector_config import DetectorConfig
-from labkit.models.registry import presets
 
 DEFAULT_PRESET = "tiny"
 
 
 def start_backbone(model, weights: str | None) -> None:
     """Load ImageNet weights into a backbone that has them, unless `weights` is "none"."""
-    backbone = BACKBONES[model.config.backbone]
-    if backbone.imagenet:
-        if weights != "none":
-            backbone.load_imagenet(model.backbone)
-    elif weights == "imagenet":
-        names = [name for name, c in presets().items() if BACKBONES[c.backbone].imagenet]
-        raise LabkitError(
-            f"--backbone-weights imagenet: the backbone {model.config.backbone} has no such "
-            f"weights; these presets have: {', '.join(names)}."
-        )
+    from labkit.weights.imagenet import load_imagenet
+
+    if weights == "imagenet" or (weights is None and BACKBONES[model.config.backbone].imagenet):
+        load_imagenet(model)
 
 
 def start_options(args, config: DetectorConfig, stored: Path | None) -> dict:

@@ -17,6 +17,7 @@ import keras
 import tensorflow as tf
 
 from labkit.errors import LabkitError
+from labkit.models.backbones.levels import freeze_up_to
 from labkit.models.detections import Detections
 from labkit.models.inference import FOUND, detect_images
 from labkit.models.registry import DETECTORS
@@ -147,6 +148,7 @@ class Detector(keras.Model):
             )
         with _seeded(config.seed):
             self.make_parts()
+        freeze_up_to(self.parts()["backbone"], config.freeze_at)
         self.loss_weights = config.loss_weights  # a stage of training may have its own
         self.steps_done = tf.Variable(0, trainable=False)  # numbers the random samples
         self.loss_trackers = [keras.metrics.Mean(name=n) for n in ("loss", *self.LOSSES)]

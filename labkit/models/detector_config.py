@@ -33,6 +33,9 @@ class DetectorConfig(Frozen):
     stem_channels: int = 64
     stem_pool_padding: str = "both_sides"  # of the 3x3 max-pool; "far_side": TensorFlow's 'same'
     stride_in_1x1: bool = True  # where a bottleneck halves the map: its 1x1 (Keras) or its 3x3
+    freeze_at: int = (
+        0  # the backbone's layers up to this map (2 for C2) are not trained; 0: all are
+    )
     freeze_batch_norm: bool = True  # batches of two are too small for statistics
     batch_norm_momentum: float = 0.99
     batch_norm_epsilon: float = 1.001e-5
@@ -131,6 +134,8 @@ class DetectorConfig(Frozen):
         if self.pad_multiple % 32:
             given = self.pad_multiple
             yield f"'pad_multiple' must be a multiple of 32, the stride of C5, got {given}"
+        if self.freeze_at not in (0, 2, 3, 4, 5):
+            yield f"'freeze_at' must be 0 (nothing), or 2 to 5 for C2 to C5, got {self.freeze_at}"
         # An epsilon of 0: torchvision's COCO weights want that.
         yield from self._negative("mini_mask seed batch_norm_epsilon".split())
         if self.seed >= 2**32:

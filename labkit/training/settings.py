@@ -142,6 +142,13 @@ class TrainSettings(Frozen):
 # The presets of detectors that are not named here are variants of r50_fpn, and train as it does.
 PRESETS = {
     "tiny": TrainSettings(steps=1200, learning_rate=3e-3),
+    "lite0_fpn": TrainSettings(
+        steps=600,
+        batch_size=4,
+        canvas=(384, 384),
+        learning_rate=1e-3,
+        augment=Augment(scale=(0.6, 1.5), brightness=0.1, contrast=0.2, saturation=0.2, hue=0.02),
+    ),
     # The paper trains 90,000 steps of 16 images at 0.02; a step of 2 images takes an eighth of that
     # rate (Goyal et al. 2017) and eight times the steps.
     "r50_fpn": TrainSettings(

@@ -22,7 +22,6 @@ first.
 import contextlib
 import dataclasses
 import re
-import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -30,6 +29,7 @@ import keras
 
 from labkit.errors import LabkitError
 from labkit.frozen import FrozenDict
+from labkit.models.backbones.levels import levels
 from labkit.models.detector_config import weights_by_name
 from labkit.models.registry import DEFAULT, DETECTORS
 
@@ -222,7 +222,7 @@ def weight_paths(model) -> Iterator[tuple[str, keras.layers.Layer, keras.Variabl
 def layer_paths(model) -> Iterator[tuple[str, keras.layers.Layer]]:
     """(path, layer) of every layer of a model, backbone first."""
     for name, part in model.parts().items():
-        level_of = _levels(part) if name == "backbone" else {}
+        level_of = levels(part) if name == "backbone" else {}
         for top in part.layers:
             level = f"{level_of[top.name]}/" if level_of else ""
             for layer in _leaves(top):
@@ -236,20 +236,6 @@ def _leaves(layer) -> Iterator[keras.layers.Layer]:
         return
     for inner in layer.layers:
         yield from _leaves(inner)
-
-
-def _levels(backbone: keras.Model) -> dict[str, str]:
-    """Layer name -> the first of C2..C5 that it leads to: by the graph, whatever the names are."""
-    if backbone not in _LEVELS:
-        found: dict[str, str] = {}
-        for number, output in enumerate(backbone.outputs, 2):
-            for layer in keras.Model(backbone.inputs, output).layers:
-                found.setdefault(layer.name, f"C{number}")
-        _LEVELS[backbone] = found
-    return _LEVELS[backbone]
-
-
-_LEVELS = weakref.WeakKeyDictionary()  # of every backbone seen: a ResNet's takes a second
 
 
 @contextlib.contextmanager

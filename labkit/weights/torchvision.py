@@ -14,16 +14,12 @@ import numpy as np
 from labkit.errors import LabkitError
 from labkit.models.backbones import BACKBONES
 from labkit.models.config import Config
-from labkit.weights.pair import PLAIN, Format, Layout, Pair
+from labkit.weights.pair import Format, Layout, Pair
+from labkit.weights.torch_layer import CONV, COUNTER, DECONV, DENSE, pairs_of_layer, then
 
-COUNTER = "num_batches_tracked"  # how many batches a norm of torch's has seen; not used here
 _CLASS_BIAS = "roi_heads.box_predictor.cls_score.bias"
 
 # --- layouts ----------------------------------------------------------------------------
-
-CONV = Layout(lambda a: a.transpose(2, 3, 1, 0), lambda a: a.transpose(3, 2, 0, 1))
-DECONV = Layout(lambda a: a.transpose(2, 3, 1, 0), lambda a: a.transpose(3, 2, 0, 1))
-DENSE = Layout(np.transpose, np.transpose)
 
 
 def _flattened(side: int) -> Layout:
@@ -37,13 +33,6 @@ def _flattened(side: int) -> Layout:
         return a.reshape(side, side, -1, units).transpose(3, 2, 0, 1).reshape(units, -1)
 
     return Layout(inward, outward)
-
-
-def _then(first: Layout, second: Layout) -> Layout:
-    """Two layouts combined; on the way back to torchvision `first` is applied last."""
-    return Layout(
-        lambda a: second.inward(first.inward(a)), lambda a: first.outward(second.outward(a))
-    )
 
 
 def _swap_boxes(a: np.ndarray) -> np.ndarray:
@@ -75,12 +64,12 @@ def pairs(model) -> Iterator[Pair]:
             "torchvision_v2, r50_fpn) have a place for every weight."
         )
     for layer in model.backbone.layers:
-        yield from _layer("backbone.body." + layer.name.replace("_", "."), layer)
+        yield from pairs_of_layer("backbone.body." + layer.name.replace("_", "."), layer)
     for layer in model.fpn.layers:
         if found := re.fullmatch(r"(inner|layer)(\d)(_bn)?", layer.name):
             kind, level, norm = found.groups()
             place = f"{kind}_blocks.{int(level) - 2}.{1 if norm else 0}"
-            yield from _layer(f"backbone.fpn.{place}", layer)
+            yield from pairs_of_layer(f"backbone.fpn.{place}", layer)
     yield from _rpn(model.rpn_head)
     yield from _box_head(model.box_head, model.config)
     yield from _mask_head(model.mask_head)
@@ -89,30 +78,17 @@ def pairs(model) -> Iterator[Pair]:
 def backbone_pairs(backbone) -> Iterator[Pair]:
     """The backbone's variables with their names in torchvision's `resnet50`, or 101."""
     for layer in backbone.layers:
-        yield from _layer(layer.name.replace("_", "."), layer)
-
-
-def _layer(name: str, layer, kernel: Layout = CONV, rows: Layout | None = None):
-    """The pairs of one layer; `rows` is a layout of its outputs, common to kernel and bias."""
-    if hasattr(layer, "moving_mean"):
-        yield Pair(f"{name}.weight", layer.gamma, PLAIN)
-        yield Pair(f"{name}.bias", layer.beta, PLAIN)
-        yield Pair(f"{name}.running_mean", layer.moving_mean, PLAIN)
-        yield Pair(f"{name}.running_var", layer.moving_variance, PLAIN)
-    elif layer.weights:
-        yield Pair(f"{name}.weight", layer.kernel, _then(rows, kernel) if rows else kernel)
-        if layer.bias is not None:
-            yield Pair(f"{name}.bias", layer.bias, rows or PLAIN)
+        yield from pairs_of_layer(layer.name.replace("_", "."), layer)
 
 
 def _rpn(head) -> Iterator[Pair]:
     for layer in head.layers:
         if layer.name.startswith("conv"):
-            yield from _layer(f"rpn.head.conv.{layer.name[4:]}.0", layer)
+            yield from pairs_of_layer(f"rpn.head.conv.{layer.name[4:]}.0", layer)
         elif layer.name == "objectness":
-            yield from _layer("rpn.head.cls_logits", layer)
+            yield from pairs_of_layer("rpn.head.cls_logits", layer)
         elif layer.name == "deltas":
-            yield from _layer("rpn.head.bbox_pred", layer, rows=BOX_ROWS)
+            yield from pairs_of_layer("rpn.head.bbox_pred", layer, rows=BOX_ROWS)
 
 
 def _box_head(head, config) -> Iterator[Pair]:
@@ -125,12 +101,12 @@ def _box_head(head, config) -> Iterator[Pair]:
             after_convs = f"{len(config.box_convs) + 1 + 2 * number}"
             place = after_convs if config.box_convs else f"fc{6 + number}"
             kernel = DENSE if number else _flattened(config.box_pool)
-            yield from _layer(f"roi_heads.box_head.{place}", layer, kernel)
+            yield from pairs_of_layer(f"roi_heads.box_head.{place}", layer, kernel)
         elif layer.name == "logits":
-            yield from _layer("roi_heads.box_predictor.cls_score", layer, DENSE)
+            yield from pairs_of_layer("roi_heads.box_predictor.cls_score", layer, DENSE)
         elif layer.name == "deltas":
-            rows = _then(_no_background(4), BOX_ROWS)
-            yield from _layer("roi_heads.box_predictor.bbox_pred", layer, DENSE, rows)
+            rows = then(_no_background(4), BOX_ROWS)
+            yield from pairs_of_layer("roi_heads.box_predictor.bbox_pred", layer, DENSE, rows)
 
 
 def _mask_head(head) -> Iterator[Pair]:
@@ -138,15 +114,15 @@ def _mask_head(head) -> Iterator[Pair]:
         if layer.name.startswith("conv"):
             yield from _convolution("roi_heads.mask_head", layer)
         elif layer.name == "deconv":
-            yield from _layer("roi_heads.mask_predictor.conv5_mask", layer, DECONV)
+            yield from pairs_of_layer("roi_heads.mask_predictor.conv5_mask", layer, DECONV)
         elif layer.name == "logits":
             name = "roi_heads.mask_predictor.mask_fcn_logits"
-            yield from _layer(name, layer, CONV, _no_background(1))
+            yield from pairs_of_layer(name, layer, CONV, _no_background(1))
 
 
 def _convolution(prefix: str, layer) -> Iterator[Pair]:
     number, _, norm = layer.name[4:].partition("_")
-    yield from _layer(f"{prefix}.{number}.{1 if norm else 0}", layer)
+    yield from pairs_of_layer(f"{prefix}.{number}.{1 if norm else 0}", layer)
 
 
 # --- what a file tells ------------------------------------------------------------------

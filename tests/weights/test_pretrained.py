@@ -119,5 +119,5 @@ def test_every_published_preset_exists():
     for entry in PRETRAINED.values():
         if entry.preset:
             config = Config.preset(entry.preset)
-            assert config.backbone == "resnet50"
+            assert config.backbone in ("resnet50", "efficientnet_lite0")
     assert registry.find("coco-r50-fpn-v2").preset == "torchvision_v2"

@@ -24,6 +24,7 @@ def test_the_names():
     assert list(PRETRAINED) == [
         "coco-r50-fpn",
         "coco-r50-fpn-v2",
+        "imagenet-lite0",
         "imagenet-r50",
         "imagenet-r50-v2",
         "matterport-coco",
@@ -32,12 +33,13 @@ def test_the_names():
 
 @pytest.mark.parametrize("entry", PRETRAINED.values(), ids=PRETRAINED)
 def test_every_entry_is_whole(entry):
-    assert re.fullmatch(r"https://[\w.]+/[\w./-]+\.(pth|h5)", entry.address)
-    assert entry.file_name == entry.address.split("/")[-1]
+    assert entry.file_name == (entry.packaged or entry.address.split("/")[-1])
+    assert re.fullmatch(r".+\.(pth|h5)", entry.file_name)
+    assert re.fullmatch(r"https://[\w./-]+", entry.address)
     assert entry.title and entry.licence and entry.source.startswith("https://")
     assert "https://" in entry.recipe
     assert entry.preset is None or entry.preset in PRESETS
-    assert 10**8 < entry.size < 3 * 10**8
+    assert 10**7 < entry.size < 3 * 10**8
 
 
 @pytest.mark.parametrize("name", [n for n in PRETRAINED if n != "matterport-coco"])

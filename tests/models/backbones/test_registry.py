@@ -10,7 +10,7 @@ import toy_backbone
 
 from labkit import cli
 from labkit.errors import LabkitError
-from labkit.models.backbones import BACKBONES, Backbone
+from labkit.models.backbones import BACKBONES, KERAS, Backbone
 from labkit.models.backbones.resnet import KERAS_NETWORKS
 from labkit.models.config import Config
 from labkit.models.mask_rcnn import MaskRCNN
@@ -33,16 +33,20 @@ def test_the_registry_does_not_import_keras():
 @pytest.mark.parametrize("name", BACKBONES)
 def test_every_entry_builds_four_maps_of_its_channels(name, micro_config):
     entry = BACKBONES[name]
-    config = micro_config.replace(backbone=name)  # its blocks and channels were chosen by hand
+    # its blocks and channels were chosen by hand
+    none = {} if entry.channels else {"backbone_channels": (), "backbone_blocks": ()}
+    config = micro_config.replace(backbone=name, **none)
     model = entry.build(config)
     assert model.name == "backbone"
     assert [m.shape for m in model(tf.zeros([1, 64, 64, 3]))] == [
         (1, 64 // s, 64 // s, c)
-        for s, c in zip((4, 8, 16, 32), config.backbone_channels, strict=True)
+        for s, c in zip((4, 8, 16, 32), [m.shape[-1] for m in model.outputs], strict=True)
     ]
+    if entry.channels:
+        assert tuple(m.shape[-1] for m in model.outputs) == config.backbone_channels
     names = {layer.name for layer in model.layers}
     assert entry.torchvision_names == ("layer1_0_conv1" in names)
-    assert not entry.imagenet or entry.blocks in KERAS_NETWORKS
+    assert entry.imagenet != KERAS or entry.blocks in KERAS_NETWORKS
 
 
 def test_a_config_accepts_it(toy):
@@ -90,5 +94,5 @@ def test_imagenet_is_refused_in_a_sentence(toy, capsys, tmp_path):
     argv = "train --data shapes --image-size 64 --set backbone=toy --backbone-weights imagenet"
     assert cli.main([*argv.split(), "--run", str(tmp_path / "r")]) == 2
     err = capsys.readouterr().err
-    assert "the backbone toy has no such weights; these presets have: r50_fpn, " in err
+    assert "the backbone toy has no ImageNet weights; these presets have: r50_fpn, " in err
     assert err.count("\n") == 1 and not (tmp_path / "r").exists()

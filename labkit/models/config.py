@@ -196,14 +196,17 @@ PRESETS = {
         heads_batch_norm=True,
     ),
     "matterport": _MATTERPORT,
-    # For photographs on two CPU cores: a pretrained backbone, and tiny's heads.
+    # For photographs on two CPU cores: a pretrained backbone whose first half stays as it is, and
+    # heads like tiny's. Detection sees larger pictures than training, which shrinks them at random
+    # (see TrainSettings): small objects are then found that training had no time for. How large an
+    # object looks matters, and not the size of the picture (Touvron et al. 2019).
     "lite0_fpn": Config(
-        image_min_side=384,
-        image_max_side=640,
+        image_min_side=640,
+        image_max_side=1067,
         image_mean=(127.0, 127.0, 127.0),
         image_std=(128.0, 128.0, 128.0),
         backbone="efficientnet_lite0",
-        freeze_at=2,
+        freeze_at=3,
         batch_norm_epsilon=1e-3,
         fpn_channels=96,
         anchor_sizes=(24, 48, 96, 192, 320),

@@ -16,6 +16,7 @@ from labkit.training.settings import TrainSettings
 
 SMALL = 12.0  # pixels; below this a 28 x 28 mask has nothing to show
 CANVAS = 256  # least side of the windows that large images are trained on
+FIRST = (8, 24)  # pixels, of the smallest anchors
 LEVEL_RATIO = (2.0, 2.5)  # of the anchor sizes of neighbouring levels, whose cells double
 WARM_UP = 0.1  # the largest share of a run that the rate may take to rise
 # r50_fpn took 3.4 GiB for a step on one image of 800 x 1067 px, a good GiB of it for TensorFlow and
@@ -51,7 +52,8 @@ def fit_to_data(
     sizes = np.sqrt(np.maximum(heights * widths, 1e-6))
     config, settings, notes = _fit_size(config, settings, dataset, sizes, keep_size)
     if not keep_anchors:
-        config, more = _fit_anchors(config, sizes * _scale(dataset, config))
+        seen = _scale(dataset, config) * math.sqrt(math.prod(settings.augment.scale))
+        config, more = _fit_anchors(config, sizes * seen)
         notes += more
     config, more = config.fitted(len(heights) / len(dataset), dataset.max_instances)
     notes += more
@@ -83,10 +85,10 @@ def _fit_size(config, settings, dataset: Dataset, sizes: np.ndarray, keep: bool)
 
 
 def _fit_anchors(config: DetectorConfig, sizes: np.ndarray):
-    """Anchors for objects of these sizes, in pixels of the resized images."""
+    """Anchors for objects of these sizes, in pixels of the images that training sees."""
     small, large = np.quantile(sizes, (0.15, 0.95))
     levels = len(config.strides)
-    first = float(np.clip(round(small), 8, 32))
+    first = float(np.clip(round(small), *FIRST))
     ratio = float(np.clip((large / first) ** (1 / max(levels - 1, 1)), *LEVEL_RATIO))
     anchors = tuple(float(round(first * ratio**level)) for level in range(levels))
     if anchors == config.anchor_sizes:

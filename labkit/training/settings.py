@@ -171,8 +171,9 @@ PRESETS = {
         images_seen=(1600, 3200),
         batch_size=4,
         canvas=(384, 384),
-        learning_rate=1e-3,
-        augment=Augment(scale=(0.6, 1.5), brightness=0.1, contrast=0.2, saturation=0.2, hue=0.02),
+        learning_rate=6e-4,
+        ema=0.98,
+        augment=Augment(scale=(0.4, 1.0), brightness=0.1, contrast=0.2, saturation=0.2, hue=0.02),
     ),
     # The paper sees COCO's 118,000 images 12.2 times, 16 a step, at a rate of 0.02. A step of 2
     # images takes an eighth of that rate (Goyal et al. 2017) and eight times the steps. A few

@@ -106,7 +106,7 @@ def test_an_image_size_that_is_given_stays_though_objects_become_small(options, 
 
 def test_the_preset_follows_the_kind_of_data_unless_one_is_chosen(capsys):
     config, settings = chosen_settings(parsed("--data", "photos/"), LARGE_OBJECTS, None)
-    assert config.backbone == "efficientnet_lite0" and config.freeze_at == 2
+    assert config.backbone == "efficientnet_lite0" and config.freeze_at == 3
     assert "Preset lite0_fpn" in capsys.readouterr().out
     assert settings.planned(2).steps == 400  # 1,600 pictures are seen, however few there are
     config, _ = chosen_settings(parsed("--data", "photos/", *TINY), LARGE_OBJECTS, None)

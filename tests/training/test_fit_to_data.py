@@ -71,7 +71,7 @@ def test_anchors_reach_the_large_objects():
     config, _, notes = fit_to_data(
         Config.preset("r50_fpn"), TrainSettings.preset("r50_fpn"), Boxes((800, 800), sizes)
     )
-    assert config.anchor_sizes == (30, 61, 122, 247, 500)
+    assert config.anchor_sizes == (24, 51, 110, 234, 500)
     assert any("5 % larger than 500 px" in note for note in notes)
 
 

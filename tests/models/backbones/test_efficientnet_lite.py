@@ -60,9 +60,9 @@ def test_the_maps_have_half_the_sides_of_the_maps_before(model):
     ]
 
 
-def test_the_layers_up_to_c2_do_not_train(model):
+def test_the_layers_up_to_c3_do_not_train(model):
     trained = {v.path.split("/")[0] for v in model.backbone.trainable_variables}
-    assert "block3_expand" in trained and "block2_project" not in trained
+    assert "block5_expand" in trained and "block4_project" not in trained
     assert "stem" not in trained and not any(name.endswith("_bn") for name in trained)
 
 

@@ -1,6 +1,7 @@
 """From the options of `labkit train` and `labkit find-lr` to a Config and TrainSettings.
 
-A new run begins with its preset, a resumed one with what it stored. Then
+A new run begins with its preset, or with the config of the weights that it starts from and their
+preset's settings; a resumed one with what it stored. Then
 
 1. a new run is fitted to its data: image size, anchors, room for objects, augmentation;
 2. --recipe or --stage bring stages;
@@ -24,13 +25,14 @@ from labkit.models.registry import detector_of_run, presets
 NATIVE_CROP = 256  # pixels
 
 
-def chosen_settings(args, dataset, stored: Path | None):
+def chosen_settings(args, dataset, stored: Path | None, weights=None):
     """The config and TrainSettings of a run.
 
     Args:
         args: the parsed options.
         dataset: the training data.
         stored: the folder of the run that is resumed; None for a new one.
+        weights: that a new run starts from, see `labkit.commands.weights`: they bring the config.
     """
     from labkit.training import TrainSettings
     from labkit.weights.runs import read_run
@@ -41,8 +43,9 @@ def chosen_settings(args, dataset, stored: Path | None):
         settings = TrainSettings.from_dict(record["settings"])
         changes = changes_from_options(args, config, settings)
     else:
-        preset = args.preset or DEFAULT_PRESET
-        config, settings = presets()[preset], TrainSettings.preset(preset)
+        preset = weights.preset if weights else args.preset or DEFAULT_PRESET
+        config = weights.config_for(dataset.class_names) if weights else presets()[preset]
+        settings = TrainSettings.preset(preset)
         if args.backbone_weights == "none":  # frozen batch norms need statistics of a training
             config = config.replace(freeze_batch_norm=False)
         changes = changes_from_options(args, config, settings)

@@ -370,8 +370,10 @@ def test_objects_of_a_class_that_the_model_does_not_know_are_missed():
 
 
 def test_a_model_of_other_classes_altogether_is_no_measure():
-    with pytest.raises(LabkitError, match=r"none of the data set's classes \(car\); it knows disc"):
-        evaluate(Perfect(), Squares(names=("car",), ids=(1,)))
+    with pytest.raises(
+        LabkitError, match=r"none of the data set's classes \(car, bus\); it knows d"
+    ):
+        evaluate(Perfect(), Squares(names=("car", "bus")))
 
 
 def test_few_images_and_few_detections_are_in_memory():

@@ -155,6 +155,8 @@ def test_classes_of_the_same_name_keep_their_rows():
     tensors["rpn_class_raw/kernel"] = np.stack([0 * kernel, kernel], -1).reshape(
         *kernel.shape[:-1], -1
     )
+    for norm in matterport._HEAD_NORMS.values():
+        tensors |= {f"{norm}/{part}": np.ones(8, "f4") for part in matterport._NORM}
     report = load_tensors(model, tensors, "coco.h5", ["cat", "dog"])
     assert report.classes.startswith("'DOG' keeps its row; 'yak' starts anew")
     boxes = model.box_head.get_layer("deltas").kernel.numpy()

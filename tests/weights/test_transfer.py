@@ -223,7 +223,7 @@ def test_a_classifier_fills_the_backbone_alone():
     )
     np.testing.assert_array_equal(model.box_head.get_layer("logits").kernel, head)
     assert "ImageNet's classifier" in str(report)
-    assert "left as it was: fpn, rpn_head, box_head, mask_head" in str(report)
+    assert "left as it was: fpn, rpn, box_head, mask_head" in str(report)
 
 
 def test_a_classifiers_counters_do_not_stray_into_an_export():

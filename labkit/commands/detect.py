@@ -6,6 +6,7 @@ from pathlib import Path
 
 from labkit.commands.numbers import fraction, positive_int
 from labkit.commands.sources import image_files
+from labkit.commands.weights import SOURCES, model_of
 from labkit.errors import LabkitError
 from labkit.quiet import import_tensorflow
 
@@ -14,6 +15,7 @@ HELP = "find objects in pictures"
 EPILOG = """\
 examples:
   labkit detect --weights runs/demo photo.jpg
+  labkit detect --weights coco-r50-fpn photos/          COCO's 80 classes
   labkit detect --weights runs/nuclei --score 0.7 --max-dets 500 --out found/ slides/
 
 The folder of --out gets a picture for every picture, with the masks drawn on it, and
@@ -23,9 +25,7 @@ detections.json: all objects as a COCO data set (images, annotations with scores
 
 def add_options(parser) -> None:
     parser.add_argument("images", nargs="+", metavar="PICTURE", help="files, or folders of them")
-    parser.add_argument(
-        "--weights", required=True, metavar="RUN", help="a run's folder, or one of its checkpoints"
-    )
+    parser.add_argument("--weights", required=True, metavar="SOURCE", help=f"the model: {SOURCES}")
     parser.add_argument(
         "--out",
         default="detections",
@@ -55,15 +55,20 @@ def run(args) -> int:
     import_tensorflow()
     from labkit.io.data_files import write_json
     from labkit.io.images import read_image
-    from labkit.weights.runs import load_model
+    from labkit.models.detections import unused_slots
 
-    model = load_model(args.weights)
+    model = model_of(args.weights)
+    unused = unused_slots(model.class_names)
     out = Path(args.out)
     out.mkdir(parents=True, exist_ok=True)
     written = {
         "images": [],
         "annotations": [],
-        "categories": [{"id": i, "name": name} for i, name in enumerate(model.class_names, 1)],
+        "categories": [
+            {"id": i, "name": name}
+            for i, name in enumerate(model.class_names, 1)
+            if i not in unused
+        ],
     }
     # Names that no drawn picture may have: --out may be the pictures' own folder.
     taken, broken = {file_key(path) for path in files}, 0

@@ -6,6 +6,7 @@ from labkit.commands.numbers import area_range, fraction, fractions, positive_in
 from labkit.commands.options import add_evaluation_data, add_json
 from labkit.commands.run_data import note_if_seen
 from labkit.commands.sources import chosen_data
+from labkit.commands.weights import SOURCES, model_of
 from labkit.errors import LabkitError
 from labkit.quiet import import_tensorflow, only_json_on_stdout
 
@@ -15,9 +16,11 @@ EPILOG = """\
 examples:
   labkit evaluate --weights runs/demo --data shapes
   labkit evaluate --weights runs/mine --data my-photos/
+  labkit evaluate --weights coco-r50-fpn --data my-photos/
   labkit evaluate --weights runs/nuclei --annotations val.json --images val/ --max-dets 500
   labkit evaluate --annotations val.json --results results.json --json
 
+Classes are matched by name; those that the model does not know count as missed.
 The numbers are COCO's twelve, for boxes and for masks, by pycocotools. AP is between 0 and 1,
 higher is better; -1 means that the data have no such objects to measure it on.
 """
@@ -25,7 +28,7 @@ higher is better; -1 means that the data have no such objects to measure it on.
 
 def add_options(parser) -> None:
     what = parser.add_argument_group("what is evaluated: one of")
-    what.add_argument("--weights", metavar="RUN", help="a model: a run's folder or a checkpoint")
+    what.add_argument("--weights", metavar="SOURCE", help=f"a model: {SOURCES}")
     what.add_argument("--results", metavar="FILE", help="a COCO json of results, from any program")
     add_evaluation_data(parser.add_argument_group("what it is compared with"))
     parser.add_argument(
@@ -91,18 +94,16 @@ def evaluate_model(args):
     """The Evaluation of a model on the chosen data."""
     if not args.weights:
         raise LabkitError(
-            "say what to evaluate: --weights RUN (with --data PATH, or --annotations FILE --images "
-            "DIR), or --results FILE with --annotations FILE."
+            "say what to evaluate: --weights SOURCE (with --data PATH, or --annotations FILE "
+            "--images DIR), or --results FILE with --annotations FILE."
         )
     dataset = chosen_data(vars(args), "val")
     import_tensorflow()
     from labkit import evaluation
-    from labkit.weights.runs import load_model
 
     note_if_seen(args.weights, vars(args))
-    return evaluation.evaluate(
-        load_model(args.weights), dataset, score_threshold=args.score, **ap_options(args)
-    )
+    model = model_of(args.weights, dataset.class_names)
+    return evaluation.evaluate(model, dataset, score_threshold=args.score, **ap_options(args))
 
 
 def ap_options(args) -> dict:

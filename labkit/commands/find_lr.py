@@ -7,7 +7,8 @@ from labkit.commands.numbers import positive_int
 from labkit.commands.options import add_batches, add_json, add_model, add_training_data
 from labkit.commands.settings import chosen_settings
 from labkit.commands.sources import chosen_data
-from labkit.commands.start import start_backbone
+from labkit.commands.start import start_weights
+from labkit.commands.weights import chosen_weights
 from labkit.errors import LabkitError
 from labkit.quiet import import_tensorflow, only_json_on_stdout
 
@@ -84,9 +85,10 @@ def range_test(args):
     from labkit.models.registry import build_detector
     from labkit.training.lr_finder import find_learning_rate
 
-    config, settings = chosen_settings(args, dataset, None)
+    weights = chosen_weights(args, None)
+    config, settings = chosen_settings(args, dataset, None, weights)
     model = build_detector(config, dataset.class_names)
-    start_backbone(model, args.backbone_weights)
+    start_weights(model, weights, args.backbone_weights)
     return find_learning_rate(
         model, dataset, settings, first=args.first, last=args.last, steps=args.test_steps
     )

@@ -1,6 +1,7 @@
 """Options that several commands share: on which data, with which model, as JSON or not."""
 
 from labkit.commands.numbers import multiple_of_32, positive_int, size_or_native
+from labkit.commands.weights import SOURCES
 from labkit.models.registry import presets
 
 
@@ -57,6 +58,12 @@ def add_model(parser) -> None:
         "pictures); tiny: small, learns from noise (the default for drawn data); r50_fpn: the "
         "paper's, needs a GPU. The others are the networks that torchvision and Matterport publish "
         "weights for",
+    )
+    model.add_argument(
+        "--weights",
+        metavar="SOURCE",
+        help=f"start from {SOURCES}. They bring their network; classes that they know by name keep "
+        "what they have learnt of them, the others start anew",
     )
     model.add_argument(
         "--image-size",

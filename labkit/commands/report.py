@@ -6,6 +6,7 @@ from labkit.commands.numbers import fraction, positive_int
 from labkit.commands.options import add_evaluation_data
 from labkit.commands.run_data import note_if_seen
 from labkit.commands.sources import chosen_data
+from labkit.commands.weights import SOURCES, model_of
 from labkit.errors import LabkitError
 from labkit.quiet import import_tensorflow
 
@@ -15,6 +16,7 @@ EPILOG = """\
 examples:
   labkit report runs/first runs/second --data shapes --out page.html
   labkit report runs/nuclei --annotations val.json --images val/ --out nuclei.html
+  labkit report runs/tuned coco-r50-fpn --data my-photos/ --out page.html
   labkit report ours.json theirs.json --annotations val.json --out page.html
 
 One HTML file that needs nothing else: COCO's numbers and other definitions of AP, curves, score
@@ -26,9 +28,16 @@ results need no --images: the worst images are then drawn on grey.
 def add_options(parser) -> None:
     parser.add_argument(
         "runs",
-        nargs="+",
+        nargs="*",
         metavar="RUN",
-        help="a run's folder, a checkpoint, or a COCO json of results from any program",
+        help=f"{SOURCES}; or a COCO json of results from any program",
+    )
+    parser.add_argument(
+        "--weights",
+        action="append",
+        default=[],
+        metavar="SOURCE",
+        help="the same, spelled as for the other commands; may be repeated",
     )
     parser.add_argument("--out", required=True, metavar="FILE", help="the page, e.g. page.html")
     parser.add_argument("--title", default="Evaluation", help="its heading")
@@ -50,8 +59,11 @@ def add_options(parser) -> None:
 
 
 def run(args) -> int:
-    names, choice = short_names(args.runs), vars(args)
-    files = [source.endswith(".json") for source in args.runs]
+    sources, choice = args.runs + args.weights, vars(args)
+    if not sources:
+        raise LabkitError("say what to report on: RUN, --weights SOURCE, or a json of results.")
+    names = short_names(sources)
+    files = [source.endswith(".json") for source in sources]
     if all(files) and args.annotations and not args.images:
         if args.data or args.split:
             raise LabkitError(
@@ -63,7 +75,7 @@ def run(args) -> int:
         dataset = chosen_data(choice, "val")
         truth = dataset.to_coco()
     evaluations = {}
-    for name, source, is_file in zip(names, args.runs, files, strict=True):
+    for name, source, is_file in zip(names, sources, files, strict=True):
         evaluations[name] = (
             evaluate_results_file(source, truth, args.max_dets)
             if is_file
@@ -86,13 +98,12 @@ def evaluate_results_file(source: str, truth, max_dets: int):
 
 
 def evaluate_model(source: str, dataset, max_dets: int, choice: dict):
-    """The Evaluation of a run's model, or of a checkpoint's, on a data set."""
+    """The Evaluation of a model on a data set."""
     import_tensorflow()
     from labkit.evaluation import evaluate
-    from labkit.weights.runs import load_model
 
     note_if_seen(source, choice)
-    return evaluate(load_model(source), dataset, max_dets=max_dets)
+    return evaluate(model_of(source, dataset.class_names), dataset, max_dets=max_dets)
 
 
 def short_names(sources: list[str]) -> list[str]:

@@ -1,6 +1,7 @@
 """From the options of `labkit train` and `labkit find-lr` to a Config and TrainSettings.
 
-A new run begins with its preset, a resumed one with what it stored. Then
+A new run begins with its preset, or with the config of the weights that it starts from and their
+preset's settings; a resumed one with what it stored. Then
 
 1. a new run is fitted to its data: image size, anchors, room for objects, augmentation;
 2. --recipe or --stage bring stages;
@@ -24,13 +25,14 @@ from labkit.models.registry import detector_of_run, presets
 NATIVE_CROP = 256  # pixels
 
 
-def chosen_settings(args, dataset, stored: Path | None):
+def chosen_settings(args, dataset, stored: Path | None, weights=None):
     """The config and TrainSettings of a run.
 
     Args:
         args: the parsed options.
         dataset: the training data.
         stored: the folder of the run that is resumed; None for a new one.
+        weights: that a new run starts from, see `labkit.commands.weights`: they bring the config.
     """
     from labkit.training import TrainSettings
     from labkit.weights.runs import read_run
@@ -41,11 +43,7 @@ def chosen_settings(args, dataset, stored: Path | None):
         settings = TrainSettings.from_dict(record["settings"])
         changes = changes_from_options(args, config, settings)
     else:
-        preset = chosen_preset(args)
-        say_preset(args)
-        config, settings = presets()[preset], TrainSettings.preset(preset)
-        if args.backbone_weights == "none":  # what was not trained must not be frozen
-            config = config.replace(freeze_batch_norm=False, freeze_at=0)
+        config, settings = beginning(args, dataset, weights)
         changes = changes_from_options(args, config, settings)
         config, settings = changes.apply(config, settings)
         config, settings = fitted_to_data(config, settings, dataset, args.data, changes)
@@ -54,6 +52,20 @@ def chosen_settings(args, dataset, stored: Path | None):
         settings = settings.replace(steps=settings.steps_for(len(dataset)))
     settings = with_stages(settings, args, steps=changes.settings.get("steps"))
     return changes.apply(config, settings)
+
+
+def beginning(args, dataset, weights):
+    """What a new run begins with: config and TrainSettings; arguments as in `chosen_settings`."""
+    from labkit.training import TrainSettings
+
+    if weights is not None:
+        return weights.config_for(dataset.class_names), TrainSettings.preset(weights.preset)
+    preset = chosen_preset(args)
+    say_preset(args)
+    config = presets()[preset]
+    if args.backbone_weights == "none":  # what was not trained must not be frozen
+        config = config.replace(freeze_batch_norm=False, freeze_at=0)
+    return config, TrainSettings.preset(preset)
 
 
 @dataclass

@@ -1,9 +1,10 @@
-"""What a run starts from: its preset, and the weights of its backbone."""
+"""What a run starts from: its preset, and weights, of all of its network or of its backbone."""
 
 from pathlib import Path
 
 from labkit.commands.run_data import remembered
 from labkit.commands.sources import is_drawn
+from labkit.commands.weights import absolute
 from labkit.errors import LabkitError
 from labkit.models.backbones import BACKBONES
 from labkit.models.detector_config import DetectorConfig
@@ -39,7 +40,21 @@ def start_backbone(model, weights: str | None) -> None:
         load_imagenet(model)
 
 
-def start_options(args, config: DetectorConfig, stored: Path | None) -> dict:
+def start_weights(model, weights, backbone: str | None) -> str:
+    """Load what a run starts from; returns what there is to say of it.
+
+    Args:
+        model: the new detector.
+        weights: of `labkit.commands.weights.chosen_weights`; None for the backbone's alone.
+        backbone: what --backbone-weights says.
+    """
+    if weights is not None:
+        return str(weights.load(model))
+    start_backbone(model, backbone)
+    return ""
+
+
+def start_options(args, config: DetectorConfig, stored: Path | None, weights=None) -> dict:
     """The options that say what a run starts from; a resumed run keeps its own.
 
     Runs started from Python, and by an older labkit, did not keep them: there "preset" is missing,
@@ -49,13 +64,16 @@ def start_options(args, config: DetectorConfig, stored: Path | None) -> dict:
         args: of `labkit train`.
         config: the run's.
         stored: the folder of the run that is resumed; None for a new one.
+        weights: that a new run starts from, see `labkit.commands.weights`.
 
     Returns:
-        "preset" and "backbone_weights", where they are known.
+        "preset", and "weights" or "backbone_weights", where they are known.
 
     Raises:
         LabkitError: an option contradicts the run.
     """
+    if stored is None and weights is not None:
+        return {"preset": weights.preset, "weights": absolute(args.weights)}
     if stored is None:
         default = "imagenet" if BACKBONES[config.backbone].imagenet else "none"
         return {
@@ -63,9 +81,12 @@ def start_options(args, config: DetectorConfig, stored: Path | None) -> dict:
             "backbone_weights": args.backbone_weights or default,
         }
     before = remembered(stored) or {}
-    kept = {name: before[name] for name in ("preset", "backbone_weights") if before.get(name)}
+    names = ("preset", "weights", "backbone_weights")
+    kept = {name: before[name] for name in names if before.get(name)}
+    given = {"preset": args.preset, "backbone_weights": args.backbone_weights}
+    given["weights"] = args.weights and absolute(args.weights)
     for name, value in kept.items():
-        if getattr(args, name) not in (None, value):
+        if given[name] not in (None, value):
             raise LabkitError(
                 f"--{name.replace('_', '-')} {getattr(args, name)}: {stored} was started with "
                 f"{value}; leave it out, or start another run."
@@ -75,7 +96,17 @@ def start_options(args, config: DetectorConfig, stored: Path | None) -> dict:
             f"--preset {args.preset}: {stored} does not say which preset it was started with, and "
             "a resumed run keeps its config; leave --preset out."
         )
-    if "backbone_weights" not in kept:
+    if args.weights and "weights" not in kept:
+        raise LabkitError(
+            f"--weights {args.weights}: {stored} was not started from such weights; leave it out, "
+            "or start another run."
+        )
+    if "weights" in kept and args.backbone_weights:
+        raise LabkitError(
+            f"--backbone-weights {args.backbone_weights}: {stored} was started with the weights "
+            f"{kept['weights']}; leave it out."
+        )
+    if not kept.keys() & {"weights", "backbone_weights"}:
         kept |= forgotten_weights(args, config, stored)
     return kept
 

@@ -9,7 +9,8 @@ from labkit.commands.options import add_batches, add_model, add_training_data
 from labkit.commands.run_data import data_options, remember
 from labkit.commands.settings import chosen_settings, with_validation
 from labkit.commands.sources import training_data
-from labkit.commands.start import start_backbone, start_options
+from labkit.commands.start import start_options, start_weights
+from labkit.commands.weights import chosen_weights
 from labkit.errors import LabkitError
 from labkit.quiet import import_tensorflow
 
@@ -19,6 +20,7 @@ EPILOG = """\
 examples:
   labkit train --data digits --run runs/digits --steps 800
   labkit train --data my-photos/ --run runs/mine
+  labkit train --data my-photos/ --run runs/tuned --weights coco-r50-fpn    fine-tunes
   labkit train --annotations train.json --images train/ \\
                --val-annotations val.json --val-images val/ --run runs/nuclei
   labkit train --run runs/nuclei --resume    goes on after an interruption, with the same data
@@ -29,6 +31,9 @@ examples:
 --set changes any field of the model's Config or of TrainSettings; lists are written with commas:
   --set detections=300 --set anchor_sizes=8,16,32,64,128 --set augment.quarter_turns=true
   --set loss_weights.mask=0.5
+
+--weights takes up where another training ended: of published weights (`labkit info --pretrained`),
+of a run, or of a file. Classes that they know by name keep what is known of them.
 
 The run's folder gets the weights, checkpoints to resume from, the losses (history.csv) and, with
 validation pictures, their AP. `labkit info RUN` sums it up.
@@ -125,17 +130,21 @@ def run(args) -> int:
     scope = contextlib.nullcontext()
     if args.distribute:  # before anything is computed: workers find one another first
         scope = make_strategy(args.distribute).scope()
-    config, settings = chosen_settings(args, dataset, stored)
-    choice |= start_options(args, config, stored)
+    weights = chosen_weights(args, stored)
+    config, settings = chosen_settings(args, dataset, stored, weights)
+    choice |= start_options(args, config, stored, weights)
     settings = settings.planned(len(dataset))
     if validation is not None:
         settings = with_validation(settings, args, stored)
     with scope:
         model = build_detector(config, dataset.class_names)
-        if not (stored and latest_checkpoint(stored)):  # which has the weights of the backbone, too
-            start_backbone(model, choice["backbone_weights"])
+        said = ""
+        if not (stored and latest_checkpoint(stored)):  # which has all weights
+            said = start_weights(model, weights, choice.get("backbone_weights"))
     chief = Team(model).chief
     if chief:
+        if said:
+            print(said)
         print(f"{dataset!r}")
         print(
             f"{model.count_params():,} parameters, {settings.steps} steps of {settings.batch_size}"

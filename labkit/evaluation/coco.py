@@ -16,6 +16,8 @@ from labkit.evaluation.coco_files import GroundTruth, Results, read_ground_truth
 from labkit.evaluation.cocoeval import run_coco
 from labkit.evaluation.result import Evaluation
 from labkit.io.progress import progress_bar
+from labkit.models.class_names import places_by_name
+from labkit.models.detections import unused_slots
 
 IOU_TYPES = ("bbox", "segm")
 AreaRanges = Mapping[str, tuple[float, float]]
@@ -39,7 +41,9 @@ def evaluate(
 
     Args:
         model: has `detect(list of images) -> list of Detections` and `class_names`.
-        dataset: a `labkit.data.Dataset`. Its classes and the model's are matched by name.
+        dataset: a `labkit.data.Dataset`. Its classes and the model's are matched by name, in
+            capitals or not. Objects of classes that the model does not know count as missed;
+            detections of classes that the data set does not have are left out.
         max_dets: detections that count per image and class. Above 100 the model is asked for that
             many per image, all classes together (`detect(…, max_detections=max_dets)`), unless its
             own limit (`model.config.detections`) is higher.
@@ -56,8 +60,8 @@ def evaluate(
         The numbers; `print` them.
 
     Raises:
-        LabkitError: the data set is empty, or has classes that the model does not know, or an
-            option is out of its range.
+        LabkitError: the data set is empty, or the model knows none of its classes, or an option is
+            out of its range.
     """
     settings = _checked_settings(max_dets, iou_thresholds, area_ranges)
     if len(dataset) == 0:
@@ -133,24 +137,37 @@ def evaluate_results(
 # -------------------------------------------------------------------------------- from a model
 
 
-def _match_classes(names: Sequence[str], dataset) -> tuple[Sequence[int] | dict, list[str]]:
-    """The data set's category ids for the model's classes, and a note if some are unknown to it.
+def _match_classes(names: Sequence[str], dataset) -> tuple[dict[str, int], list[str]]:
+    """The data set's category id of each class of the model that it has, by the model's name.
 
-    The ids are in the model's order if both lists of names are equal, else a dict by name.
+    And a sentence for the data set's classes that the model does not know, and one for the model's
+    that the data set does not have.
     """
-    if tuple(names) == tuple(dataset.class_names):
-        return tuple(dataset.category_ids), []
-    missing = [name for name in dataset.class_names if name not in names]
-    if missing:
+    places, notes = places_by_name(dataset.class_names, names), []
+    ids = {
+        names[place]: number
+        for place, number in zip(places, dataset.category_ids, strict=True)
+        if place is not None
+    }
+    missing = [n for n, place in zip(dataset.class_names, places, strict=True) if place is None]
+    if not ids:
         raise LabkitError(
-            f"evaluate: the data set has classes that the model does not know ({listed(missing)}); "
-            f"the model knows {listed(names)}. Evaluate on the classes it was trained on, or train "
-            "it on these."
+            f"evaluate: the model knows none of the data set's classes ({listed(missing)}); it "
+            f"knows {listed(names)}. Evaluate on the classes it was trained on, or train it on "
+            "these."
         )
-    extra = [name for name in names if name not in dataset.class_names]
-    note = f"The model also knows classes that the data set does not have ({listed(extra)})."
-    mapping = dict(zip(dataset.class_names, dataset.category_ids, strict=True))
-    return mapping, [note] if extra else []
+    if missing:
+        notes.append(
+            f"The model does not know {listed(missing)}: objects of these classes count as missed."
+        )
+    unused = unused_slots(names)
+    extra = [n for i, n in enumerate(names, 1) if n not in ids and i not in unused]
+    if extra:
+        notes.append(
+            f"The model also knows classes that the data set does not have ({listed(extra)}), "
+            "which are not evaluated."
+        )
+    return ids, notes
 
 
 # -------------------------------------------------------------------------------- the numbers

@@ -56,6 +56,22 @@ class Finding:
     remedy: str
 
 
+@dataclass(frozen=True)
+class ClassOutputs:
+    """How the outputs of a layer belong to the classes.
+
+    They are a flattened [..., classes, values]: of every class its values side by side. What else
+    there are outputs for, such as anchors, stands before the classes.
+
+    Attributes:
+        values: how many outputs a class has: 4 for its box.
+        background: whether the background has outputs too, before those of the classes.
+    """
+
+    values: int = 1
+    background: bool = False
+
+
 class Detector(keras.Model):
     """A model that finds objects of `class_names` (background not among them) in images.
 
@@ -69,8 +85,6 @@ class Detector(keras.Model):
         LOSSES_OF_PART: for each part that learns from some losses only, their names.
         STAGES: words for groups of parts that a training stage may name, beside those of
             `labkit.training.stages`: each a regular expression over the paths of weights.
-        PER_CLASS: by part, the names of its layers with rows for each class: they start anew where
-            weights of other classes are loaded.
         checks: functions that look for what goes wrong with this kind of detector; each takes the
             record of a run (see `labkit.training.diagnosis`) and yields a `Finding` or nothing.
     """
@@ -79,7 +93,6 @@ class Detector(keras.Model):
     SIGNS: tuple[str, ...] = ()
     LOSSES_OF_PART: dict[str, tuple[str, ...]] = {}
     STAGES: dict[str, str] = {}
-    PER_CLASS: dict[str, tuple[str, ...]] = {}
     checks = ()
 
     # --- what a detector has to say -------------------------------------------------------
@@ -132,6 +145,14 @@ class Detector(keras.Model):
     def guessing(cls, classes: int) -> dict[str, float]:
         """What each loss is before anything is learnt, with so many classes."""
         raise NotImplementedError
+
+    def class_outputs(self) -> dict[str, dict[str, ClassOutputs]]:
+        """By part, its layers with outputs for each class, by their names.
+
+        Where weights of other classes are loaded, these outputs are taken over class by class, and
+        start anew for a class that the weights do not have.
+        """
+        return {}
 
     # --- making one -----------------------------------------------------------------------
 

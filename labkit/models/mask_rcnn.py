@@ -12,7 +12,7 @@ import tensorflow as tf
 from labkit.models import heads, rpn
 from labkit.models.backbones import BACKBONES
 from labkit.models.config import Config
-from labkit.models.detector import Detector, Learnt
+from labkit.models.detector import ClassOutputs, Detector, Learnt
 from labkit.models.fpn import feature_pyramid
 from labkit.models.inclusive import from_inclusive, limit, to_inclusive
 from labkit.models.mask_rcnn_health import CHECKS, SIGNS, loss_counts, vital_signs
@@ -42,7 +42,6 @@ class MaskRCNN(Detector):
         "mask_head": ("mask",),
     }
     STAGES = {"roi_heads": "^(box_head|mask_head)/"}
-    PER_CLASS = {"box_head": ("logits", "deltas"), "mask_head": ("logits",)}
     checks = CHECKS
 
     def make_parts(self) -> None:
@@ -58,6 +57,16 @@ class MaskRCNN(Detector):
         """Its networks by name, from the image to the masks."""
         found = (self.backbone, self.fpn, self.rpn_head, self.box_head, self.mask_head)
         return {part.name: part for part in found}
+
+    def class_outputs(self) -> dict[str, dict[str, ClassOutputs]]:
+        """Logits, and boxes and masks unless all classes share them."""
+        logits = {"logits": ClassOutputs(background=True)}
+        if self.config.class_agnostic:
+            return {"box_head": logits}
+        return {
+            "box_head": logits | {"deltas": ClassOutputs(values=4)},
+            "mask_head": {"logits": ClassOutputs()},
+        }
 
     @classmethod
     def guessing(cls, classes: int) -> dict[str, float]:
@@ -203,8 +212,9 @@ class MaskRCNN(Detector):
         """A model with published or saved weights: a name, a run's folder or a file.
 
         MaskRCNN.from_pretrained("coco-r50-fpn")                         COCO's classes
-        MaskRCNN.from_pretrained("coco-r50-fpn", class_names=["tooth"])  to fine-tune
+        MaskRCNN.from_pretrained("coco-r50-fpn", class_names=["dog", "tooth"])  to fine-tune
 
+        Classes of the same name as the weights' keep their rows ("dog"); the others start anew.
         `labkit info --pretrained` lists the names. See `labkit.weights.pretrained` for the rest.
         """
         from labkit.weights.pretrained import from_pretrained

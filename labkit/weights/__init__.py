@@ -6,6 +6,7 @@ labkit.weights.export(model, "mine.safetensors")   # torchvision's names and lay
 """
 
 import os
+from collections.abc import Sequence
 
 from labkit.weights import pretrained, torchvision
 from labkit.weights.files import read_tensors
@@ -15,14 +16,16 @@ from labkit.weights.transfer import LoadReport, load_tensors
 __all__ = ["LoadReport", "export", "load", "load_tensors", "pretrained", "read_tensors"]
 
 
-def load(model, path: str | os.PathLike) -> LoadReport:
+def load(model, path: str | os.PathLike, class_names: Sequence[str] | None = None) -> LoadReport:
     """Load a file of weights into a model.
 
-    Where the number of classes differs, everything but the last layers is loaded.
+    Classes of the same name keep their rows in the last layers, and the others start anew. Where
+    the names are not known, the rows are loaded if their number is the model's.
 
     Args:
         model: the detector to change.
         path: torchvision's .pth or .safetensors, Matterport's .h5, or labkit's own .weights.h5.
+        class_names: of the file, in its order, without the background; a file does not name them.
 
     Returns:
         What was loaded, what was skipped and why, and what the file lacks.
@@ -32,7 +35,7 @@ def load(model, path: str | os.PathLike) -> LoadReport:
         LabkitError: the file cannot be read or belongs to another network. The model has not been
             changed then.
     """
-    return load_tensors(model, read_tensors(path), str(path))
+    return load_tensors(model, read_tensors(path), str(path), class_names)
 
 
 def export(model, path: str | os.PathLike) -> None:

@@ -232,7 +232,7 @@ def unread_tensors(loaded: list[tuple[Pair, np.ndarray]], tensors) -> dict[str, 
     """
     rest = {name: np.array(value) for name, value in tensors.items() if name.endswith(COUNTER)}
     for pair, value in loaded:
-        rows = len(value) - pair.variable.shape[-1]
+        rows = len(pair.outside()) - pair.variable.shape[-1]
         if rows:
             rest[pair.name] = np.array(value[:rows])
     return rest

@@ -5,30 +5,12 @@ import math
 
 import pytest
 
-from labkit import cli, training
+from labkit import cli
 from labkit.commands.run_data import remembered
 from labkit.data.catalogue import GENERATED
 from labkit.models.backbones import resnet
 from labkit.models.registry import presets
 from labkit.training import History
-from labkit.training.record import prepare_run, run_record
-
-
-@pytest.fixture
-def asked(monkeypatch, tmp_path):
-    """What `training.train` is asked; instead of training, it opens the run and remembers."""
-    monkeypatch.chdir(tmp_path)
-    calls = []
-
-    def train(model, dataset, run_dir, settings, *, validation, resume, callbacks, **_):
-        prepare_run(run_dir, run_record(model, dataset, settings, validation), resume)
-        for callback in callbacks:
-            callback.on_train_begin()
-        calls.append((dataset, settings))
-        raise KeyboardInterrupt  # stopped before the first checkpoint
-
-    monkeypatch.setattr(training, "train", train)
-    return calls
 
 
 @pytest.fixture
@@ -37,21 +19,6 @@ def loaded(monkeypatch):
     found = []
     monkeypatch.setattr(resnet, "load_imagenet", found.append)
     return found
-
-
-@pytest.fixture
-def train(asked, capsys):
-    """Runs `labkit train --run r` with options; returns what it said on stderr."""
-
-    def command(options: str) -> str:
-        status = cli.main(["train", "--run", "r", *options.split()])
-        err = capsys.readouterr().err
-        if "stopped by Ctrl-C" in err:
-            return ""
-        assert status == 2 and err.count("\n") == 1
-        return err
-
-    return command
 
 
 def checkpoint(run_dir):
@@ -143,7 +110,7 @@ def test_the_same_data_named_again_are_of_the_same_size(train, asked, tmp_path):
     assert train("--data shapes --image-size 96") == ""
     for options in ("", " --data shapes", " --data shapes --image-size 96"):
         assert train("--resume" + options) == ""
-    assert [dataset.image_info(0)["height"] for dataset, _ in asked] == [96] * 4
+    assert [dataset.image_info(0)["height"] for dataset, *_ in asked] == [96] * 4
     assert remembered(tmp_path / "r")["image_size"] == 96
     for options in ("", " --data shapes"):
         said = train(f"--resume --image-size 64{options}")
@@ -157,7 +124,7 @@ def test_ap_is_looked_at_on_the_way_unless_it_is_said_how_often(train, asked):
     assert train("--data shapes --steps 100") == train("--resume") == ""
     assert train("--resume --set validate_every=0") == train("--resume") == ""
     assert train("--resume --set validate_every=7") == train("--resume") == ""
-    assert [settings.validate_every for _, settings in asked] == [26, 26, 0, 0, 7, 7]
+    assert [settings.validate_every for _, settings, _ in asked] == [26, 26, 0, 0, 7, 7]
 
 
 def test_a_new_run_that_is_to_be_measured_at_its_end_only(train, asked):

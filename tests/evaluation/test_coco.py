@@ -344,13 +344,36 @@ def test_classes_are_matched_by_name():
     assert evaluate(Perfect(("ring", "disc")), Squares()).segm["AP"] == pytest.approx(1.0)
 
 
-def test_a_model_that_knows_more_is_fine_and_one_that_knows_less_is_not():
+def test_capitals_do_not_matter():
+    evaluation = evaluate(Perfect(("ring", "disc")), Squares(names=("DISC", "Ring")))
+    assert evaluation.segm["AP"] == pytest.approx(1.0) and not evaluation.notes
+
+
+def test_a_model_that_knows_more_or_less_is_measured_on_what_both_know():
     only_disc = Squares(names=("disc", "square"), ids=(2, 9))
-    evaluation = evaluate(Perfect(("ring", "square", "disc")), only_disc)
+    evaluation = evaluate(Perfect(("ring", "square", "disc", "N/A 4")), only_disc)
     assert evaluation.per_class["disc"]["segm"]["AP"] == pytest.approx(1.0)
-    assert "2 detections of classes that the data set does not have" in " ".join(evaluation.notes)
-    with pytest.raises(LabkitError, match=r"does not know \(square\); the model knows disc, ring"):
-        evaluate(Perfect(), only_disc)
+    notes = " ".join(evaluation.notes)
+    assert "2 detections of classes that the data set does not have" in notes
+    assert (
+        "does not have (ring), which are not evaluated" in notes
+    )  # a slot without use is no class
+
+
+def test_objects_of_a_class_that_the_model_does_not_know_are_missed():
+    evaluation = evaluate(Perfect(), Squares(names=("square", "ring")))
+    assert evaluation.per_class["ring"]["segm"]["AP"] == pytest.approx(1.0)
+    assert evaluation.per_class["square"]["segm"]["AP"] == 0
+    assert evaluation.notes[0] == (
+        "The model does not know square: objects of these classes count as missed."
+    )
+
+
+def test_a_model_of_other_classes_altogether_is_no_measure():
+    with pytest.raises(
+        LabkitError, match=r"none of the data set's classes \(car, bus\); it knows d"
+    ):
+        evaluate(Perfect(), Squares(names=("car", "bus")))
 
 
 def test_few_images_and_few_detections_are_in_memory():

@@ -12,7 +12,7 @@ import keras
 import tensorflow as tf
 from keras import layers
 
-from labkit.models.detector import Detector, Finding, Learnt
+from labkit.models.detector import ClassOutputs, Detector, Finding, Learnt
 from labkit.models.detector_config import DetectorConfig
 from labkit.ops.roi import roi_crop_and_resize
 
@@ -62,6 +62,9 @@ class ToyDetector(Detector):
 
     def parts(self):
         return {"backbone": self.backbone, "head": self.head}
+
+    def class_outputs(self):
+        return {"head": {"logits": ClassOutputs(background=True)}}
 
     @classmethod
     def guessing(cls, classes):

@@ -31,6 +31,7 @@ from labkit.models.registry import (
     presets,
 )
 from labkit.training import History, Stage, TrainSettings, diagnose, read_film, train
+from labkit.weights.pretrained import from_pretrained
 from labkit.weights.runs import load_model, read_run
 
 TOY = Entry("toy_detector:ToyConfig", "toy_detector:ToyDetector")
@@ -67,6 +68,16 @@ def run(data, tmp_path_factory):
         model = build_detector(ToyConfig(), data.class_names)
         history = train(model, data, folder, SETTINGS, validation=data[:2], verbose=False)
     return folder, model, history
+
+
+def test_its_classes_keep_their_rows_by_name(run):
+    folder, model, _ = run
+    names = model.class_names
+    other = from_pretrained(folder, ["new", *names[::-1]], verbose=False)
+    logits, theirs = (m.head.get_layer("logits").kernel.numpy() for m in (other, model))
+    np.testing.assert_array_equal(logits[..., 2:], theirs[..., :0:-1])
+    np.testing.assert_array_equal(logits[..., 0], theirs[..., 0])
+    assert not np.isin(logits[..., 1], theirs).any()
 
 
 def test_a_line_in_the_registry_is_enough():

@@ -140,3 +140,28 @@ def test_a_file_that_is_not_whole_changes_nothing(tensors, why):
 def test_a_model_of_other_layers_is_refused(change):
     with pytest.raises(LabkitError, match='Config.preset\\("matterport"\\)'):
         load_tensors(MaskRCNN(SMALL.replace(**change), ["cat", "dog"]), CLASSES, "file.h5")
+
+
+def test_classes_of_the_same_name_keep_their_rows():
+    rng = np.random.default_rng(3)
+    source, model = MaskRCNN(SMALL, ["cat", "dog"]), MaskRCNN(SMALL, ["yak", "DOG"])
+    tensors = {
+        pair.name: rng.normal(size=pair.outside().shape).astype("f4")
+        for pair in matterport.pairs(source)
+    }
+    bias = tensors.pop("rpn_class_raw/bias")  # a file has two logits an anchor: here 0 and ours
+    tensors["rpn_class_raw/bias"] = np.stack([0 * bias, bias], -1).ravel()
+    kernel = tensors.pop("rpn_class_raw/kernel")
+    tensors["rpn_class_raw/kernel"] = np.stack([0 * kernel, kernel], -1).reshape(
+        *kernel.shape[:-1], -1
+    )
+    for norm in matterport._HEAD_NORMS.values():
+        tensors |= {f"{norm}/{part}": np.ones(8, "f4") for part in matterport._NORM}
+    report = load_tensors(model, tensors, "coco.h5", ["cat", "dog"])
+    assert report.classes.startswith("'DOG' keeps its row; 'yak' starts anew")
+    boxes = model.box_head.get_layer("deltas").kernel.numpy()
+    np.testing.assert_array_equal(boxes[:, 4:], tensors["mrcnn_bbox_fc/kernel"][:, 8:])
+    logits = model.box_head.get_layer("logits").kernel.numpy()
+    theirs = tensors["mrcnn_class_logits/kernel"]
+    np.testing.assert_array_equal(logits[:, [0, 2]], theirs[:, [0, 2]])
+    assert not np.isin(logits[:, 1], theirs).any()

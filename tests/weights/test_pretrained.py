@@ -43,8 +43,32 @@ def test_ones_own_classes_start_the_last_layers_anew(published, downloaded, caps
     assert model.class_names == ("tooth",)
     theirs = published[1].box_head.get_layer("fc0").kernel
     np.testing.assert_array_equal(model.box_head.get_layer("fc0").kernel, theirs)
-    assert len(model.load_report.missing) == 6
-    assert "other classes than the model's 1" in capsys.readouterr().out
+    assert (
+        len(model.load_report.missing) == 4
+    )  # boxes and masks; of the logits, the background is kept
+    said = capsys.readouterr().out
+    assert "classes: 'tooth' starts anew, not being among the 80 of the weights" in said
+
+
+def test_classes_of_cocos_names_keep_their_rows(published, downloaded):
+    model = MaskRCNN.from_pretrained("coco-r50-fpn", ["Toothbrush", "tooth", "person"], None, False)
+    assert model.load_report.classes == (
+        "'Toothbrush' and 'person' keep their rows; 'tooth' starts anew; 78 of the weights' 80 are "
+        "left out"
+    )
+    assert not model.load_report.missing
+    head, theirs = model.box_head.get_layer("logits"), published[1].box_head.get_layer("logits")
+    # a class's row is its COCO id: 1 is a person, 90 a toothbrush
+    np.testing.assert_array_equal(
+        head.kernel.numpy()[:, [0, 1, 3]], theirs.kernel.numpy()[:, [0, 90, 1]]
+    )
+    mine, theirs = (m.box_head.get_layer("deltas").kernel.numpy() for m in (model, published[1]))
+    np.testing.assert_array_equal(mine[:, :4], theirs[:, -4:])
+    np.testing.assert_array_equal(mine[:, 8:], theirs[:, :4])
+    mine, theirs = (m.mask_head.get_layer("logits").kernel.numpy() for m in (model, published[1]))
+    np.testing.assert_array_equal(mine[..., [0, 2]], theirs[..., [89, 0]])
+    anew = MaskRCNN(model.config, model.class_names).mask_head.get_layer("logits")
+    np.testing.assert_array_equal(mine[..., 1], anew.kernel.numpy()[..., 1])
 
 
 def test_a_file_tells_its_network_and_its_number_of_classes(published, capsys):
@@ -74,14 +98,27 @@ def test_a_run_and_a_runs_weights_with_other_classes(micro_config, tmp_path):
     same = MaskRCNN.from_pretrained(tmp_path, verbose=False)
     assert same.class_names == ("cat", "dog")
     other = MaskRCNN.from_pretrained(tmp_path, class_names=["owl"], verbose=False)
+    assert other.load_report.classes == "'owl' starts anew, not being among the 2 of the weights"
     for again in (same, other):
         np.testing.assert_array_equal(again.fpn.weights[0], model.fpn.weights[0])
     file = tmp_path / "model.weights.h5"
     with pytest.raises(LabkitError, match="give config="):
         MaskRCNN.from_pretrained(file)
-    with pytest.raises(LabkitError, match="how many classes"):
+    with pytest.raises(LabkitError, match="which classes the detector is to learn"):
         MaskRCNN.from_pretrained(file, config=micro_config)
     MaskRCNN.from_pretrained(file, ["cat", "dog"], micro_config, verbose=False)
+
+
+def test_a_runs_classes_in_another_order(micro_config, tmp_path):
+    config = micro_config.replace(class_weights=(1, 1, 1), class_agnostic=False, box_passes=1)
+    model = MaskRCNN(config, ["cat", "dog"])
+    save_run(tmp_path, {"config": config.to_dict(), "class_names": ["cat", "dog"]})
+    model.save_weights(tmp_path / "model.weights.h5")
+    other = MaskRCNN.from_pretrained(tmp_path, ["dog", "cat"], verbose=False)
+    assert other.load_report.classes == "'dog' and 'cat' keep their rows"
+    assert other.config.class_weights == ()  # they were for the other order
+    mine, theirs = (m.box_head.get_layer("deltas").kernel.numpy() for m in (other, model))
+    np.testing.assert_array_equal(mine, np.roll(theirs, 4, axis=1))
 
 
 def test_slots_that_nothing_was_taught_keep_their_place_and_are_never_detected(
@@ -99,7 +136,7 @@ def test_slots_that_nothing_was_taught_keep_their_place_and_are_never_detected(
 
 
 def test_a_backbone_alone_wants_to_know_the_classes(downloaded):
-    with pytest.raises(LabkitError, match="a backbone alone: say which classes"):
+    with pytest.raises(LabkitError, match="a backbone alone knows none"):
         MaskRCNN.from_pretrained("imagenet-r50")
 
 

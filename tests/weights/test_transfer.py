@@ -129,18 +129,78 @@ def test_names_of_older_torchvision_are_understood():
         np.testing.assert_array_equal(a, b)
 
 
+def last_layers(model) -> dict[str, np.ndarray]:
+    """The tensors with rows for each class, as torchvision has them."""
+    found = {p.name: p.outside() for p in torchvision.pairs(model)}
+    return {n: v for n, v in found.items() if "predictor" in n and "conv5_mask" not in n}
+
+
 def test_other_classes_keep_everything_but_the_last_layers(config):
     given, model = state_dict(config, classes=5), model_of(config)
     before = {p.name: p.outside() for p in torchvision.pairs(model)}
     report = load_tensors(model, given, "coco.pth")
-    after = {p.name: p.outside() for p in torchvision.pairs(model)}
-    last = {n for n in before if "predictor" in n and "conv5_mask" not in n}
-    assert len(last) == 6 and set(report.missing) == last
+    after, last = {p.name: p.outside() for p in torchvision.pairs(model)}, last_layers(model)
+    scores = {n for n in last if "cls_score" in n}
+    assert len(last) == 6 and set(report.missing) == set(last) - scores and len(scores) == 2
     for name in before:
-        np.testing.assert_array_equal(after[name], (before if name in last else given)[name])
+        if name in scores:  # the background, which every detector has, keeps its row
+            np.testing.assert_array_equal(after[name][0], given[name][0])
+            np.testing.assert_array_equal(after[name][1:], before[name][1:])
+        else:
+            np.testing.assert_array_equal(after[name], (before if name in last else given)[name])
     text = str(report)
-    assert "made for other classes than the model's 2" in text and "cls_score" in text
+    assert "the weights have 5 without names, the model 2: all start anew" in text
+    assert "made for other classes" in text and "bbox_pred" in text
     assert_equal_shapes(torchvision.export(model), MaskRCNN(config, ["cat", "dog"]))
+
+
+def test_classes_of_the_same_name_keep_their_rows(config):
+    given, model = state_dict(config, classes=3), model_of(config, ["Dog", "newt", "cat"])
+    before = last_layers(model)
+    report = load_tensors(model, given, "mine.pth", ["cat", "dog", "owl"])
+    assert report.classes == (
+        "'Dog' and 'cat' keep their rows; 'newt' starts anew; 1 of the weights' 3 are left out"
+    )
+    assert report.classes in str(report) and not report.missing
+    for name, value in last_layers(model).items():
+        size = len(value) // 4  # rows of a class: four for boxes
+        mine, own, theirs = (
+            a.reshape(4, size, *a.shape[1:]) for a in (value, before[name], given[name])
+        )
+        np.testing.assert_array_equal(mine[2], own[2], name)
+        np.testing.assert_array_equal(mine[[1, 3]], theirs[[2, 1]], name)
+    # the background's rows of boxes and masks, which nothing reads, come back as well
+    exported = torchvision.export(model)
+    for name in before:
+        rows = len(exported[name]) // 4
+        np.testing.assert_array_equal(exported[name][:rows], given[name][:rows], name)
+
+
+def test_as_many_classes_of_other_names_start_anew(config):
+    """Else a cat would begin as what the weights know of persons."""
+    given, model = state_dict(config), model_of(config)
+    before = last_layers(model)
+    report = load_tensors(model, given, "mine.pth", ["person", "car"])
+    assert report.classes == "'cat' and 'dog' start anew, not being among the 2 of the weights"
+    for name, value in last_layers(model).items():
+        kept = given[name][:1] if "cls_score" in name else before[name][:1]
+        np.testing.assert_array_equal(value[:1], kept, name)
+        np.testing.assert_array_equal(value[1:], before[name][1:], name)
+
+
+def test_names_that_are_not_known_are_taken_for_the_models(config):
+    given, model = state_dict(config), model_of(config)
+    report = load_tensors(model, given, "mine.pth")
+    assert "do not name their 2" in str(report) and not report.missing
+    assert load_tensors(model, given, "mine.pth", model.class_names).classes == ""
+
+
+def test_a_layer_of_another_network_is_not_one_of_other_classes(config):
+    given, model = state_dict(config), model_of(config)
+    name = "roi_heads.box_predictor.bbox_pred.bias"
+    for wrong in (given[name][:-1], given[name][:4], given[name].reshape(3, 4)):
+        with pytest.raises(LabkitError, match="belongs to another network"):
+            load_tensors(model, given | {name: wrong}, "other.pth")
 
 
 def assert_equal_shapes(exported, model):
@@ -163,6 +223,7 @@ def test_a_classifier_fills_the_backbone_alone():
     )
     np.testing.assert_array_equal(model.box_head.get_layer("logits").kernel, head)
     assert "ImageNet's classifier" in str(report)
+    assert "left as it was: fpn, rpn, box_head, mask_head" in str(report)
 
 
 def test_a_classifiers_counters_do_not_stray_into_an_export():
@@ -183,7 +244,10 @@ def test_our_own_files_and_other_classes(micro_config, tmp_path):
         np.testing.assert_array_equal(a, b)
     other = MaskRCNN(micro_config, ["cat"])
     report = weights.load(other, tmp_path / "mine.weights.h5")
-    assert len(report.missing) == 2  # one box and one mask for all classes: only the logits differ
+    assert (
+        not report.missing
+    )  # one box and one mask for all classes; the background's logit is kept
+    assert report.classes == "the weights have 3 without names, the model 1: all start anew"
     np.testing.assert_array_equal(
         other.box_head.get_layer("fc0").kernel, model.box_head.get_layer("fc0").kernel
     )

@@ -62,6 +62,8 @@ def _from_entry(entry: Pretrained, class_names, config: DetectorConfig | None):
         )
     if config is None:
         config = presets()[entry.preset]
+        if entry.backbone:
+            config = config.replace(backbone=entry.backbone)
         if entry.batch_norm_epsilon is not None:
             config = config.replace(batch_norm_epsilon=entry.batch_norm_epsilon)
     # Category ids that COCO does not use have outputs too. They keep their place, so that a class

@@ -45,9 +45,8 @@ def test_yolact_s_names_follow_from_ours_and_its_features_are_the_same():
     backbone = BACKBONES["darknet53"].build(CONFIG.replace(leaky_slope=0.1))
     for layer in backbone.layers:
         if layer.weights:
-            name = "backbone." + layer.name.replace("preconv", "_preconv").replace("_", ".")
-            name = name.replace("..preconv", "._preconv")
-            for pair in pairs_of_layer(name, layer):
+            name = layer.name.replace("_", ".").replace("preconv", "_preconv")
+            for pair in pairs_of_layer(f"backbone.{name}", layer):
                 shape = pair.outside().shape
                 pair.variable.assign(pair.layout.inward(of_yolact(pair.name, shape)))
     with np.load(YOLACT_S / "darknet53_138_eval_A.npz") as want:

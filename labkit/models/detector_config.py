@@ -3,7 +3,7 @@
 A detector's own settings extend these: `labkit.models.config.Config` is Mask R-CNN's.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
@@ -27,7 +27,9 @@ class DetectorConfig(Frozen):
     image_std: tuple[float, ...] = (1.0, 1.0, 1.0)
 
     # --- backbone and pyramid ------------------------------------------------------------
-    backbone: str = "resnet50"  # or another name in `labkit.models.backbones.BACKBONES`
+    # Or another name in `labkit.models.backbones.BACKBONES`. `replace` and `preset` bring along what
+    # its ImageNet weights need, image_mean for one; the constructor takes the fields as they are.
+    backbone: str = "resnet50"
     backbone_channels: tuple[int, ...] = ()  # of C2..C5; (): what the backbone has by default
     backbone_blocks: tuple[int, ...] = ()  # of C2..C5; (): what the backbone has by default
     stem_channels: int = 64
@@ -39,6 +41,7 @@ class DetectorConfig(Frozen):
     freeze_batch_norm: bool = True  # batches of two are too small for statistics
     batch_norm_momentum: float = 0.99
     batch_norm_epsilon: float = 1.001e-5
+    leaky_slope: float = 0.1  # of Darknet's activation below 0
     fpn_channels: int = 256
     fpn_batch_norm: bool = False
     strides: tuple[int, ...] = (4, 8, 16, 32, 64)  # pixels of the image a cell of P2..P6 covers
@@ -89,13 +92,21 @@ class DetectorConfig(Frozen):
     def replace(self, **changes) -> Self:
         """A copy with some fields changed. Raises LabkitError for a name that does not exist.
 
-        Another backbone brings its own channels and blocks, unless these were chosen by hand.
+        Another backbone brings its own channels and blocks, unless these were chosen by hand, and
+        the settings that its ImageNet weights were trained with, pixels among them, unless they
+        are among the changes: those of the backbone before would be wrong for it.
         """
         if changes.get("backbone", self.backbone) != self.backbone:
-            for name, value in _backbone_defaults(self.backbone).items():
-                if getattr(self, name) == value:
-                    changes.setdefault(name, ())
+            changes = self._brought_by(changes["backbone"]) | changes
         return super().replace(**changes)
+
+    def _brought_by(self, backbone: str) -> dict:
+        """The fields that change with the backbone. What two backbones share stays as it is."""
+        defaults = _backbone_defaults(self.backbone)
+        own = {name: () for name, value in defaults.items() if getattr(self, name) == value}
+        before = _backbone_settings(self.backbone)
+        needed = _backbone_settings(backbone).items()
+        return own | {name: value for name, value in needed if before.get(name) != value}
 
     def _prepare(self) -> None:
         for name, value in _backbone_defaults(self.backbone).items():
@@ -111,7 +122,7 @@ class DetectorConfig(Frozen):
         positive += " detections max_instances"
         yield from self._not_above_zero(positive.split())
         yield from self._not_a_share("score_threshold nms_iou anchor_offset".split())
-        yield from self._not_a_share(["batch_norm_momentum"])
+        yield from self._not_a_share(["batch_norm_momentum", "leaky_slope"])
         yield from self._not_among(CHOICES)
         lengths = {"image_mean": 3, "image_std": 3, "anchor_sizes": len(self.strides)}
         own = _backbone_defaults(self.backbone)
@@ -192,6 +203,11 @@ def weights_by_name(weights, names: tuple[str, ...]):
     if isinstance(weights, list | tuple) and len(weights) == len(names):
         return dict(zip(names, weights, strict=True))
     return weights
+
+
+def _backbone_settings(backbone: str) -> Mapping[str, object]:
+    """The fields that a backbone's ImageNet weights need; none for an unknown backbone."""
+    return BACKBONES[backbone].settings if backbone in BACKBONES else {}
 
 
 def _backbone_defaults(backbone: str) -> dict[str, tuple[int, ...]]:

@@ -9,7 +9,14 @@ from keras import layers
 
 
 def conv(
-    filters: int, kernel: int, stride: int = 1, *, bias: bool = True, init="he_normal", name: str
+    filters: int,
+    kernel: int,
+    stride: int = 1,
+    *,
+    bias: bool = True,
+    groups: int = 1,
+    init="he_normal",
+    name: str,
 ):
     """A 2-D convolution whose output has ceil(input / stride) cells.
 
@@ -19,15 +26,22 @@ def conv(
     """
     padding = "same" if stride == 1 else "valid"
     return layers.Conv2D(
-        filters, kernel, stride, padding, use_bias=bias, kernel_initializer=init, name=name
+        filters,
+        kernel,
+        stride,
+        padding,
+        groups=groups,
+        use_bias=bias,
+        kernel_initializer=init,
+        name=name,
     )
 
 
-def downsample(x, filters: int, kernel: int, *, bias: bool, name: str):
+def downsample(x, filters: int, kernel: int, *, bias: bool, groups: int = 1, name: str):
     """Halve a map with a strided convolution, padded equally on both sides (as torch does)."""
     if kernel > 1:
         x = layers.ZeroPadding2D(kernel // 2, name=f"{name}_pad")(x)
-    return conv(filters, kernel, 2, bias=bias, name=name)(x)
+    return conv(filters, kernel, 2, bias=bias, groups=groups, name=name)(x)
 
 
 def batch_norm(config, name: str, *, frozen: bool = False):

@@ -133,6 +133,8 @@ def _published(entry: Pretrained) -> Weights:
     if entry.preset is None:
         raise LabkitError(f"{entry.name}: labkit has no network for these weights yet.")
     config = presets()[entry.preset]
+    if entry.backbone:
+        config = config.replace(backbone=entry.backbone)
     if entry.batch_norm_epsilon is not None:
         config = config.replace(batch_norm_epsilon=entry.batch_norm_epsilon)
     # Category ids that COCO does not use have outputs too. They keep their place, so that a class

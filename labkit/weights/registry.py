@@ -24,7 +24,7 @@ class Pretrained:
         name: what `from_pretrained` calls it.
         title: what it is, in one line.
         address: where it can be downloaded; of a file in a Python package, the package's page.
-        size: in bytes.
+        size: in bytes; None if its publisher gives only a rounded one.
         sha256: its SHA-256, or the first digits of it; None if its publisher gives none.
         licence: its terms, and those of the data that it was trained on.
         source: the page that describes it.
@@ -34,6 +34,7 @@ class Pretrained:
             pictures; None if not published.
         mask_ap: the same of masks.
         preset: the preset whose network (or backbone) it fits; None if there is none.
+        backbone: the backbone that it fits, if it is not the preset's.
         batch_norm_epsilon: the epsilon that the weights need, if it is not the preset's.
         package: the Python package whose file it is, by the name that pip knows: it is not
             downloaded, but installed. "" for all others.
@@ -43,7 +44,7 @@ class Pretrained:
     name: str
     title: str
     address: str
-    size: int
+    size: int | None
     sha256: str | None
     licence: str
     source: str
@@ -52,6 +53,7 @@ class Pretrained:
     box_ap: float | None = None
     mask_ap: float | None = None
     preset: str | None = None
+    backbone: str = ""
     batch_norm_epsilon: float | None = None
     package: str = ""
     packaged: str = ""
@@ -96,6 +98,7 @@ _IMAGENET_TERMS = (
     "BSD-3-Clause, as torchvision, which adds that terms of the training data may apply; trained "
     "on ImageNet, whose terms of access allow non-commercial research and education"
 )
+_NEW_RECIPE = "torchvision's newer one: https://github.com/pytorch/vision/issues/3995#new-recipe"
 
 _ENTRIES = (
     Pretrained(
@@ -167,6 +170,95 @@ _ENTRIES = (
         recipe="torchvision's newer one: "
         "https://github.com/pytorch/vision/issues/3995#issuecomment-1013906621",
         preset="torchvision_v1",
+    ),
+    Pretrained(
+        name="imagenet-r101",
+        title="ResNet-101 backbone, torchvision's resnet101 IMAGENET1K_V1 (77.4 % top-1)",
+        address="https://download.pytorch.org/models/resnet101-63fe2227.pth",
+        size=None,
+        sha256="63fe2227",
+        licence=_IMAGENET_TERMS,
+        source=f"{_TORCHVISION}resnet101.html",
+        recipe="the paper's: https://github.com/pytorch/vision/tree/main/references/classification"
+        "#resnet",
+        preset="torchvision_v1",
+        backbone="resnet101",
+    ),
+    Pretrained(
+        name="imagenet-r101-v2",
+        title="ResNet-101 backbone, torchvision's resnet101 IMAGENET1K_V2 (81.9 % top-1)",
+        address="https://download.pytorch.org/models/resnet101-cd907fc2.pth",
+        size=None,
+        sha256="cd907fc2",
+        licence=_IMAGENET_TERMS,
+        source=f"{_TORCHVISION}resnet101.html",
+        recipe=_NEW_RECIPE,
+        preset="torchvision_v1",
+        backbone="resnet101",
+    ),
+    Pretrained(
+        name="imagenet-x50",
+        title="ResNeXt-50 32x4d backbone, torchvision's IMAGENET1K_V1 (77.6 % top-1)",
+        address="https://download.pytorch.org/models/resnext50_32x4d-7cdf4587.pth",
+        size=None,
+        sha256="7cdf4587",
+        licence=_IMAGENET_TERMS,
+        source=f"{_TORCHVISION}resnext50_32x4d.html",
+        recipe="the paper's: https://github.com/pytorch/vision/tree/main/references/classification"
+        "#resnext",
+        preset="torchvision_v1",
+        backbone="resnext50_32x4d",
+    ),
+    Pretrained(
+        name="imagenet-x50-v2",
+        title="ResNeXt-50 32x4d backbone, torchvision's IMAGENET1K_V2 (81.2 % top-1)",
+        address="https://download.pytorch.org/models/resnext50_32x4d-1a0047aa.pth",
+        size=None,
+        sha256="1a0047aa",
+        licence=_IMAGENET_TERMS,
+        source=f"{_TORCHVISION}resnext50_32x4d.html",
+        recipe=_NEW_RECIPE,
+        preset="torchvision_v1",
+        backbone="resnext50_32x4d",
+    ),
+    Pretrained(
+        name="imagenet-x101",
+        title="ResNeXt-101 32x8d backbone, torchvision's IMAGENET1K_V1 (79.3 % top-1)",
+        address="https://download.pytorch.org/models/resnext101_32x8d-8ba56ff5.pth",
+        size=None,
+        sha256="8ba56ff5",
+        licence=_IMAGENET_TERMS,
+        source=f"{_TORCHVISION}resnext101_32x8d.html",
+        recipe="the paper's: https://github.com/pytorch/vision/tree/main/references/classification"
+        "#resnext",
+        preset="torchvision_v1",
+        backbone="resnext101_32x8d",
+    ),
+    Pretrained(
+        name="imagenet-x101-v2",
+        title="ResNeXt-101 32x8d backbone, torchvision's IMAGENET1K_V2 (82.8 % top-1)",
+        address="https://download.pytorch.org/models/resnext101_32x8d-110c445d.pth",
+        size=None,
+        sha256="110c445d",
+        licence=_IMAGENET_TERMS,
+        source=f"{_TORCHVISION}resnext101_32x8d.html",
+        recipe=f"{_NEW_RECIPE}-with-fixres",
+        preset="torchvision_v1",
+        backbone="resnext101_32x8d",
+    ),
+    Pretrained(
+        name="imagenet-darknet53",
+        title="Darknet-53 backbone, timm's darknet53.c2ns_in1k (80.0 % top-1 at 256 px)",
+        address="https://github.com/rwightman/pytorch-image-models/releases/download/"
+        "v0.1-tpu-weights/darknet53_256_c2ns-3aeff817.pth",
+        size=None,
+        sha256="3aeff817",
+        licence="Apache-2.0, as timm, which adds that ImageNet's terms may apply to weights; "
+        "trained on ImageNet, whose terms of access allow non-commercial research and education",
+        source="https://huggingface.co/timm/darknet53.c2ns_in1k",
+        recipe="C of https://arxiv.org/abs/2110.00476, changed as its source says",
+        preset="r50_fpn",
+        backbone="darknet53",
     ),
     Pretrained(
         name="matterport-coco",
@@ -246,12 +338,13 @@ def _facts(entry: Pretrained) -> dict[str, Any]:
         "mask AP": entry.mask_ap,
         "classes": len([name for name in entry.class_names if name != "N/A"]) or None,
         "preset": entry.preset,
+        "backbone": entry.backbone or None,
         "batch norm epsilon": entry.batch_norm_epsilon,
         "recipe": entry.recipe,
         "licence": entry.licence,
         "source": entry.source,
         "address": entry.address,
-        "megabytes": round(entry.size / 1e6, 1),
+        "megabytes": entry.size and round(entry.size / 1e6, 1),
         "package": entry.package or None,
         "file": path and str(path),
         "downloaded": path is not None and path.exists(),

@@ -76,7 +76,7 @@ def pairs(model) -> Iterator[Pair]:
 
 
 def backbone_pairs(backbone) -> Iterator[Pair]:
-    """The backbone's variables with their names in torchvision's `resnet50`, or 101."""
+    """The backbone's variables with their names in torchvision's `resnet50`, and its like."""
     for layer in backbone.layers:
         yield from pairs_of_layer(layer.name.replace("_", "."), layer)
 
@@ -153,10 +153,19 @@ def pairs_of_backbone(model) -> Iterator[Pair]:
 
 
 def config_of_backbone(tensors) -> Config:
-    """The preset v1, with as many blocks in the backbone as the file has."""
+    """The preset v1, with the file's backbone: as many blocks, and a ResNeXt's groups."""
     found = [re.fullmatch(r"layer(\d)\.\d+\.conv1\.weight", name) for name in tensors]
     stages = [int(name[1]) for name in found if name]
-    return Config.preset("torchvision_v1", backbone_blocks=[stages.count(s) for s in (1, 2, 3, 4)])
+    blocks = [stages.count(s) for s in (1, 2, 3, 4)]
+    backbone = _of_groups(np.shape(tensors.get("layer1.0.conv2.weight")))
+    return Config.preset("torchvision_v1", backbone=backbone, backbone_blocks=blocks)
+
+
+def _of_groups(kernel: tuple[int, ...]) -> str:
+    """The first backbone whose 3x3 kernels are [out, in a group, 3, 3] like this, or ResNet-50."""
+    groups = (kernel[0] // kernel[1], kernel[1]) if len(kernel) == 4 else ()
+    named = ((n, b) for n, b in BACKBONES.items() if b.torchvision_names)
+    return next((n for n, b in named if (b.groups, b.group_width) == groups), "resnet50")
 
 
 def config_of(tensors) -> Config | None:

@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 
 from labkit.errors import LabkitError
+from labkit.models.backbones import BACKBONES
 from labkit.models.config import CHOICES, PRESETS, Config
 from labkit.models.detector_config import CHOICES as SHARED_CHOICES
 from labkit.models.mask_rcnn import MaskRCNN
@@ -86,7 +87,7 @@ ABOVE_ZERO = (
 ).split()
 FRACTIONS = (
     "rpn_positive_iou rpn_negative_iou rpn_positive_fraction rpn_nms_iou roi_positive_iou "
-    "roi_positive_fraction score_threshold nms_iou anchor_offset batch_norm_momentum"
+    "roi_positive_fraction score_threshold nms_iou anchor_offset batch_norm_momentum leaky_slope"
 ).split()
 NOT_NEGATIVE = (
     "mini_mask roi_sampling_ratio seed rpn_channels smooth_l1_beta rpn_min_size batch_norm_epsilon"
@@ -166,6 +167,43 @@ def test_channels_and_blocks_chosen_by_hand_stay_with_another_backbone():
     assert {name: getattr(config, name) for name in own} == own
     config = Config(backbone_blocks=(1, 2, 2, 1)).replace(backbone="tiny")
     assert config.backbone_blocks == (1, 2, 2, 1) and config.backbone_channels[0] == 48
+
+
+def test_a_backbone_brings_the_pixels_of_its_weights():
+    mobilenet = Config.preset("tiny", backbone="mobilenet_v2")
+    assert mobilenet.image_mean == mobilenet.image_std == (127.5, 127.5, 127.5)
+    assert mobilenet.batch_norm_epsilon == 1e-3
+    resnext = Config.preset("lite0_fpn").replace(backbone="resnext50_32x4d")
+    v1 = Config.preset("torchvision_v1")
+    for name in ("image_mean", "image_std", "batch_norm_epsilon", "stride_in_1x1"):
+        assert getattr(resnext, name) == getattr(v1, name)
+    darknet = Config.preset("lite0_fpn", backbone="darknet53")
+    assert darknet.leaky_slope == 0.01 and darknet.image_mean == v1.image_mean
+    assert darknet.replace(backbone="resnet50").image_mean == Config().image_mean
+    lite0 = Config.preset("lite0_fpn")
+    assert {n: getattr(lite0, n) for n in BACKBONES["efficientnet_lite0"].settings} == (
+        BACKBONES["efficientnet_lite0"].settings
+    )
+
+
+def test_pixels_in_the_same_change_win_and_what_two_backbones_share_stays():
+    own = Config(backbone="tiny").replace(backbone="vgg16", image_mean=(1, 2, 3))
+    assert own.image_mean == (1, 2, 3) and own.image_std == (1, 1, 1)
+    assert Config.from_dict(own.to_dict()) == own
+    for preset in ("torchvision_v1", "matterport"):
+        before = Config.preset(preset)
+        after = before.replace(backbone="resnet101")
+        assert {n: getattr(after, n) for n in BACKBONES["resnet50"].settings} == (
+            {n: getattr(before, n) for n in BACKBONES["resnet50"].settings}
+        )
+    without = Config.preset("lite0_fpn", backbone="tiny")  # it has no weights that need any
+    assert without.image_mean == (127.0, 127.0, 127.0)
+
+
+@pytest.mark.parametrize("name", BACKBONES)
+def test_the_settings_of_a_backbone_are_fields(name):
+    config = Config.preset("tiny", backbone=name)
+    assert {n: getattr(config, n) for n in BACKBONES[name].settings} == BACKBONES[name].settings
 
 
 def test_runs_that_spell_resnet_101_by_its_blocks_keep_their_config():

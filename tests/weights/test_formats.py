@@ -7,7 +7,14 @@ from labkit.errors import LabkitError
 from labkit.models.config import Config
 from labkit.models.mask_rcnn import MaskRCNN
 from labkit.models.registry import DETECTORS
-from labkit.weights import formats, labkit_layout, matterport, torchvision
+from labkit.weights import (
+    darknet,
+    efficientnet_lite,
+    formats,
+    labkit_layout,
+    matterport,
+    torchvision,
+)
 from labkit.weights.formats import FORMATS, formats_of, recognised
 from labkit.weights.pair import Format, Pair
 from labkit.weights.transfer import load_tensors
@@ -19,6 +26,8 @@ from labkit.weights.transfer import load_tensors
         ("backbone.body.conv1.weight", torchvision.FORMAT),
         ("mrcnn_class_logits/mrcnn_class_logits/bias:0", matterport.FORMAT),
         ("layer1.0.conv1.weight", torchvision.BACKBONE_FORMAT),
+        ("_conv_stem.weight", efficientnet_lite.FORMAT),
+        ("stages.0.conv_down.conv.weight", darknet.FORMAT),
         ("backbone/layers/conv2d/vars/0", labkit_layout.FORMAT),
         ("something", None),
     ],
@@ -88,9 +97,25 @@ def test_a_backbone_that_torchvision_lacks_is_named(micro_config):
 
 @pytest.mark.parametrize("blocks", [(3, 4, 6, 3), (3, 4, 23, 3)])
 def test_a_resnet_tells_how_deep_it_is(blocks):
-    names = [f"layer{s}.{b}.conv1.weight" for s, n in enumerate(blocks, 1) for b in range(n)]
-    found = torchvision.BACKBONE_FORMAT.config(dict.fromkeys([*names, "layer1.0.conv2.weight"]))
+    found = torchvision.BACKBONE_FORMAT.config(resnet_tensors(blocks, (64, 64, 3, 3)))
     assert found == Config.preset("torchvision_v1", backbone_blocks=blocks)
+
+
+@pytest.mark.parametrize(
+    "name, blocks, kernel",
+    [
+        ("resnext50_32x4d", (3, 4, 6, 3), (128, 4, 3, 3)),
+        ("resnext101_32x8d", (3, 4, 23, 3), (256, 8, 3, 3)),
+    ],
+)
+def test_a_resnext_tells_its_groups(name, blocks, kernel):
+    found = torchvision.BACKBONE_FORMAT.config(resnet_tensors(blocks, kernel))
+    assert found == Config.preset("torchvision_v1", backbone=name)
+
+
+def resnet_tensors(blocks, kernel) -> dict[str, np.ndarray]:
+    names = [f"layer{s}.{b}.conv1.weight" for s, n in enumerate(blocks, 1) for b in range(n)]
+    return dict.fromkeys(names, np.zeros(1)) | {"layer1.0.conv2.weight": np.zeros(kernel)}
 
 
 def test_another_models_file_of_keras_is_told_from_this_ones(micro_config):

@@ -7,6 +7,7 @@ import re
 import pytest
 
 from labkit.errors import LabkitError
+from labkit.models.backbones import BACKBONES, KERAS
 from labkit.models.config import PRESETS
 from labkit.weights import registry
 from labkit.weights.registry import (
@@ -27,6 +28,13 @@ def test_the_names():
         "imagenet-lite0",
         "imagenet-r50",
         "imagenet-r50-v2",
+        "imagenet-r101",
+        "imagenet-r101-v2",
+        "imagenet-x50",
+        "imagenet-x50-v2",
+        "imagenet-x101",
+        "imagenet-x101-v2",
+        "imagenet-darknet53",
         "matterport-coco",
     ]
 
@@ -39,7 +47,8 @@ def test_every_entry_is_whole(entry):
     assert entry.title and entry.licence and entry.source.startswith("https://")
     assert "https://" in entry.recipe
     assert entry.preset is None or entry.preset in PRESETS
-    assert 10**7 < entry.size < 3 * 10**8
+    assert entry.size is None or 10**7 < entry.size < 3 * 10**8
+    assert not entry.backbone or entry.backbone in BACKBONES
 
 
 @pytest.mark.parametrize("name", [n for n in PRETRAINED if n != "matterport-coco"])
@@ -47,6 +56,13 @@ def test_the_digest_begins_as_the_file_name_says(name):
     entry = find(name)
     digits = re.search(r"-([0-9a-f]{8})\.pth$", entry.file_name)[1]
     assert entry.sha256[:8] == digits and len(entry.sha256) in (8, 64)
+
+
+def test_the_imagenet_weights_of_a_backbone_are_of_that_backbone():
+    for name, backbone in BACKBONES.items():
+        if backbone.imagenet not in ("", KERAS):
+            entry = find(backbone.imagenet)
+            assert (entry.backbone or PRESETS[entry.preset].backbone) == name
 
 
 def test_published_numbers():
@@ -57,12 +73,8 @@ def test_published_numbers():
         "matterport-coco": (34.7, None),
     }
     assert {n: e.batch_norm_epsilon for n, e in PRETRAINED.items() if e.preset} == {
-        "coco-r50-fpn": 0.0,
-        "coco-r50-fpn-v2": None,
-        "matterport-coco": None,
-        "imagenet-r50": None,
-        "imagenet-r50-v2": None,
-    }
+        name: None for name in PRETRAINED
+    } | {"coco-r50-fpn": 0.0}
 
 
 def test_classes_are_cocos_ids_without_the_background():
@@ -98,7 +110,9 @@ def cache(monkeypatch, tmp_path):
 def test_files_are_kept_under_their_own_names(cache):
     paths = [path_of(entry) for entry in PRETRAINED.values()]
     assert paths[0] == cache / "weights" / "maskrcnn_resnet50_fpn_coco-bf2d0c1e.pth"
-    assert len(set(paths)) == len(paths) and all(p.parent == cache / "weights" for p in paths)
+    assert len(set(paths)) == len(paths)
+    ours = [path_of(entry) for entry in PRETRAINED.values() if not entry.package]
+    assert all(p.parent == cache / "weights" for p in ours)
 
 
 def small(content: bytes) -> Pretrained:
@@ -149,7 +163,7 @@ def test_the_description_is_json_and_says_what_is_there(cache):
     assert facts["coco-r50-fpn"]["box AP"] == 37.9 and facts["coco-r50-fpn"]["classes"] == 80
     assert facts["coco-r50-fpn"]["batch norm epsilon"] == 0.0
     assert {name: entry["downloaded"] for name, entry in facts.items()} == {
-        name: name == "imagenet-r50" for name in PRETRAINED
+        name: name in ("imagenet-r50", "imagenet-lite0") for name in PRETRAINED
     }
     assert "box AP" not in facts["imagenet-r50"]
     assert facts["matterport-coco"]["preset"] == "matterport"

@@ -12,7 +12,8 @@ takes seconds to import.
 """
 
 import importlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,11 @@ class Backbone:
             none.
         torchvision_names: Whether its layers are named after those of torchvision's ResNet, as
             `layer1_0_conv1` is after `layer1.0.conv1`. Weights of torchvision and Matterport fit.
+        groups: Of a ResNet, how many groups its 3x3 convolutions have: more than one make it a
+            ResNeXt.
+        group_width: Of a ResNet, the channels of such a group in a stage of 256 channels.
+        settings: Fields of the config that its ImageNet weights were trained with, pixels and the
+            epsilon of the norms among them. `Config.replace` sets them with the backbone.
     """
 
     module: str
@@ -35,6 +41,9 @@ class Backbone:
     channels: tuple[int, ...] = ()
     imagenet: str = ""
     torchvision_names: bool = False
+    groups: int = 1
+    group_width: int = 64
+    settings: Mapping[str, object] = field(default_factory=dict)
 
     def build(self, config):
         """The `keras.Model` from images to C2..C5, with random weights."""
@@ -49,11 +58,62 @@ class Backbone:
 
 
 KERAS = "keras.applications"
-_RESNET = dict(channels=(256, 512, 1024, 2048), imagenet=KERAS, torchvision_names=True)
+
+# What the images were in the trainings whose weights are used, as mean and deviation of RGB in
+# 0..255: Caffe's (less the mean of ImageNet's pixels), torchvision's (which timm has too; it counts
+# from 0 to 1), and TensorFlow's.
+_CAFFE = dict(image_mean=(123.68, 116.779, 103.939), image_std=(1.0, 1.0, 1.0))
+_TORCHVISION = dict(
+    image_mean=(0.485 * 255, 0.456 * 255, 0.406 * 255),
+    image_std=(0.229 * 255, 0.224 * 255, 0.225 * 255),
+)
+_TENSORFLOW = dict(image_mean=(127.5, 127.5, 127.5), image_std=(127.5, 127.5, 127.5))
+_LITE = dict(image_mean=(127.0, 127.0, 127.0), image_std=(128.0, 128.0, 128.0))
+
+_RESNET = dict(channels=(256, 512, 1024, 2048), torchvision_names=True)
+_OF_KERAS = dict(
+    imagenet=KERAS,
+    settings=_CAFFE | dict(stem_channels=64, stride_in_1x1=True, batch_norm_epsilon=1.001e-5),
+)
+_OF_TORCHVISION = dict(
+    settings=_TORCHVISION | dict(stem_channels=64, stride_in_1x1=False, batch_norm_epsilon=1e-5)
+)
 
 BACKBONES = {
-    "resnet50": Backbone(".resnet", (3, 4, 6, 3), **_RESNET),
-    "resnet101": Backbone(".resnet", (3, 4, 23, 3), **_RESNET),
-    "efficientnet_lite0": Backbone(".efficientnet_lite", imagenet="imagenet-lite0"),
+    "resnet50": Backbone(".resnet", (3, 4, 6, 3), **_RESNET, **_OF_KERAS),
+    "resnet101": Backbone(".resnet", (3, 4, 23, 3), **_RESNET, **_OF_KERAS),
+    "resnext50_32x4d": Backbone(
+        ".resnet",
+        (3, 4, 6, 3),
+        imagenet="imagenet-x50",
+        groups=32,
+        group_width=4,
+        **_RESNET,
+        **_OF_TORCHVISION,
+    ),
+    "resnext101_32x8d": Backbone(
+        ".resnet",
+        (3, 4, 23, 3),
+        imagenet="imagenet-x101",
+        groups=32,
+        group_width=8,
+        **_RESNET,
+        **_OF_TORCHVISION,
+    ),
+    "vgg16": Backbone(".vgg", imagenet=KERAS, settings=_CAFFE),
+    "mobilenet_v2": Backbone(
+        ".mobilenet_v2", imagenet=KERAS, settings=_TENSORFLOW | dict(batch_norm_epsilon=1e-3)
+    ),
+    "efficientnet_lite0": Backbone(
+        ".efficientnet_lite",
+        imagenet="imagenet-lite0",
+        settings=_LITE | dict(batch_norm_epsilon=1e-3),
+    ),
+    "darknet53": Backbone(
+        ".darknet",
+        imagenet="imagenet-darknet53",
+        # timm trained with torch's slope of the leaky ReLU, not with Darknet's 0.1
+        settings=_TORCHVISION | dict(batch_norm_epsilon=1e-5, leaky_slope=0.01),
+    ),
     "tiny": Backbone(".tiny", (2, 2, 2, 1), (48, 80, 128, 192)),
 }

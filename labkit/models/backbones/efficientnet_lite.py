@@ -7,7 +7,7 @@ downloaded: see `labkit.weights.efficientnet_lite`.
 
 import keras
 
-from labkit.models.backbones.inverted_residual import Block, inverted_residual, stem
+from labkit.models.backbones.inverted_residual import Block, network
 
 STEM = 32
 
@@ -26,13 +26,4 @@ LAST_OF_MAP = {1: "C2", 2: "C3", 4: "C4", 6: "C5"}  # stage -> the map that it e
 
 def build(config) -> keras.Model:
     """Images [B, H, W, 3] to C2..C5 of 24, 40, 112 and 320 channels."""
-    images = keras.Input((None, None, 3))
-    x, maps, number = stem(images, STEM, config), [], 0
-    for stage, (repeats, block) in enumerate(STAGES):
-        for repeat in range(repeats):
-            own = block if repeat == 0 else Block(block.channels, block.expansion, block.kernel)
-            x = inverted_residual(x, own, config, f"block{number}")
-            number += 1
-        if stage in LAST_OF_MAP:
-            maps.append(x)
-    return keras.Model(images, maps, name="backbone")
+    return network(STEM, STAGES, LAST_OF_MAP, config)

@@ -6,8 +6,9 @@ hence "inverted". A 3x3 convolution of C channels costs 9 C^2 multiplications a 
 costs 2 e C^2 + 9 e C for an expansion of e, and most of that in 1x1 convolutions, which are fast.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import keras
 from keras import layers
 
 from labkit.models.layers import batch_norm
@@ -29,6 +30,27 @@ class Block:
     expansion: int
     kernel: int = 3
     stride: int = 1
+
+
+def network(stem_channels: int, stages, last_of_map, config) -> keras.Model:
+    """A stem and stages of inverted residuals: images [B, H, W, 3] to C2..C5.
+
+    Args:
+        stem_channels: of the first convolution.
+        stages: (how many blocks, their settings); only the first block of a stage has the stride.
+        last_of_map: the stages (counted from 0) that end a map.
+        config: says how norms are set.
+    """
+    images = keras.Input((None, None, 3))
+    x, maps, number = stem(images, stem_channels, config), [], 0
+    for stage, (repeats, block) in enumerate(stages):
+        for repeat in range(repeats):
+            own = block if repeat == 0 else replace(block, stride=1)
+            x = inverted_residual(x, own, config, f"block{number}")
+            number += 1
+        if stage in last_of_map:
+            maps.append(x)
+    return keras.Model(images, maps, name="backbone")
 
 
 def inverted_residual(x, block: Block, config, name: str):

@@ -3,12 +3,15 @@
 import subprocess
 import sys
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 import toy_backbone
 
+import labkit
 from labkit import cli
+from labkit.data.pipeline import Batches, BatchPlan
 from labkit.errors import LabkitError
 from labkit.models.backbones import BACKBONES, KERAS, Backbone
 from labkit.models.backbones.resnet import KERAS_NETWORKS
@@ -22,7 +25,7 @@ from labkit.weights.transfer import load_tensors
 def toy(monkeypatch, micro_config) -> Config:
     """The line that adds a backbone, and a config with it."""
     monkeypatch.setitem(BACKBONES, "toy", Backbone("toy_backbone"))
-    return micro_config.replace(backbone="toy", backbone_channels=(), backbone_blocks=())
+    return micro_config.replace(backbone="toy", **EMPTY)
 
 
 def test_the_registry_does_not_import_keras():
@@ -33,9 +36,7 @@ def test_the_registry_does_not_import_keras():
 @pytest.mark.parametrize("name", BACKBONES)
 def test_every_entry_builds_four_maps_of_its_channels(name, micro_config):
     entry = BACKBONES[name]
-    # its blocks and channels were chosen by hand
-    none = {} if entry.channels else {"backbone_channels": (), "backbone_blocks": ()}
-    config = micro_config.replace(backbone=name, **none)
+    config = small(micro_config, name)
     model = entry.build(config)
     assert model.name == "backbone"
     assert [m.shape for m in model(tf.zeros([1, 64, 64, 3]))] == [
@@ -46,7 +47,33 @@ def test_every_entry_builds_four_maps_of_its_channels(name, micro_config):
         assert tuple(m.shape[-1] for m in model.outputs) == config.backbone_channels
     names = {layer.name for layer in model.layers}
     assert entry.torchvision_names == ("layer1_0_conv1" in names)
-    assert entry.imagenet != KERAS or entry.blocks in KERAS_NETWORKS
+    assert not (entry.imagenet == KERAS and entry.torchvision_names) or (
+        entry.blocks in KERAS_NETWORKS
+    )
+
+
+@pytest.mark.parametrize("name", BACKBONES)
+def test_a_mask_rcnn_with_it_trains(name, micro_config):
+    data = labkit.shapes(2, 64, seed=3)
+    config = small(micro_config, name).replace(freeze_batch_norm=True)
+    model = MaskRCNN(config, data.class_names)
+    model.compile(optimizer=keras.optimizers.SGD(1e-4))
+    batch = Batches(data, config, BatchPlan(2, (64, 64))).batch(0)
+    batch = {key: tf.constant(value) for key, value in batch.items()}
+    first = model.backbone.trainable_variables[0]
+    before = first.numpy()
+    model.train_step(batch)
+    assert all(np.isfinite(float(loss)) for loss in model.last_losses.values())
+    assert np.isfinite(first.numpy()).all() and (first.numpy() != before).any()
+
+
+def small(config: Config, name: str) -> Config:
+    """The config with a backbone of one block a stage, of few channels, where it has a choice."""
+    shape = {"backbone_channels": (64, 64, 128, 128), "backbone_blocks": (1, 1, 1, 1)}
+    return config.replace(backbone=name, **(shape if BACKBONES[name].blocks else EMPTY))
+
+
+EMPTY = {"backbone_channels": (), "backbone_blocks": ()}
 
 
 def test_a_config_accepts_it(toy):

@@ -1,14 +1,17 @@
 """ResNets: torchvision's sizes, Keras' features, and a clear error if there is no network."""
 
 import keras
+import made_up_weights
 import numpy as np
 import pytest
 import tensorflow as tf
+from originals import check_golden, check_maps, loaded
 
 from labkit.errors import LabkitError
 from labkit.models.backbones import BACKBONES
 from labkit.models.backbones.resnet import load_imagenet
 from labkit.models.config import Config
+from labkit.weights import torchvision
 
 CHANNELS = (256, 512, 1024, 2048)
 
@@ -87,22 +90,6 @@ def check_where_it_halves(model, one, other):
         assert model.get_layer(f"layer{stage}_0_{other}").strides == (1, 1)
 
 
-def shuffled(source: keras.Model) -> keras.Model:
-    """Every weight away from its start: a bias of 0 or a mean of 0 would hide a mistake."""
-    rng = np.random.default_rng(4)
-    for layer in source.layers:
-        if isinstance(layer, keras.layers.BatchNormalization):
-            channels = layer.gamma.shape[0]
-            gamma, variance = rng.uniform(0.5, 1.5, (2, channels))
-            beta, mean = rng.normal(0, 0.2, (2, channels))
-            small = 0.3 if layer.name.endswith("_3_bn") else 1.0  # keeps the sums from growing
-            layer.set_weights([small * gamma, beta, mean, variance])
-        elif isinstance(layer, keras.layers.Conv2D):
-            kernel, bias = layer.get_weights()
-            layer.set_weights([kernel, rng.normal(0, 0.2, bias.shape)])
-    return source
-
-
 @pytest.mark.parametrize(
     "fixture, network, count, names",
     [
@@ -111,19 +98,32 @@ def shuffled(source: keras.Model) -> keras.Model:
     ],
 )
 def test_load_imagenet_gives_keras_features(fixture, network, count, names, request):
-    source = shuffled(getattr(keras.applications, network)(weights=None, include_top=False))
+    source = getattr(keras.applications, network)(weights=None, include_top=False)
+    made_up_weights.into_keras(source, last_of_branch="_3_bn")
     backbone = request.getfixturevalue(fixture)
     assert load_imagenet(backbone, source) == count
     names = [f"conv{name}_out" for name in names]
-    theirs = keras.Model(source.input, [source.get_layer(n).output for n in names])
-    image = np.random.default_rng(5).integers(0, 256, (1, 64, 96, 3)).astype(np.float32)
-    want = theirs(keras.applications.resnet50.preprocess_input(image.copy()))  # to BGR, less mean
-    got = backbone(image - np.float32(Config().image_mean))
-    for name, a, b in zip(names, got, want, strict=True):
-        # Some fifty layers of float32 sums of up to 4608 terms: 1e-5 of the largest feature.
-        scale = float(np.abs(b).max())
-        np.testing.assert_allclose(a, b, rtol=0, atol=2e-5 * scale, err_msg=name)
-        assert scale > 0.1  # something to compare
+    check_maps(backbone, source, names, keras.applications.resnet50.preprocess_input, Config())
+
+
+@pytest.mark.parametrize("name", ["resnet50", "resnet101", "resnext50_32x4d", "resnext101_32x8d"])
+def test_torchvision_s_weights_give_torchvision_s_features(name, golden):
+    config = Config.preset("torchvision_v1", backbone=name)
+    model = loaded(config, torchvision.BACKBONE_FORMAT, ends_a_branch=".bn3.")
+    check_golden(model, golden("backbones"), name)
+
+
+def test_a_resnext_has_torchvision_s_layers():
+    for name, torchvision_s in (("resnext50_32x4d", 25_028_904), ("resnext101_32x8d", 88_791_336)):
+        model = build(backbone=name, freeze_batch_norm=False)
+        trainable = sum(int(np.prod(w.shape)) for w in model.trainable_weights)
+        assert trainable == torchvision_s - 2_049_000  # less its classifier
+    assert model.get_layer("layer1_0_conv2").kernel.shape == (3, 3, 8, 256)
+
+
+def test_channels_that_its_groups_cannot_share_are_refused():
+    with pytest.raises(LabkitError, match="of resnext50_32x4d must be multiples of 64, got"):
+        build(backbone="resnext50_32x4d", backbone_channels=(64, 96, 128, 256))
 
 
 @pytest.mark.parametrize(

@@ -46,7 +46,10 @@ def chosen_settings(args, dataset, stored: Path | None, weights=None):
         config, settings = beginning(args, dataset, weights)
         changes = changes_from_options(args, config, settings)
         config, settings = changes.apply(config, settings)
-        config, settings = fitted_to_data(config, settings, dataset, args.data, changes)
+        trained = weights is not None and weights.count > 0  # a detector, not a backbone alone
+        config, settings = fitted_to_data(
+            config, settings, dataset, args.data, changes, keep_anchors=trained
+        )
     config, settings = changes.apply(config, settings)
     if args.recipe:  # it divides steps
         settings = settings.replace(steps=settings.steps_for(len(dataset)))
@@ -190,7 +193,14 @@ def parse_value(key: str, text: str, present):
     raise LabkitError(f"--set {key}: '{text}' is not a number.")
 
 
-def fitted_to_data(config: DetectorConfig, settings, dataset, data: str | None, changes: Changes):
+def fitted_to_data(
+    config: DetectorConfig,
+    settings,
+    dataset,
+    data: str | None,
+    changes: Changes,
+    keep_anchors: bool = False,
+):
     """Config and settings of a new run with what its data suggest; says what was changed.
 
     Args:
@@ -199,6 +209,7 @@ def fitted_to_data(config: DetectorConfig, settings, dataset, data: str | None, 
         dataset: the training data.
         data: what --data says.
         changes: those of the options. An image size that they set is kept.
+        keep_anchors: see `fit_to_data`.
     """
     from labkit.training import fit_to_data
 
@@ -209,7 +220,9 @@ def fitted_to_data(config: DetectorConfig, settings, dataset, data: str | None, 
         augment = dataclasses.replace(settings.augment, mirror=symmetric, quarter_turns=symmetric)
         return config, settings.replace(augment=augment)
     keep_size = any(n in changes.config for n in ("resize", "image_min_side", "image_max_side"))
-    config, settings, notes = fit_to_data(config, settings, dataset, keep_size=keep_size)
+    config, settings, notes = fit_to_data(
+        config, settings, dataset, keep_size=keep_size, keep_anchors=keep_anchors
+    )
     for note in notes:
         print(note)
     return config, settings

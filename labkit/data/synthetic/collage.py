@@ -25,7 +25,7 @@ CLASS_NAMES = ("cat", "coin", "cup", "flower", "astronaut", "rocket")
 
 # How often each class is drawn, and how long its longer side is, in percent of a drawn size. As in
 # most collections, one class is common and one is rare.
-_DRAWN = ("coin",) * 6 + ("cat", "cup", "flower") * 4 + ("astronaut",) * 3 + ("rocket",)
+_DRAWN = ("coin",) * 6 + ("cat", "cup", "flower") * 4 + ("astronaut",) * 3 + ("rocket",) * 2
 _LENGTH = {"cat": 100, "coin": 33, "cup": 100, "flower": 85, "astronaut": 120, "rocket": 140}
 _TURN = 15  # degrees at most, to either side
 

@@ -53,8 +53,10 @@ def add_model(parser) -> None:
     model.add_argument(
         "--preset",
         choices=tuple(presets()),
-        help="tiny: made for two CPU cores (the default); r50_fpn: the paper's, needs a GPU. The "
-        "others are the networks that torchvision and Matterport publish weights for",
+        help="lite0_fpn: pretrained, fine-tunes on photographs on two CPU cores (the default for "
+        "pictures); tiny: small, learns from noise (the default for drawn data); r50_fpn: the "
+        "paper's, needs a GPU. The others are the networks that torchvision and Matterport publish "
+        "weights for",
     )
     model.add_argument(
         "--image-size",
@@ -72,8 +74,9 @@ def add_model(parser) -> None:
     model.add_argument(
         "--backbone-weights",
         choices=("imagenet", "none"),
-        help="what the backbone starts from (default: imagenet, downloaded once by Keras, where "
-        "the backbone has such weights: tiny has none)",
+        help="what the backbone starts from (default: imagenet, where the backbone has such "
+        "weights: those of lite0_fpn come with labkit, those of r50_fpn are downloaded once by "
+        "Keras, and tiny has none)",
     )
     model.add_argument(
         "--set",

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from labkit.commands.sources import is_drawn
-from labkit.commands.start import DEFAULT_PRESET
+from labkit.commands.start import chosen_preset, say_preset
 from labkit.errors import LabkitError
 from labkit.models.detector_config import DetectorConfig
 from labkit.models.registry import detector_of_run, presets
@@ -41,14 +41,17 @@ def chosen_settings(args, dataset, stored: Path | None):
         settings = TrainSettings.from_dict(record["settings"])
         changes = changes_from_options(args, config, settings)
     else:
-        preset = args.preset or DEFAULT_PRESET
+        preset = chosen_preset(args)
+        say_preset(args)
         config, settings = presets()[preset], TrainSettings.preset(preset)
-        if args.backbone_weights == "none":  # frozen batch norms need statistics of a training
-            config = config.replace(freeze_batch_norm=False)
+        if args.backbone_weights == "none":  # what was not trained must not be frozen
+            config = config.replace(freeze_batch_norm=False, freeze_at=0)
         changes = changes_from_options(args, config, settings)
         config, settings = changes.apply(config, settings)
         config, settings = fitted_to_data(config, settings, dataset, args.data, changes)
     config, settings = changes.apply(config, settings)
+    if args.recipe:  # it divides steps
+        settings = settings.replace(steps=settings.steps_for(len(dataset)))
     settings = with_stages(settings, args, steps=changes.settings.get("steps"))
     return changes.apply(config, settings)
 

@@ -3,11 +3,32 @@
 from pathlib import Path
 
 from labkit.commands.run_data import remembered
+from labkit.commands.sources import is_drawn
 from labkit.errors import LabkitError
 from labkit.models.backbones import BACKBONES
 from labkit.models.detector_config import DetectorConfig
 
-DEFAULT_PRESET = "tiny"
+FOR_DRAWINGS, FOR_PHOTOGRAPHS = "tiny", "lite0_fpn"
+
+
+def chosen_preset(args) -> str:
+    """The preset that --preset names; without it, the one that suits the data.
+
+    Drawn data are learnt from noise in minutes. All others get the pretrained network.
+    """
+    if args.preset:
+        return args.preset
+    return FOR_DRAWINGS if is_drawn(args.data) else FOR_PHOTOGRAPHS
+
+
+def say_preset(args) -> None:
+    """Print which preset was chosen where nobody chose one, and which others there are."""
+    if not args.preset and chosen_preset(args) == FOR_PHOTOGRAPHS:
+        print(
+            "Preset lite0_fpn: a network that has learnt from ImageNet's photographs, which comes "
+            "with labkit. Others: --preset tiny (learns from noise, for drawings), --preset "
+            "r50_fpn (larger, for a GPU)."
+        )
 
 
 def start_backbone(model, weights: str | None) -> None:
@@ -38,7 +59,7 @@ def start_options(args, config: DetectorConfig, stored: Path | None) -> dict:
     if stored is None:
         default = "imagenet" if BACKBONES[config.backbone].imagenet else "none"
         return {
-            "preset": args.preset or DEFAULT_PRESET,
+            "preset": chosen_preset(args),
             "backbone_weights": args.backbone_weights or default,
         }
     before = remembered(stored) or {}

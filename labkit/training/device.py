@@ -60,6 +60,21 @@ def unusable_gpu() -> str | None:
     )
 
 
+def gpu_gibibytes() -> float | None:
+    """The memory of the smallest GPU that TensorFlow uses, in GiB; None if it uses none.
+
+    TensorFlow does not say, so NVIDIA's own program is asked. 8 where it does not answer.
+    """
+    if not tf.config.get_visible_devices("GPU"):
+        return None
+    question = ["nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits"]
+    try:
+        done = subprocess.run(question, capture_output=True, encoding="utf-8", timeout=20)
+        return min(float(line) for line in done.stdout.splitlines()) / 1024
+    except (OSError, subprocess.TimeoutExpired, ValueError):
+        return 8.0
+
+
 def _has_nvidia_gpu() -> bool:
     if any(path.exists() for path in NVIDIA_FILES):
         return True

@@ -1,4 +1,4 @@
-"""Numbers that depend on the data: what size of image, which anchors, how much room for instances.
+"""Numbers that depend on the data: size of image, anchors, room for instances, batch, warm-up.
 
 Most first trainings on one's own data fail for want of these. `fit_to_data` looks at the boxes of a
 data set, changes what does not suit them, and says what and why.
@@ -9,76 +9,130 @@ import math
 import numpy as np
 
 from labkit.data.dataset import Dataset
-from labkit.models.backbones import BACKBONES
 from labkit.models.detector_config import DetectorConfig
 from labkit.models.resize import resized_shape
+from labkit.training.device import gpu_gibibytes
 from labkit.training.settings import TrainSettings
 
 SMALL = 12.0  # pixels; below this a 28 x 28 mask has nothing to show
-CANVAS = 256  # side of the windows that large images are trained on
+CANVAS = 256  # least side of the windows that large images are trained on
+LEVEL_RATIO = (2.0, 2.5)  # of the anchor sizes of neighbouring levels, whose cells double
+WARM_UP = 0.1  # the largest share of a run that the rate may take to rise
+# r50_fpn took 3.4 GiB for a step on one image of 800 x 1067 px, a good GiB of it for TensorFlow and
+# weights. That was on a CPU; a GPU was never measured.
+GIBIBYTES_PER_MEGAPIXEL = 3.0
+LARGEST_BATCH = 16  # the paper's
 
 
 def fit_to_data(
-    config: DetectorConfig, settings: TrainSettings, dataset: Dataset, *, keep_size: bool = False
+    config: DetectorConfig,
+    settings: TrainSettings,
+    dataset: Dataset,
+    *,
+    keep_size: bool = False,
+    keep_anchors: bool = False,
 ) -> tuple[DetectorConfig, TrainSettings, list[str]]:
     """Config and settings changed to suit a data set, and a sentence for each change.
 
     - Where resizing to the config's image size would leave a quarter of the objects smaller than
-      12 px, images keep their own pixels and training sees windows of 256 px (not with keep_size:
-      then the image size was chosen).
-    - Anchor sizes double from the size of the small objects on, if the backbone has no published
-      weights (tiny).
+      12 px, images keep their own pixels and training sees windows, of 256 px at least (not with
+      keep_size: then the image size was chosen). Otherwise the canvas holds every image, unless
+      the settings scale images at random: then it shows windows anyway.
+    - Anchor sizes begin with the small objects and grow from level to level until the large ones
+      are reached (not with keep_anchors: an RPN that was trained has its own).
     - Crowded images get more proposals and more samples a RoI head, where these are few.
     - max_instances, and the number of detections, hold the most crowded image.
+    - Settings that know which batch their rate was chosen for (r50_fpn's) get the batch that the
+      memory of the GPU holds, if there is a GPU; the warm-up is at most a tenth of the run.
     """
     heights, widths = dataset.instance_sizes()
     if not len(heights):
         return config, settings, []
-    notes = []
     sizes = np.sqrt(np.maximum(heights * widths, 1e-6))
-    shape = _typical_shape(dataset)
-    scale = resized_shape(*shape, config)[0] / shape[0]
-    too_small = np.quantile(sizes * scale, 0.25) < SMALL < np.median(sizes)
-    if config.resize != "none" and too_small and not keep_size:
-        notes.append(
-            f"A quarter of the objects would be smaller than {SMALL:.0f} px after resizing by "
-            f"{scale:.2f}: images keep their own pixels, and training sees windows of {CANVAS} px."
-        )
-        config, scale = config.replace(resize="none"), 1.0
+    config, settings, notes = _fit_size(config, settings, dataset, sizes, keep_size)
+    if not keep_anchors:
+        config, more = _fit_anchors(config, sizes * _scale(dataset, config))
+        notes += more
+    config, more = config.fitted(len(heights) / len(dataset), dataset.max_instances)
+    notes += more
+    if gpu := gpu_gibibytes():
+        settings, more = fit_batch(settings, gpu)
+        notes += more
+    warm_up = min(settings.warmup_steps, int(WARM_UP * settings.steps_for(len(dataset))))
+    return config, settings.replace(warmup_steps=warm_up), notes
+
+
+def _fit_size(config, settings, dataset: Dataset, sizes: np.ndarray, keep: bool):
+    """Image size and canvas for objects of these sizes, in pixels of their images."""
+    if config.resize == "none":
+        return config, settings, []
+    scale = _scale(dataset, config)
+    small = np.quantile(sizes * scale, 0.25) < SMALL < np.median(sizes)
+    if keep or not small:
+        return config, settings.replace(canvas=_canvas(dataset, config, settings)), []
+    side = max(CANVAS, *settings.canvas)
+    if side > max(settings.canvas):
         half = max(1, settings.batch_size // 2)
         chosen_for = settings.rate_for_batch or settings.batch_size * settings.accumulate
-        settings = settings.replace(
-            canvas=(CANVAS, CANVAS), batch_size=half, rate_for_batch=chosen_for
-        )
-    elif config.resize != "none":
-        settings = settings.replace(canvas=_canvas(dataset, config))
-    if not BACKBONES[config.backbone].imagenet:  # else the paper's numbers stay
-        smallest = float(np.quantile(sizes * scale, 0.15))
-        first = float(np.clip(round(smallest), 8, 32))
-        anchors = tuple(first * 2.0**i for i in range(len(config.strides)))
-        if anchors != config.anchor_sizes:
-            notes.append(
-                f"Anchors of {', '.join(f'{a:.0f}' for a in anchors)} px: 15 % of the "
-                f"objects are smaller than {smallest:.0f} px."
-            )
-            config = config.replace(anchor_sizes=anchors)
-    config, more = config.fitted(len(heights) / len(dataset), dataset.max_instances)
-    return config, settings, notes + more
-
-
-def _typical_shape(dataset: Dataset) -> tuple[int, int]:
-    """(height, width) of the image of median area."""
-    shapes = sorted(
-        ((i["height"], i["width"]) for i in map(dataset.image_info, range(len(dataset)))),
-        key=lambda s: s[0] * s[1],
+        settings = settings.replace(batch_size=half, rate_for_batch=chosen_for)
+    note = (
+        f"A quarter of the objects would be smaller than {SMALL:.0f} px after resizing by "
+        f"{scale:.2f}: images keep their own pixels, and training sees windows of {side} px."
     )
-    return shapes[len(shapes) // 2]
+    return config.replace(resize="none"), settings.replace(canvas=(side, side)), [note]
 
 
-def _canvas(dataset: Dataset, config: DetectorConfig) -> tuple[int, int]:
-    """The smallest canvas that holds every image after resizing, in multiples of 32."""
-    resized = [
-        resized_shape(i["height"], i["width"], config)
-        for i in map(dataset.image_info, range(len(dataset)))
-    ]
-    return tuple(int(math.ceil(max(r[axis] for r in resized) / 32) * 32) for axis in (0, 1))
+def _fit_anchors(config: DetectorConfig, sizes: np.ndarray):
+    """Anchors for objects of these sizes, in pixels of the resized images."""
+    small, large = np.quantile(sizes, (0.15, 0.95))
+    levels = len(config.strides)
+    first = float(np.clip(round(small), 8, 32))
+    ratio = float(np.clip((large / first) ** (1 / max(levels - 1, 1)), *LEVEL_RATIO))
+    anchors = tuple(float(round(first * ratio**level)) for level in range(levels))
+    if anchors == config.anchor_sizes:
+        return config, []
+    note = (
+        f"Anchors of {', '.join(f'{a:.0f}' for a in anchors)} px: 15 % of the objects are smaller "
+        f"than {small:.0f} px, 5 % larger than {large:.0f} px."
+    )
+    return config.replace(anchor_sizes=anchors), [note]
+
+
+def fit_batch(settings: TrainSettings, gibibytes: float) -> tuple[TrainSettings, list[str]]:
+    """The batch that a GPU with so much memory holds, for settings that say `rate_for_batch`.
+
+    Rate and number of steps follow from it: see `TrainSettings.peak_rate` and `epochs`.
+    """
+    if not (settings.rate_for_batch and settings.epochs):
+        return settings, []
+    megapixels = math.prod(settings.canvas) / 1e6
+    fits = int((gibibytes - 2) / (GIBIBYTES_PER_MEGAPIXEL * megapixels))  # 2: weights and more
+    batch = min(max(fits, 1), LARGEST_BATCH)
+    if batch == settings.batch_size:
+        return settings, []
+    note = f"Batches of {batch}: the GPU has {gibibytes:.0f} GiB of memory."
+    return settings.replace(batch_size=batch), [note]
+
+
+def _scale(dataset: Dataset, config: DetectorConfig) -> float:
+    """The factor by which the image of median area is resized."""
+    shapes = sorted(_shapes(dataset), key=math.prod)
+    middle = shapes[len(shapes) // 2]
+    return resized_shape(*middle, config)[0] / middle[0]
+
+
+def _canvas(dataset: Dataset, config: DetectorConfig, settings) -> tuple[int, int]:
+    """The smallest canvas that holds every image after resizing, in multiples of 32.
+
+    Where images are scaled at random, it is not larger than the settings' own.
+    """
+    resized = [resized_shape(*shape, config) for shape in _shapes(dataset)]
+    whole = tuple(math.ceil(max(r[axis] for r in resized) / 32) * 32 for axis in (0, 1))
+    if settings.augment.scale == (1.0, 1.0):
+        return whole
+    return tuple(min(side, own) for side, own in zip(whole, settings.canvas, strict=True))
+
+
+def _shapes(dataset: Dataset) -> list[tuple[int, int]]:
+    infos = map(dataset.image_info, range(len(dataset)))
+    return [(info["height"], info["width"]) for info in infos]

@@ -122,13 +122,19 @@ def recipe(name: str, settings: TrainSettings, steps: int | None = None) -> Trai
         steps: of all stages together; by default those of the settings.
 
     Raises:
-        LabkitError: the name is unknown, there are fewer steps than stages, or the steps are not a
+        LabkitError: the name is unknown, the settings count epochs and nothing says how many steps
+            these are, there are fewer steps than stages, or the steps are not a
             multiple of settings.accumulate.
     """
     if name not in RECIPES:
         raise LabkitError(f"There is no recipe '{name}'; there are: {', '.join(RECIPES)}.")
     if name == "paper":
         return _paper(settings, steps)
+    if settings.epochs and not steps:
+        raise LabkitError(
+            f"The recipe '{name}' divides steps, and these settings count epochs: give steps, or "
+            "settings.planned(len(dataset))."
+        )
     settings = settings.replace(steps=steps or settings.steps)
     return settings.replace(stages=_stages(name, settings))
 

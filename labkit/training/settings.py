@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Self
 
 from labkit.data.augment import Augment
 from labkit.errors import LabkitError
@@ -19,6 +20,10 @@ class TrainSettings(Frozen):
     """The settings of a training run. A step is one batch.
 
     Attributes:
+        steps: how long it trains, unless epochs or stages say so.
+        epochs: how often every image is seen, instead of steps; 0: steps say how long.
+        images_seen: with epochs, how many images (with repeats) are seen at least and at most. A
+            dozen photographs want many epochs, and a hundred thousand leave no time for one.
         accumulate: the weights change once in so many steps, by the mean of their gradients. A
             batch of batch_size must fit into memory; batch_size * accumulate images are learnt
             from at once.
@@ -32,6 +37,8 @@ class TrainSettings(Frozen):
     """
 
     steps: int = 1000
+    epochs: float = 0.0
+    images_seen: tuple[int, int] = (1, 10**9)
     batch_size: int = 8
     accumulate: int = 1
     stages: tuple[Stage, ...] = ()
@@ -59,6 +66,12 @@ class TrainSettings(Frozen):
     checkpoints_kept: int = 2
     deterministic: bool = False  # the same numbers twice, bit for bit; slower
 
+    def replace(self, **changes) -> Self:
+        """A copy with some fields changed. Steps that are given replace epochs."""
+        if "steps" in changes:
+            changes.setdefault("epochs", 0.0)
+        return super().replace(**changes)
+
     def _prepare(self) -> None:
         if isinstance(self.augment, dict):  # from JSON
             self._set("augment", Augment(**self.augment))
@@ -71,7 +84,7 @@ class TrainSettings(Frozen):
         yield from self._not_above_zero([*above_zero.split(), "checkpoints_kept"])
         yield from self._negative(
             "weight_decay warmup_steps clip_norm validate_every validate_losses_every stop_after "
-            "film rate_for_batch".split()
+            "film rate_for_batch epochs".split()
         )
         for name, good, rule in self._rules():
             if not good:
@@ -88,6 +101,8 @@ class TrainSettings(Frozen):
         yield "canvas", good, "must be two sides (H, W), multiples of 32"
         for name in ("ema", "momentum"):
             yield name, 0 <= getattr(self, name) < 1, "must be at least 0 and below 1"
+        good = len(self.images_seen) == 2 and 0 < self.images_seen[0] <= self.images_seen[1]
+        yield "images_seen", good, "must be two numbers, the smaller one first"
         good = all(0 < s < 1 for s in self.milestones)
         good = good and sorted(self.milestones) == [*self.milestones]
         yield "milestones", good, "must be shares of the run, ascending between 0 and 1"
@@ -125,13 +140,21 @@ class TrainSettings(Frozen):
                 be computed and thrown away.
         """
         stages = planned_stages(self.stages, images, self.batch_size)
-        lengths = [s.steps for s in stages] or [self.steps]
+        lengths = [s.steps for s in stages] or [self.steps_for(images)]
         if any(steps % self.accumulate for steps in lengths):
             raise LabkitError(
                 f"TrainSettings: the steps of a run or stage must be a multiple of accumulate = "
                 f"{self.accumulate}, got {', '.join(map(str, lengths))}."
             )
         return self.replace(stages=stages, steps=sum(lengths))
+
+    def steps_for(self, images: int) -> int:
+        """The steps that `epochs` means on so many images; `steps` where it is 0."""
+        if not self.epochs:
+            return self.steps
+        fewest, most = self.images_seen
+        seen = min(max(self.epochs * images, fewest), most)
+        return math.ceil(seen / (self.batch_size * self.accumulate)) * self.accumulate
 
     @classmethod
     def presets(cls) -> dict[str, "TrainSettings"]:
@@ -142,18 +165,23 @@ class TrainSettings(Frozen):
 # The presets of detectors that are not named here are variants of r50_fpn, and train as it does.
 PRESETS = {
     "tiny": TrainSettings(steps=1200, learning_rate=3e-3),
+    # Ten minutes on two cores; see benchmarks/learning_curve.py.
     "lite0_fpn": TrainSettings(
-        steps=600,
+        epochs=40,
+        images_seen=(1600, 3200),
         batch_size=4,
         canvas=(384, 384),
         learning_rate=1e-3,
         augment=Augment(scale=(0.6, 1.5), brightness=0.1, contrast=0.2, saturation=0.2, hue=0.02),
     ),
-    # The paper trains 90,000 steps of 16 images at 0.02; a step of 2 images takes an eighth of that
-    # rate (Goyal et al. 2017) and eight times the steps.
+    # The paper sees COCO's 118,000 images 12.2 times, 16 a step, at a rate of 0.02. A step of 2
+    # images takes an eighth of that rate (Goyal et al. 2017) and eight times the steps. A few
+    # hundred photographs want more epochs than that: here as many as 24,000 images are.
     "r50_fpn": TrainSettings(
-        steps=720_000,
+        epochs=12.2,
+        images_seen=(24_000, 10**9),
         batch_size=2,
+        rate_for_batch=2,
         canvas=(1344, 1344),
         optimizer="sgd",
         learning_rate=0.0025,

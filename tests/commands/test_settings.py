@@ -39,7 +39,9 @@ class Boxes:
         return np.float64(self.sizes * 2), np.float64(self.sizes * 2)
 
 
+TINY = ("--preset", "tiny")
 SMALL_OBJECTS = Boxes(512, 512, [10.0] * 3 + [60.0] * 5)  # tiny would make them 2.5 pixels
+LARGE_OBJECTS = Boxes(480, 640, [60.0, 120.0, 300.0])
 
 
 def test_a_rate_that_is_given_is_not_scaled():
@@ -67,14 +69,14 @@ def test_stages_on_the_command_line():
 
 
 def test_data_change_the_preset_and_options_change_that():
-    config, settings = chosen_settings(parsed(), SMALL_OBJECTS, None)
+    config, settings = chosen_settings(parsed(*TINY), SMALL_OBJECTS, None)
     assert config.resize == "none" and settings.canvas == (256, 256)
     assert (settings.batch_size, settings.rate_for_batch) == (4, 8)
     assert config.anchor_sizes[0] == 10 and config.max_instances == 8
 
     options = ("--batch-size", 6, "--crop", 128, "--set", "anchor_sizes=9,18,36,72,144")
     config, settings = chosen_settings(
-        parsed(*options, "--set", "max_instances=5"), SMALL_OBJECTS, None
+        parsed(*TINY, *options, "--set", "max_instances=5"), SMALL_OBJECTS, None
     )
     assert config.resize == "none" and settings.canvas == (128, 128)
     # The rate is that of the batch that was asked for, whatever the data made of it in between.
@@ -91,7 +93,7 @@ def test_data_change_the_preset_and_options_change_that():
     ],
 )
 def test_an_image_size_that_is_given_stays_though_objects_become_small(options, capsys):
-    config, settings = chosen_settings(parsed(*options), SMALL_OBJECTS, None)
+    config, settings = chosen_settings(parsed(*TINY, *options), SMALL_OBJECTS, None)
     assert (config.resize, config.image_min_side, config.image_max_side) == (
         "shortest_edge",
         96,
@@ -100,6 +102,29 @@ def test_an_image_size_that_is_given_stays_though_objects_become_small(options, 
     assert settings.canvas == (96, 96)
     assert settings.batch_size == TrainSettings.preset("tiny").batch_size
     assert "keep their own pixels" not in capsys.readouterr().out
+
+
+def test_the_preset_follows_the_kind_of_data_unless_one_is_chosen(capsys):
+    config, settings = chosen_settings(parsed("--data", "photos/"), LARGE_OBJECTS, None)
+    assert config.backbone == "efficientnet_lite0" and config.freeze_at == 2
+    assert "Preset lite0_fpn" in capsys.readouterr().out
+    assert settings.planned(2).steps == 400  # 1,600 pictures are seen, however few there are
+    config, _ = chosen_settings(parsed("--data", "photos/", *TINY), LARGE_OBJECTS, None)
+    assert config.backbone == "tiny" and "Preset" not in capsys.readouterr().out
+    config, _ = chosen_settings(parsed("--data", "shapes"), shapes(2), None)
+    assert config.backbone == "tiny" and "Preset" not in capsys.readouterr().out
+
+
+def test_what_was_not_trained_is_not_frozen():
+    options = ("--data", "photos/", "--backbone-weights", "none")
+    config, _ = chosen_settings(parsed(*options), LARGE_OBJECTS, None)
+    assert config.freeze_at == 0 and not config.freeze_batch_norm
+
+
+def test_a_recipe_divides_the_steps_that_epochs_mean():
+    options = ("--data", "photos/", "--recipe", "coco-stuff")
+    _, settings = chosen_settings(parsed(*options), LARGE_OBJECTS, None)
+    assert [stage.steps for stage in settings.stages] == [200, 200]
 
 
 def test_options_have_the_last_word_over_a_recipe():

@@ -6,6 +6,7 @@ import pytest
 from labkit.data.dataset import Dataset
 from labkit.models.config import Config
 from labkit.training import TrainSettings, fit_to_data
+from labkit.training.fit_to_data import fit_batch
 
 
 class Boxes(Dataset):
@@ -65,11 +66,45 @@ def test_there_is_room_for_the_most_crowded_image(count):
     assert any(f"Up to {count}" in note for note in notes) == (count == 300)
 
 
-def test_the_papers_preset_keeps_its_anchors():
-    config, _, _ = fit_to_data(
-        Config.preset("r50_fpn"), TrainSettings.preset("r50_fpn"), Boxes((480, 640), [[50, 60]] * 3)
+def test_anchors_reach_the_large_objects():
+    sizes = [[30, 30]] * 20 + [[100, 100]] * 20 + [[500, 500]] * 10
+    config, _, notes = fit_to_data(
+        Config.preset("r50_fpn"), TrainSettings.preset("r50_fpn"), Boxes((800, 800), sizes)
     )
-    assert config.anchor_sizes == Config.preset("r50_fpn").anchor_sizes
+    assert config.anchor_sizes == (30, 61, 122, 247, 500)
+    assert any("5 % larger than 500 px" in note for note in notes)
+
+
+def test_anchors_of_a_trained_rpn_are_kept():
+    config, _, notes = fit_to_data(
+        Config.preset("r50_fpn"),
+        TrainSettings.preset("r50_fpn"),
+        Boxes((480, 640), [[50, 60]] * 3),
+        keep_anchors=True,
+    )
+    assert config.anchor_sizes == Config.preset("r50_fpn").anchor_sizes and notes == []
+
+
+def test_settings_that_scale_images_see_windows():
+    settings = TrainSettings.preset("lite0_fpn")
+    _, found, _ = fit_to_data(
+        Config.preset("lite0_fpn"), settings, Boxes((480, 640), [[200, 300]] * 3)
+    )
+    assert found.canvas == settings.canvas == (384, 384)
+
+
+@pytest.mark.parametrize("gibibytes, batch", [(8, 1), (16, 2), (80, 14), (141, 16)])
+def test_the_batch_fits_the_gpu_and_the_rate_fits_the_batch(gibibytes, batch):
+    settings, notes = fit_batch(TrainSettings.preset("r50_fpn"), gibibytes)
+    assert settings.batch_size == batch and bool(notes) == (batch != 2)
+    assert settings.peak_rate == pytest.approx(0.02 * batch / 16)
+    assert settings.planned(300).steps * batch == pytest.approx(24_000, abs=batch)
+
+
+def test_the_warm_up_is_a_tenth_of_a_short_run():
+    settings = TrainSettings.preset("r50_fpn", steps=500)
+    _, found, _ = fit_to_data(Config(), settings, Boxes((480, 640), [[50, 60]] * 3))
+    assert found.warmup_steps == 50
 
 
 def test_without_objects_nothing_changes():

@@ -48,3 +48,25 @@ def test_a_stage_s_own_rate_is_scaled_too():
 def test_a_negative_batch_is_refused():
     with pytest.raises(LabkitError, match="rate_for_batch"):
         TrainSettings(rate_for_batch=-1)
+
+
+def test_epochs_become_steps_within_the_limits():
+    settings = TrainSettings(epochs=10, images_seen=(300, 900), batch_size=4, accumulate=2)
+    lengths = {10: 76, 30: 76, 50: 126, 90: 226, 5000: 226}  # a multiple of 2
+    assert {images: settings.planned(images).steps for images in lengths} == lengths
+    assert settings.planned(10).planned(5000).steps == 76  # what is planned stays
+
+
+def test_steps_that_are_given_replace_epochs():
+    settings = TrainSettings.preset("lite0_fpn", steps=30)
+    assert settings.epochs == 0 and settings.planned(61).steps == 30
+    assert TrainSettings.preset("r50_fpn").planned(118_287).steps == pytest.approx(
+        720_000, rel=0.01
+    )
+
+
+def test_a_range_of_images_has_two_ends():
+    with pytest.raises(
+        LabkitError, match="'images_seen' must be two numbers, the smaller one first"
+    ):
+        TrainSettings(images_seen=(30, 10))

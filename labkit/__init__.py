@@ -26,7 +26,7 @@ _WHERE = {
     "models.config": ("Config",),
     "models.detections": ("Detections",),
     "models.mask_rcnn": ("MaskRCNN",),
-    "data": ("CocoDataset", "Dataset", "Sample", "digits", "load_dataset", "shapes"),
+    "data": ("CocoDataset", "Dataset", "Sample", "collage", "digits", "load_dataset", "shapes"),
     "evaluation": ("Evaluation", "compare", "confusion_matrix", "evaluate", "evaluate_results"),
     "training": (
         *("History", "Stage", "TrainSettings", "diagnose", "fit_to_data"),

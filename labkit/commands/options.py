@@ -12,7 +12,7 @@ def add_training_data(group) -> None:
         metavar="PATH",
         help="a folder or file of annotated pictures, in any format that `labkit inspect` knows "
         "(`labkit train` measures its validation split). Or a name: shapes (drawn), digits, "
-        "nuclei, balloon, penn-fudan, coco, ... (downloaded to $LABKIT_DATA)",
+        "collage, nuclei, balloon, penn-fudan, coco, ... (downloaded to $LABKIT_DATA)",
     )
     group.add_argument("--annotations", metavar="FILE", help="or the annotations ...")
     group.add_argument("--images", metavar="DIR", help="... and the folder of their pictures")
@@ -26,14 +26,14 @@ def add_evaluation_data(group) -> None:
         "--data",
         metavar="PATH",
         help="or a folder or file in any format (its validation split), or a name of the "
-        "catalogue: of shapes and digits, 100 pictures that `labkit train` never shows",
+        "catalogue: of shapes, digits and collage, 100 pictures that `labkit train` never shows",
     )
     group.add_argument("--split", metavar="NAME", help="another split of --data, e.g. test")
     group.add_argument(
         "--image-size",
         type=positive_int,
         metavar="N",
-        help="side of the pictures of shapes and digits in pixels (default: 128)",
+        help="side of drawn pictures in pixels (default: 128; collage: 384)",
     )
 
 

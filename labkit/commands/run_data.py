@@ -54,10 +54,12 @@ def data_options(args, stored: Path | None) -> dict:
 
 def refuse_another_size(size: int | None, before: dict, run_dir: Path) -> None:
     """Raises LabkitError where drawn pictures would get another size than the run began with."""
-    from labkit.data.catalogue import GENERATED_SIZE
+    from labkit.data.catalogue import find
 
-    drawn = before.get("image_size") or GENERATED_SIZE
-    if is_drawn(before.get("data")) and size not in (None, drawn):
+    if not is_drawn(before.get("data")):
+        return
+    drawn = before.get("image_size") or find(before["data"]).side
+    if size not in (None, drawn):
         raise LabkitError(
             f"--image-size {size}: {run_dir} was started on pictures of {drawn} pixels; leave it "
             "out, or start another run."

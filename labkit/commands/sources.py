@@ -90,7 +90,7 @@ def load_by_name(name: str, part: str, *, size: int | None = None, split: str | 
         entry = catalogue_entry(name)
         if split is None and (not entry.splits or part in entry.splits):
             split = part
-        return catalogue.load(name, split, size=size or catalogue.GENERATED_SIZE)
+        return catalogue.load(name, split, size=size)
     from labkit.data.load import load_dataset, splits, validation_split
 
     if part == "val" and split is None and (available := splits(name)):

@@ -9,7 +9,7 @@ What a data set is:
     dataset          `Dataset`, the sequence of samples that all others are
     load             `load_dataset`: a data set from a path, whatever its format
     readers/         one module a format: COCO, VOC, LabelMe, VIA, Cityscapes, ...
-    synthetic/       data sets that are drawn, not downloaded: `shapes`, `digits`
+    synthetic/       data sets that are drawn, not downloaded: `shapes`, `digits`, `collage`
     writers/         VIA, YOLO and label maps; COCO is `Dataset.save_coco`
     catalogue        data sets to download by name
 
@@ -49,6 +49,7 @@ from labkit.data.readers.panoptic import PanopticDataset
 from labkit.data.readers.via import ViaDataset
 from labkit.data.readers.voc import VocDataset
 from labkit.data.sample import Sample
+from labkit.data.synthetic.collage import collage
 from labkit.data.synthetic.digits import digits
 from labkit.data.synthetic.shapes import shapes
 from labkit.data.writers import save_label_maps, save_via, save_yolo
@@ -68,6 +69,7 @@ __all__ = [
     "ViaDataset",
     "VocDataset",
     "catalogue",
+    "collage",
     "digits",
     "load_dataset",
     "merge",

@@ -20,6 +20,13 @@ from labkit.errors import LabkitError
 if TYPE_CHECKING:
     from labkit.data.dataset import Dataset
 
+# Of data sets that are drawn: training pictures, and validation pictures that training never sees.
+# `labkit demo` uses the same ones, so a model of the demo can be evaluated again on pictures it has
+# not seen.
+GENERATED = {"train": {"count": 4000, "seed": 0}, "val": {"count": 100, "seed": 1_000_003}}
+GENERATED_SIZE = 128  # pixels
+COLLAGE_COUNT = 400  # training pictures: a large collection of one's own photographs
+
 
 @dataclass(frozen=True)
 class Archive:
@@ -71,6 +78,9 @@ class Entry:
         splits: how each split is opened; none for data sets that are drawn.
         pictures: if given, only this many pictures of the split, each downloaded by itself.
         by_hand: for data that needs a login: what the user has to do.
+        photographic: whether the pictures are photographs of everyday things, which a backbone
+            pretrained on ImageNet has seen the like of.
+        side: of drawn pictures, in pixels, where no other is asked for.
     """
 
     name: str
@@ -82,6 +92,8 @@ class Entry:
     splits: dict[str, Split] = field(default_factory=dict)
     pictures: int | None = None
     by_hand: str | None = None
+    photographic: bool = False
+    side: int = GENERATED_SIZE
 
     @property
     def size(self) -> int | None:
@@ -134,6 +146,14 @@ _ENTRIES = (
         "labkit.data.digits",
     ),
     Entry(
+        "collage",
+        "cats, coins, cups … cut out of photographs, pasted on others",
+        "public domain and CC0 with scikit-image; two pictures with scikit-learn, CC BY 2.0",
+        "labkit.data.collage",
+        photographic=True,
+        side=384,
+    ),
+    Entry(
         "nuclei",
         "670 microscope pictures of nuclei: training data of the 2018 Data Science Bowl",
         "CC0 1.0",
@@ -160,6 +180,7 @@ _ENTRIES = (
             part: Split(f"photos/{part}", options={"class_names": ["balloon"]})
             for part in ("train", "val")
         },
+        photographic=True,
     ),
     Entry(
         "penn-fudan",
@@ -179,6 +200,7 @@ _ENTRIES = (
                 "PennFudanPed/PedMasks", "PennFudanPed/PNGImages", {"class_name": "pedestrian"}
             )
         },
+        photographic=True,
     ),
     Entry(
         "coco",
@@ -191,6 +213,7 @@ _ENTRIES = (
             "train": Split("annotations/instances_train2017.json", "train2017"),
             "val": _COCO_VAL_SPLIT,
         },
+        photographic=True,
     ),
     Entry(
         "coco-val",
@@ -200,6 +223,7 @@ _ENTRIES = (
         "coco",
         (_COCO_ANNOTATIONS, _COCO_VAL),
         {"val": _COCO_VAL_SPLIT},
+        photographic=True,
     ),
     Entry(
         "coco-val-100",
@@ -210,6 +234,7 @@ _ENTRIES = (
         (_COCO_ANNOTATIONS,),
         {"val": Split("annotations/instances_val2017.json", "val2017-100")},
         pictures=100,
+        photographic=True,
     ),
     Entry(
         "coco-stuff",
@@ -219,6 +244,7 @@ _ENTRIES = (
         "coco",
         (_COCO_STUFF, _COCO_VAL, _COCO_TRAIN),
         {part: Split(f"stuff/stuff_{part}2017.json", f"{part}2017") for part in ("train", "val")},
+        photographic=True,
     ),
     Entry(
         "trashcan",
@@ -240,6 +266,7 @@ _ENTRIES = (
             )
             for part in ("train", "val")
         },
+        photographic=True,
     ),
     Entry(
         "cityscapes",
@@ -251,6 +278,7 @@ _ENTRIES = (
         by_hand="register at https://www.cityscapes-dataset.com, download "
         "leftImg8bit_trainvaltest.zip (11 GB) and gtFine_trainvaltest.zip (241 MB), and "
         "unpack both there, so that it holds leftImg8bit/ and gtFine/",
+        photographic=True,
     ),
 )
 
@@ -259,10 +287,6 @@ CATALOGUE = {entry.name: entry for entry in _ENTRIES}
 
 #: Those that are drawn, not downloaded.
 GENERATED_NAMES = tuple(entry.name for entry in _ENTRIES if not entry.splits)
-# Training pictures, and validation pictures that training never sees. `labkit demo` uses the same
-# ones, so a model of the demo can be evaluated again on pictures it has not seen.
-GENERATED = {"train": {"count": 4000, "seed": 0}, "val": {"count": 100, "seed": 1_000_003}}
-GENERATED_SIZE = 128  # pixels
 
 
 def data_folder() -> Path:
@@ -296,13 +320,14 @@ def hint(name: str) -> str:
     return f"did you mean {' or '.join(near)}?" if near else f"there are: {', '.join(CATALOGUE)}."
 
 
-def load(name: str, split: str | None = None, *, size: int = GENERATED_SIZE) -> Dataset:
+def load(name: str, split: str | None = None, *, size: int | None = None) -> Dataset:
     """A data set by its name, downloaded if it is not there yet.
 
     Args:
         name: one of `CATALOGUE`.
         split: "train" or "val"; by default the first that the data set has.
-        size: for data sets that are drawn, height and width of the pictures in pixels.
+        size: for data sets that are drawn, height and width of the pictures in pixels; by default
+            the entry's `side`.
 
     Raises:
         LabkitError: no such name or split, no network, or files that cannot be used; the message
@@ -310,7 +335,7 @@ def load(name: str, split: str | None = None, *, size: int = GENERATED_SIZE) -> 
     """
     entry = find(name)
     if not entry.splits:
-        return _drawn(name, _known_split(entry, split, list(GENERATED)), size)
+        return _drawn(name, _known_split(entry, split, list(GENERATED)), size or entry.side)
     split = _known_split(entry, split, list(entry.splits))
     folder, part = obtain(name), entry.splits[split]
     from labkit.data.load import load_dataset
@@ -324,9 +349,13 @@ def load(name: str, split: str | None = None, *, size: int = GENERATED_SIZE) -> 
 
 def _drawn(name: str, split: str, size: int) -> Dataset:
     """A data set that is drawn; "train" and "val" have no picture in common."""
+    from labkit.data.synthetic.collage import collage
     from labkit.data.synthetic.digits import digits
     from labkit.data.synthetic.shapes import shapes
 
+    if name == "collage":  # its coins and backgrounds are split as well
+        count = min(GENERATED[split]["count"], COLLAGE_COUNT)
+        return collage(count, size, GENERATED[split]["seed"], split)
     if name == "digits":  # the handwritten originals are split as well, not only the seeds
         return digits(size=size, split=split, **GENERATED[split])
     return shapes(size=size, **GENERATED[split])

@@ -12,6 +12,7 @@ with `show(fig, alt="…")`, which adds the alternative text.
     augmentations     one picture as several epochs see it
     mini_masks        what mini-masks lose
     training_curves   losses, learning rate and validation AP
+    learning_curves   AP over the minutes of several trainings
     lr_finder         the learning rate range test
     precision_recall  precision-recall curves
     thresholds        precision, recall and F1 over the score threshold
@@ -31,6 +32,7 @@ from labkit.viz.confusion import confusion_figure, overlap_figure
 from labkit.viz.dataset import box_sizes, class_bars, contact_sheet, pruning_curve
 from labkit.viz.error_types import error_type_figure
 from labkit.viz.instances import draw_detections, draw_instances
+from labkit.viz.learning_curves import learning_curves
 from labkit.viz.lr_finder import rate_figure
 from labkit.viz.mini_masks import mini_mask_curves
 from labkit.viz.precision_recall import pr_curves
@@ -57,6 +59,7 @@ __all__ = [
     "error_type_figure",
     "f1_bars",
     "instance_color",
+    "learning_curves",
     "loss_curves",
     "mini_mask_curves",
     "overlap_figure",

@@ -11,6 +11,7 @@ from html import escape
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from PIL import Image
 
 DPI = 110  # sharp on a laptop, and a full-width figure has only a few hundred kilobytes
 
@@ -53,20 +54,23 @@ class Picture:
         return self.mimebundle()
 
 
-def show(figure: Figure, alt: str, dpi: int = DPI) -> Picture:
+def show(figure: Figure, alt: str, dpi: int = DPI, *, palette: bool = False) -> Picture:
     """Render a figure for a notebook.
 
     Args:
         figure: any matplotlib Figure.
         alt: for people who cannot see it: what is drawn, and what it shows.
         dpi: pixels per inch of the figure's size.
+        palette: keep 256 colours only. PNG cannot compress photographs well; with a palette they
+            take a third of the space in a saved notebook, and look the same at this size.
 
     Raises:
         ValueError: alt is empty.
     """
     if not alt.strip():
         raise ValueError('show: alt is empty; say in words what the figure shows: alt="…".')
-    return Picture(render_png(figure, dpi), alt)
+    png = render_png(figure, dpi)
+    return Picture(_with_palette(png) if palette else png, alt)
 
 
 def render_png(figure: Figure, dpi: int = DPI) -> bytes:
@@ -74,6 +78,13 @@ def render_png(figure: Figure, dpi: int = DPI) -> bytes:
     FigureCanvasAgg(figure)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=dpi, facecolor="white", transparent=False)
+    return buffer.getvalue()
+
+
+def _with_palette(png: bytes) -> bytes:
+    """The PNG with the 256 colours that suit it best, dithered."""
+    picture, buffer = Image.open(io.BytesIO(png)).convert("RGB"), io.BytesIO()
+    picture.quantize(256, dither=Image.Dither.FLOYDSTEINBERG).save(buffer, "PNG", optimize=True)
     return buffer.getvalue()
 
 

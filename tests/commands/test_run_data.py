@@ -4,8 +4,9 @@ import os
 
 import pytest
 
-from labkit.commands.run_data import note_if_seen, remember, remembered
+from labkit.commands.run_data import note_if_seen, refuse_another_size, remember, remembered
 from labkit.data import shapes
+from labkit.errors import LabkitError
 
 
 @pytest.fixture
@@ -21,6 +22,15 @@ def test_what_is_remembered(tmp_path):
     assert remembered(tmp_path) is None
     remember(tmp_path, {"data": "/photos", "image_size": None})
     assert remembered(tmp_path) == {"data": "/photos", "image_size": None}
+
+
+def test_drawn_pictures_keep_the_size_that_the_run_began_with(tmp_path):
+    """Each data set that is drawn has a size of its own, where no other was asked for."""
+    refuse_another_size(128, {"data": "shapes", "image_size": None}, tmp_path)
+    refuse_another_size(384, {"data": "collage", "image_size": None}, tmp_path)
+    refuse_another_size(512, {"data": "/photos", "image_size": None}, tmp_path)
+    with pytest.raises(LabkitError, match="pictures of 384 pixels"):
+        refuse_another_size(128, {"data": "collage", "image_size": None}, tmp_path)
 
 
 def test_a_folder_of_one_piece_is_no_test(folder, tmp_path, capsys):

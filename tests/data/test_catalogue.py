@@ -103,6 +103,7 @@ def test_every_entry_says_what_it_is_and_may_be_used_for():
     wanted = {
         "shapes",
         "digits",
+        "collage",
         "nuclei",
         "balloon",
         "penn-fudan",
@@ -135,6 +136,11 @@ def test_it_is_there_when_labkit_is_imported():
     assert done.stdout.strip() == describe().strip(), done.stderr
 
 
+def test_it_says_which_are_photographs():
+    others = {name for name, entry in CATALOGUE.items() if not entry.photographic}
+    assert others == {"shapes", "digits", "nuclei"}
+
+
 def test_names_are_found_or_suggested():
     assert find("nuclei").licence.startswith("CC0")
     with pytest.raises(LabkitError, match="did you mean balloon"):
@@ -155,6 +161,9 @@ def test_the_folder_can_be_chosen(monkeypatch, tmp_path):
 
 def test_drawn_data_need_no_download():
     assert len(load("shapes", "val")) == 100 and len(load("shapes")) == 4000
+    photos = load("collage")
+    assert (len(photos), photos.height, load("collage", size=96).height) == (400, 384, 96)
+    assert load("shapes").height == 128 and load("collage", "val").split == "val"
     with pytest.raises(LabkitError, match="no 'test', but train and val"):
         load("shapes", "test")
     with pytest.raises(LabkitError, match="drawn, not downloaded"):

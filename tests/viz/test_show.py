@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 from PIL import Image
+from sklearn.datasets import load_sample_image
 
 from labkit.viz import save, show
 
@@ -28,6 +29,17 @@ def test_the_image_has_alternative_text_and_nothing_breaks_out_of_it():
 def test_a_figure_without_words_is_refused():
     with pytest.raises(ValueError, match="alt is empty"):
         show(plain_figure(), alt=" ")
+
+
+def test_a_palette_makes_photographs_small_and_leaves_them_as_they_look():
+    figure = Figure(figsize=(6, 4))
+    figure.add_axes((0, 0, 1, 1)).imshow(load_sample_image("china.jpg"))
+    whole, small = (show(figure, alt="china", dpi=80, palette=p).png for p in (False, True))
+    assert len(small) < 0.4 * len(whole)
+    one, other = (
+        np.asarray(Image.open(io.BytesIO(png)).convert("RGB"), float) for png in (whole, small)
+    )
+    assert one.shape == other.shape and np.abs(one - other).mean() < 4
 
 
 def test_the_ground_is_opaque_white(tmp_path):

@@ -9,7 +9,8 @@ The files, and the notebook that each belongs to:
     heads_and_losses, losses_of_rois    04
     training, training_steps            05
     pr_curves, average_precision        06
-    own_data                            07
+    photographs                         07
+    nuclei                              08
 """
 
 import difflib
@@ -21,7 +22,8 @@ from labkit.course.exercises import (
     deltas_of_boxes,
     heads_and_losses,
     losses_of_rois,
-    own_data,
+    nuclei,
+    photographs,
     pr_curves,
     proposals,
     roialign_vs_roipool,
@@ -47,7 +49,8 @@ EXERCISES: dict[str, Exercise] = {
         training_steps,
         pr_curves,
         average_precision,
-        own_data,
+        photographs,
+        nuclei,
     )
     for e in module.EXERCISES
 }

@@ -1,11 +1,11 @@
-"""The exercises of notebook 07: label maps, anchors, limits, and counting."""
+"""The exercises of notebook 08: label maps, anchors, limits, and counting."""
 
 import numpy as np
 
 from labkit.course.exercise import Case, Exercise, Mistake
 from labkit.data.readers.label_maps import separate, values_in
 
-NOTEBOOK = "07_your_own_data"
+NOTEBOOK = "08_nuclei"
 
 # --- masks_of_map: the instances of a label map -----------------------------------------
 

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from labkit.commands.options import add_json
-from labkit.commands.sources import is_drawn, load_by_name
+from labkit.commands.sources import is_drawn, load_by_name, preset_for
 from labkit.errors import LabkitError
 from labkit.models.registry import presets
 from labkit.quiet import import_tensorflow, only_json_on_stdout
@@ -31,8 +31,8 @@ def add_options(parser) -> None:
     parser.add_argument(
         "--preset",
         choices=tuple(presets()),
-        default="tiny",
-        help="whose image size and anchors the boxes are compared with (default: tiny)",
+        help="whose image size and anchors the boxes are compared with (default: the preset that "
+        "labkit train takes for these data)",
     )
     parser.add_argument(
         "--check", action="store_true", help="read every picture too, to find broken ones"
@@ -45,7 +45,8 @@ def run(args) -> int:
     with only_json_on_stdout(args.json):
         import_tensorflow()  # the anchors are computed with it
         dataset = load(args)
-        description = dataset.describe(presets()[args.preset], check=args.check)
+        config = presets()[args.preset or preset_for(args.path)]
+        description = dataset.describe(config, check=args.check)
         written = write_report(dataset, description, Path(args.out)) if args.out else []
     if args.json:
         print(json.dumps(description.to_dict(), indent=2))

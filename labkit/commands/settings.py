@@ -16,7 +16,7 @@ import difflib
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from labkit.commands.sources import is_drawn
+from labkit.commands.sources import is_drawn, suits_photographs
 from labkit.commands.start import chosen_preset, say_preset
 from labkit.errors import LabkitError
 from labkit.models.detector_config import DetectorConfig
@@ -213,7 +213,8 @@ def fitted_to_data(
     """
     from labkit.training import fit_to_data
 
-    if is_drawn(data):  # the presets suit these; only the number of objects and the views differ
+    # The preset suits shapes and digits: only the number of objects and the views differ.
+    if is_drawn(data) and not suits_photographs(data):
         config = config.replace(max_instances=dataset.max_instances)
         # A mirrored 2 is not a 2; a shape looks as well from any side.
         symmetric = data == "shapes"

@@ -72,6 +72,23 @@ def is_drawn(name: str | None) -> bool:
     return name in GENERATED_NAMES and not Path(name).exists()
 
 
+def suits_photographs(name: str | None) -> bool:
+    """Whether --data names photographs, or files of one's own, which are taken for photographs."""
+    from labkit.data.catalogue import CATALOGUE
+
+    if name is None or Path(name).exists() or name not in CATALOGUE:
+        return True
+    return CATALOGUE[name].photographic
+
+
+def preset_for(name: str | None) -> str:
+    """The preset for the data that --data names, where nobody chose one.
+
+    Drawn data are learnt from noise in minutes. Photographs get the pretrained network.
+    """
+    return "lite0_fpn" if suits_photographs(name) else "tiny"
+
+
 def load_by_name(name: str, part: str, *, size: int | None = None, split: str | None = None):
     """The data set at a path or, where nothing is there, the catalogue's of that name.
 

@@ -3,28 +3,21 @@
 from pathlib import Path
 
 from labkit.commands.run_data import remembered
-from labkit.commands.sources import is_drawn
+from labkit.commands.sources import preset_for
 from labkit.commands.weights import absolute
 from labkit.errors import LabkitError
 from labkit.models.backbones import BACKBONES
 from labkit.models.detector_config import DetectorConfig
 
-FOR_DRAWINGS, FOR_PHOTOGRAPHS = "tiny", "lite0_fpn"
-
 
 def chosen_preset(args) -> str:
-    """The preset that --preset names; without it, the one that suits the data.
-
-    Drawn data are learnt from noise in minutes. All others get the pretrained network.
-    """
-    if args.preset:
-        return args.preset
-    return FOR_DRAWINGS if is_drawn(args.data) else FOR_PHOTOGRAPHS
+    """The preset that --preset names; without it, the one that suits the data."""
+    return args.preset or preset_for(args.data)
 
 
 def say_preset(args) -> None:
     """Print which preset was chosen where nobody chose one, and which others there are."""
-    if not args.preset and chosen_preset(args) == FOR_PHOTOGRAPHS:
+    if not args.preset and chosen_preset(args) == "lite0_fpn":
         print(
             "Preset lite0_fpn: a network that has learnt from ImageNet's photographs, which comes "
             "with labkit. Others: --preset tiny (learns from noise, for drawings), --preset "

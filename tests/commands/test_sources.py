@@ -13,6 +13,7 @@ from labkit.commands.sources import (
     image_files,
     is_drawn,
     load_by_name,
+    preset_for,
     validation_data,
 )
 from labkit.data import CocoDataset, ViaDataset, VocDataset, save_label_maps, save_via, shapes
@@ -231,3 +232,24 @@ def test_pictures_of_a_folder_are_those_that_every_reader_takes(tmp_path):
     with pytest.raises(LabkitError, match="no pictures there; these count: .*webp"):
         (tmp_path / "empty").mkdir()
         image_files([str(tmp_path / "empty")])
+
+
+@pytest.mark.parametrize(
+    "name, preset",
+    [
+        ("shapes", "tiny"),
+        ("digits", "tiny"),
+        ("collage", "lite0_fpn"),
+        ("balloon", "lite0_fpn"),
+        ("my-photos/", "lite0_fpn"),
+        (None, "lite0_fpn"),  # --annotations and --images
+    ],
+)
+def test_photographs_get_the_pretrained_preset_and_drawings_the_small_one(name, preset):
+    assert preset_for(name) == preset
+
+
+def test_a_folder_counts_whatever_its_name(tmp_path, monkeypatch):
+    (tmp_path / "shapes").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert preset_for("shapes") == "lite0_fpn"

@@ -27,9 +27,8 @@ class DetectorConfig(Frozen):
     image_std: tuple[float, ...] = (1.0, 1.0, 1.0)
 
     # --- backbone and pyramid ------------------------------------------------------------
-    # Or another name in `labkit.models.backbones.BACKBONES`. `replace` and `preset` bring along
-    # what its ImageNet weights need, image_mean for one; the constructor takes the fields as they
-    # are.
+    # Another name in `labkit.models.backbones.BACKBONES`, given to `replace` or `preset`, brings
+    # what its ImageNet weights need, image_mean for one; the constructor takes fields as they are.
     backbone: str = "resnet50"
     backbone_channels: tuple[int, ...] = ()  # of C2..C5; (): what the backbone has by default
     backbone_blocks: tuple[int, ...] = ()  # of C2..C5; (): what the backbone has by default

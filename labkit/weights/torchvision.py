@@ -163,9 +163,10 @@ def config_of_backbone(tensors) -> Config:
 
 def _of_groups(kernel: tuple[int, ...]) -> str:
     """The first backbone whose 3x3 kernels are [out, in a group, 3, 3] like this, or ResNet-50."""
-    groups = (kernel[0] // kernel[1], kernel[1]) if len(kernel) == 4 else ()
-    named = ((n, b) for n, b in BACKBONES.items() if b.torchvision_names)
-    return next((n for n, b in named if (b.groups, b.group_width) == groups), "resnet50")
+    if len(kernel) == 4 and kernel[0] != kernel[1]:
+        options = dict(groups=kernel[0] // kernel[1], group_width=kernel[1])
+        return next((n for n, b in BACKBONES.items() if b.options == options), "resnet50")
+    return "resnet50"
 
 
 def config_of(tensors) -> Config | None:

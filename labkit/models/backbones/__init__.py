@@ -2,7 +2,8 @@
 
 A backbone is a module and a line of `BACKBONES`. The module has two functions:
 
-    build(config) -> keras.Model    images [B, H, W, 3] to [C2, C3, C4, C5]; its name is "backbone"
+    build(config) -> keras.Model    images [B, H, W, 3] to [C2, C3, C4, C5]; its name is "backbone".
+                                    It may have further arguments, set by `Backbone.options`
     load_imagenet(model) -> int     copies ImageNet weights into it; only where keras.applications
                                     has them
 
@@ -29,9 +30,7 @@ class Backbone:
             none.
         torchvision_names: Whether its layers are named after those of torchvision's ResNet, as
             `layer1_0_conv1` is after `layer1.0.conv1`. Weights of torchvision and Matterport fit.
-        groups: Of a ResNet, how many groups its 3x3 convolutions have: more than one make it a
-            ResNeXt.
-        group_width: Of a ResNet, the channels of such a group in a stage of 256 channels.
+        options: Further arguments of its module's `build`, where the module builds several.
         settings: Fields of the config that its ImageNet weights were trained with, pixels and the
             epsilon of the norms among them. `Config.replace` sets them with the backbone.
     """
@@ -41,13 +40,12 @@ class Backbone:
     channels: tuple[int, ...] = ()
     imagenet: str = ""
     torchvision_names: bool = False
-    groups: int = 1
-    group_width: int = 64
+    options: Mapping[str, int] = field(default_factory=dict)
     settings: Mapping[str, object] = field(default_factory=dict)
 
     def build(self, config):
         """The `keras.Model` from images to C2..C5, with random weights."""
-        return self._functions().build(config)
+        return self._functions().build(config, **self.options)
 
     def load_imagenet(self, model) -> int:
         """Copy weights of keras.applications into a model of `build`; the number of layers."""
@@ -86,8 +84,7 @@ BACKBONES = {
         ".resnet",
         (3, 4, 6, 3),
         imagenet="imagenet-x50",
-        groups=32,
-        group_width=4,
+        options=dict(groups=32, group_width=4),
         **_RESNET,
         **_OF_TORCHVISION,
     ),
@@ -95,8 +92,7 @@ BACKBONES = {
         ".resnet",
         (3, 4, 23, 3),
         imagenet="imagenet-x101",
-        groups=32,
-        group_width=8,
+        options=dict(groups=32, group_width=8),
         **_RESNET,
         **_OF_TORCHVISION,
     ),

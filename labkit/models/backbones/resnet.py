@@ -2,7 +2,7 @@
 
 A ResNeXt's 3x3 convolutions have groups: each group of outputs reads only its own group of inputs.
 For the same cost a bottleneck can then be wider: "32x4d" are 32 groups of 4 channels each where a
-ResNet has 64 channels, and twice and four times and eight times as many in the later stages.
+ResNet has 64 channels. In each later stage they have twice as many.
 
 Published ResNets differ in where a block halves the map: `stride_in_1x1=True` is the first 1x1
 convolution, as in the paper, Caffe and `keras.applications`; False is the 3x3, as in torchvision.
@@ -16,21 +16,23 @@ import keras
 from keras import layers
 
 from labkit.errors import LabkitError
-from labkit.models.backbones import BACKBONES
 from labkit.models.backbones.keras_weights import downloaded, of_rgb
 from labkit.models.layers import batch_norm, conv, downsample
 
 
-def build(config) -> keras.Model:
+def build(config, groups: int = 1, group_width: int = 64) -> keras.Model:
     """Images [B, H, W, 3] to C2..C5, of `config.backbone_channels` channels.
 
-    config.backbone_blocks counts the bottlenecks of each stage: (3, 4, 6, 3) is ResNet-50,
-    (3, 4, 23, 3) is ResNet-101.
+    Args:
+        config: Its backbone_blocks count the bottlenecks of each stage: (3, 4, 6, 3) is ResNet-50,
+            (3, 4, 23, 3) is ResNet-101.
+        groups: Of the 3x3 convolutions; more than one make a ResNeXt.
+        group_width: Channels of a group in a stage of 256 channels.
 
     Raises:
         LabkitError: The channels of a ResNeXt cannot be split into its groups.
     """
-    _check_channels(config)
+    _check_channels(config, groups, group_width)
     frozen = config.freeze_batch_norm
     x = images = keras.Input((None, None, 3))
     x = downsample(x, config.stem_channels, 7, bias=False, name="conv1")
@@ -43,17 +45,23 @@ def build(config) -> keras.Model:
     maps = []
     stages = zip(config.backbone_channels, config.backbone_blocks, strict=True)
     for stage, (channels, blocks) in enumerate(stages, start=1):
+        inner = channels * groups * group_width // 256
         for block in range(blocks):
             halve = block == 0 and stage > 1
-            x = _bottleneck(x, channels, halve, block == 0, config, f"layer{stage}_{block}")
+            shape, name = (channels, inner, groups), f"layer{stage}_{block}"
+            x = _bottleneck(x, shape, halve, block == 0, config, name)
         maps.append(x)
     return keras.Model(images, maps, name="backbone")
 
 
-def _bottleneck(x, channels: int, halve: bool, project: bool, config, name: str):
-    """1x1 down to a quarter of the channels (ResNet), 3x3, 1x1 back up, added to the input."""
-    frozen, groups = config.freeze_batch_norm, BACKBONES[config.backbone].groups
-    inner = _inner_channels(channels, config)
+def _bottleneck(x, shape: tuple[int, int, int], halve: bool, project: bool, config, name: str):
+    """1x1 to the inner channels, 3x3, 1x1 to those of the output, added to the input.
+
+    In a ResNet the inner channels are a quarter of the output's. `shape` is (channels of the
+    output, inner channels, groups of the 3x3).
+    """
+    channels, inner, groups = shape
+    frozen = config.freeze_batch_norm
     shortcut = x
     if project:
         shortcut = _conv_halving(x, channels, 1, halve, f"{name}_downsample_0")
@@ -77,16 +85,9 @@ def _conv_halving(x, filters: int, kernel: int, halve: bool, name: str, groups: 
     return conv(filters, kernel, bias=False, groups=groups, name=name)(x)
 
 
-def _inner_channels(channels: int, config) -> int:
-    """Of a bottleneck's 3x3 convolution: a quarter of its output's in a ResNet, more in others."""
-    entry = BACKBONES[config.backbone]
-    return channels * entry.groups * entry.group_width // 256
-
-
-def _check_channels(config) -> None:
-    entry = BACKBONES[config.backbone]
-    multiple = 256 // entry.group_width
-    if entry.groups > 1 and any(channels % multiple for channels in config.backbone_channels):
+def _check_channels(config, groups: int, group_width: int) -> None:
+    multiple = 256 // group_width
+    if groups > 1 and any(channels % multiple for channels in config.backbone_channels):
         raise LabkitError(
             f"backbone_channels of {config.backbone} must be multiples of {multiple}, got "
             f"{config.backbone_channels}: change them, or leave them out."

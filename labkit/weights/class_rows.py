@@ -2,7 +2,9 @@
 
 The last layers of a detector have outputs for each class: a logit, a box, a mask. The weights of
 such an output are called a row here, as they are one in torch's kernels. A class that weights and
-model have by the same name keeps its row; the others start anew. The background is a class of both.
+model have by the same name keeps its row; the others start anew. The background keeps its row beside
+them. Where no class does, it starts anew, too: in the weights, its row has learnt that everything
+but their classes is background, the model's objects among it.
 """
 
 from collections.abc import Sequence
@@ -51,7 +53,7 @@ class ClassRows:
             value: the tensor, for which `fit` is true.
 
         Returns:
-            None if the tensor has no row for the model.
+            None if the tensor has no row for a class of the model.
         """
         if value is None:
             return None
@@ -113,13 +115,13 @@ def with_rows(
         places: from `source_places`.
 
     Returns:
-        An array of the shape of `own`; None if the weights have no row for the model.
+        An array of the shape of `own`; None if the weights have no row for a class of the model.
     """
+    if all(place is None for place in places):
+        return None
     first = int(outputs.background)
     rows = [(0, 0)] * first
     rows += [(first + i, first + place) for i, place in enumerate(places) if place is not None]
-    if not rows:
-        return None
     to, origin = map(list, zip(*rows, strict=True))
     result = own.reshape(*own.shape[:-1], -1, first + len(places), outputs.values).copy()
     given = values.reshape(*values.shape[:-1], result.shape[-3], -1, outputs.values)

@@ -43,9 +43,7 @@ def test_ones_own_classes_start_the_last_layers_anew(published, downloaded, caps
     assert model.class_names == ("tooth",)
     theirs = published[1].box_head.get_layer("fc0").kernel
     np.testing.assert_array_equal(model.box_head.get_layer("fc0").kernel, theirs)
-    assert (
-        len(model.load_report.missing) == 4
-    )  # boxes and masks; of the logits, the background is kept
+    assert len(model.load_report.missing) == 6  # kernel and bias of class logits, boxes and masks
     said = capsys.readouterr().out
     assert "classes: 'tooth' starts anew, not being among the 80 of the weights" in said
 

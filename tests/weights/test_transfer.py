@@ -140,14 +140,9 @@ def test_other_classes_keep_everything_but_the_last_layers(config):
     before = {p.name: p.outside() for p in torchvision.pairs(model)}
     report = load_tensors(model, given, "coco.pth")
     after, last = {p.name: p.outside() for p in torchvision.pairs(model)}, last_layers(model)
-    scores = {n for n in last if "cls_score" in n}
-    assert len(last) == 6 and set(report.missing) == set(last) - scores and len(scores) == 2
+    assert len(last) == 6 and set(report.missing) == set(last)
     for name in before:
-        if name in scores:  # the background, which every detector has, keeps its row
-            np.testing.assert_array_equal(after[name][0], given[name][0])
-            np.testing.assert_array_equal(after[name][1:], before[name][1:])
-        else:
-            np.testing.assert_array_equal(after[name], (before if name in last else given)[name])
+        np.testing.assert_array_equal(after[name], (before if name in last else given)[name])
     text = str(report)
     assert "the weights have 5 without names, the model 2: all start anew" in text
     assert "made for other classes" in text and "bbox_pred" in text
@@ -183,9 +178,7 @@ def test_as_many_classes_of_other_names_start_anew(config):
     report = load_tensors(model, given, "mine.pth", ["person", "car"])
     assert report.classes == "'cat' and 'dog' start anew, not being among the 2 of the weights"
     for name, value in last_layers(model).items():
-        kept = given[name][:1] if "cls_score" in name else before[name][:1]
-        np.testing.assert_array_equal(value[:1], kept, name)
-        np.testing.assert_array_equal(value[1:], before[name][1:], name)
+        np.testing.assert_array_equal(value, before[name], name)
 
 
 def test_names_that_are_not_known_are_taken_for_the_models(config):
@@ -244,9 +237,7 @@ def test_our_own_files_and_other_classes(micro_config, tmp_path):
         np.testing.assert_array_equal(a, b)
     other = MaskRCNN(micro_config, ["cat"])
     report = weights.load(other, tmp_path / "mine.weights.h5")
-    assert (
-        not report.missing
-    )  # one box and one mask for all classes; the background's logit is kept
+    assert len(report.missing) == 2  # the logits; one box and one mask are for all classes
     assert report.classes == "the weights have 3 without names, the model 1: all start anew"
     np.testing.assert_array_equal(
         other.box_head.get_layer("fc0").kernel, model.box_head.get_layer("fc0").kernel

@@ -1,11 +1,11 @@
 """AP against minutes of training: from noise, and from ImageNet.
 
-    python benchmarks/learning_curve.py --data DIR [--out benchmarks/results/learning_curve.json]
+    python benchmarks/learning_curve.py --data DIR [--out notebooks/cached/learning_curve.json]
                                         [--seeds 0 1 2] [--jobs 1]
 
 DIR holds photographs with the splits train and val, in any format. Three networks learn them:
 `tiny`, and `lite0_fpn` from noise and from ImageNet. Each is trained to its end, with a falling
-rate, and measured eight times on the way. First the time of a step is measured with nothing else
+rate, and measured five times on the way. First the time of a step is measured with nothing else
 running; the minutes are steps times that time, so that runs may share the machine (--jobs 2).
 Prints one JSON object, which notebook 07 draws.
 """
@@ -22,12 +22,12 @@ from pathlib import Path
 import numpy as np
 
 NETWORKS = {  # name -> preset, whether it starts from ImageNet, steps
-    "tiny": ("tiny", False, 1200),
-    "lite0_fpn from noise": ("lite0_fpn", False, 320),
-    "lite0_fpn from ImageNet": ("lite0_fpn", True, 320),
+    "tiny": ("tiny", False, 500),
+    "lite0_fpn from noise": ("lite0_fpn", False, 160),
+    "lite0_fpn from ImageNet": ("lite0_fpn", True, 160),
 }
-LOOKS = 8  # at AP
-TIMED = (10, 40)  # steps that are timed: the first ones compile
+LOOKS = 5  # at AP
+TIMED = (8, 28)  # steps that are timed: the first ones compile
 
 
 def train(name: str, data: str, seed: int, steps: int, every: int, callbacks=()) -> list[dict]:

@@ -207,6 +207,7 @@ PRESETS = {
         image_std=(128.0, 128.0, 128.0),
         backbone="efficientnet_lite0",
         freeze_at=3,
+        batch_norm_momentum=0.9,  # from noise: a few hundred steps must suffice for the statistics
         batch_norm_epsilon=1e-3,
         fpn_channels=96,
         anchor_sizes=(24, 48, 96, 192, 320),

@@ -2,9 +2,9 @@
 
 The last layers of a detector have outputs for each class: a logit, a box, a mask. The weights of
 such an output are called a row here, as they are one in torch's kernels. A class that weights and
-model have by the same name keeps its row; the others start anew. The background keeps its row beside
-them. Where no class does, it starts anew, too: in the weights, its row has learnt that everything
-but their classes is background, the model's objects among it.
+model have by the same name keeps its row; the others start anew. The background keeps its row
+beside them. Where no class does, it starts anew, too: in the weights, its row has learnt that
+everything but their classes is background, the model's objects among it.
 """
 
 from collections.abc import Sequence

@@ -62,8 +62,8 @@ def load_tensors(
     """Give `model` the tensors of a file in one of the formats of `labkit.weights.formats`.
 
     Layers with outputs for each class take over those of classes of the same name, and with them
-    the background's; the other classes keep the values that they have in the model. Where the names are
-    not known, as many classes as the model's are taken for these, and else none is.
+    the background's; the other classes keep the values that they have in the model. Where the names
+    are not known, as many classes as the model's are taken for these, and else none is.
 
     Args:
         model: the detector to change.

@@ -10,7 +10,7 @@ from labkit.errors import LabkitError
 from labkit.io import download
 from labkit.models.backbones import BACKBONES, KERAS
 from labkit.models.config import Config
-from labkit.weights.imagenet import load_imagenet
+from labkit.weights.imagenet import load_imagenet, source_of
 from labkit.weights.registry import PRETRAINED, find
 
 NETWORKS = {
@@ -73,3 +73,18 @@ def test_without_a_network_a_download_says_what_to_put_where(name, monkeypatch, 
     entry, message = find(BACKBONES[name].imagenet), str(caught.value)
     assert entry.address in message and str(tmp_path / "weights" / entry.file_name) in message
     assert f"its SHA-256: {entry.sha256}..." in message and "\n" not in message
+
+
+@pytest.mark.parametrize(
+    "preset, source",
+    [
+        ("r50_fpn", KERAS),
+        ("matterport", KERAS),
+        ("torchvision_v1", "imagenet-r50"),
+        ("torchvision_v2", "imagenet-r50"),
+        ("lite0_fpn", "imagenet-lite0"),
+        ("tiny", ""),
+    ],
+)
+def test_a_resnet_gets_the_weights_that_were_trained_with_its_strides(preset, source):
+    assert source_of(Config.preset(preset)) == source

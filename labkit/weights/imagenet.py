@@ -7,7 +7,6 @@ from labkit.weights.files import read_tensors
 from labkit.weights.registry import find, obtain
 from labkit.weights.transfer import load_tensors
 
-
 # Of the two published ResNets, keras.applications' halves a map in a bottleneck's first convolution
 # and torchvision's in its second: the weights of one are wrong in the other.
 OF_TORCHVISION = {"resnet50": "imagenet-r50", "resnet101": "imagenet-r101"}

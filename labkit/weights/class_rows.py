@@ -7,15 +7,20 @@ beside them. Where no class does, it starts anew, too: in the weights, its row h
 everything but their classes is background, the model's objects among it.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from labkit.errors import listed
 from labkit.models.class_names import places_by_name
 from labkit.models.detections import unused_slots
-from labkit.models.detector import ClassOutputs
 from labkit.weights.pair import Pair
+
+if TYPE_CHECKING:  # TensorFlow takes seconds to import; `labkit info --pretrained` does without
+    from labkit.models.detector import ClassOutputs
 
 
 class ClassRows:

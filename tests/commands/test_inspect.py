@@ -26,7 +26,7 @@ def saved(tmp_path_factory):
 
 def test_a_json_with_its_pictures(capsys, saved):
     status, out, _ = labkit(capsys, "inspect", saved / "all.json", "--images", saved / "images")
-    assert status == 0 and "3, all 64 x 64 px" in out and "anchors of tiny" in out
+    assert status == 0 and "3, all 64 x 64 px" in out and "anchors of lite0_fpn" in out
 
 
 def test_a_folder_is_recognised(capsys, saved):

@@ -16,8 +16,7 @@ from labkit.training.settings import TrainSettings
 
 SMALL = 12.0  # pixels; below this a 28 x 28 mask has nothing to show
 CANVAS = 256  # least side of the windows that large images are trained on
-FIRST = (8, 24)  # pixels, of the smallest anchors
-LEVEL_RATIO = (2.0, 2.5)  # of the anchor sizes of neighbouring levels, whose cells double
+FIRST = (8, 24)  # pixels, of the smallest anchors: larger data may still bring small objects
 WARM_UP = 0.1  # the largest share of a run that the rate may take to rise
 # r50_fpn took 3.4 GiB for a step on one image of 800 x 1067 px, a good GiB of it for TensorFlow and
 # weights. That was on a CPU; a GPU was never measured.
@@ -39,8 +38,8 @@ def fit_to_data(
       12 px, images keep their own pixels and training sees windows, of 256 px at least (not with
       keep_size: then the image size was chosen). Otherwise the canvas holds every image, unless
       the settings scale images at random: then it shows windows anyway.
-    - Anchor sizes begin with the small objects and grow from level to level until the large ones
-      are reached (not with keep_anchors: an RPN that was trained has its own).
+    - Anchor sizes double from the size of the small objects on (not with keep_anchors: an RPN that
+      was trained has its own).
     - Crowded images get more proposals and more samples a RoI head, where these are few.
     - max_instances, and the number of detections, hold the most crowded image.
     - Settings that know which batch their rate was chosen for (r50_fpn's) get the batch that the
@@ -86,16 +85,14 @@ def _fit_size(config, settings, dataset: Dataset, sizes: np.ndarray, keep: bool)
 
 def _fit_anchors(config: DetectorConfig, sizes: np.ndarray):
     """Anchors for objects of these sizes, in pixels of the images that training sees."""
-    small, large = np.quantile(sizes, (0.15, 0.95))
-    levels = len(config.strides)
+    small = float(np.quantile(sizes, 0.15))
     first = float(np.clip(round(small), *FIRST))
-    ratio = float(np.clip((large / first) ** (1 / max(levels - 1, 1)), *LEVEL_RATIO))
-    anchors = tuple(float(round(first * ratio**level)) for level in range(levels))
+    anchors = tuple(first * 2.0**level for level in range(len(config.strides)))
     if anchors == config.anchor_sizes:
         return config, []
     note = (
         f"Anchors of {', '.join(f'{a:.0f}' for a in anchors)} px: 15 % of the objects are smaller "
-        f"than {small:.0f} px, 5 % larger than {large:.0f} px."
+        f"than {small:.0f} px."
     )
     return config.replace(anchor_sizes=anchors), [note]
 

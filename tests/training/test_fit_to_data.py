@@ -66,13 +66,13 @@ def test_there_is_room_for_the_most_crowded_image(count):
     assert any(f"Up to {count}" in note for note in notes) == (count == 300)
 
 
-def test_anchors_reach_the_large_objects():
-    sizes = [[30, 30]] * 20 + [[100, 100]] * 20 + [[500, 500]] * 10
+def test_every_preset_gets_anchors_of_its_data():
+    sizes = [[20, 20]] * 20 + [[100, 100]] * 20 + [[500, 500]] * 10
     config, _, notes = fit_to_data(
         Config.preset("r50_fpn"), TrainSettings.preset("r50_fpn"), Boxes((800, 800), sizes)
     )
-    assert config.anchor_sizes == (24, 51, 110, 234, 500)
-    assert any("5 % larger than 500 px" in note for note in notes)
+    assert config.anchor_sizes == (20, 40, 80, 160, 320)
+    assert any("15 % of the objects are smaller than 20 px" in note for note in notes)
 
 
 def test_anchors_of_a_trained_rpn_are_kept():

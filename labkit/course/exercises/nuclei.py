@@ -106,7 +106,7 @@ def _sides(boxes):
 
 
 def _doubling(first):
-    return np.clip(np.round(first), 8, 32) * 2.0 ** np.arange(5)
+    return np.clip(np.round(first), 8, 24) * 2.0 ** np.arange(5)
 
 
 def _anchor_sizes(boxes):
@@ -159,7 +159,7 @@ ANCHOR_SIZES = Exercise(
     kinds={
         "very small boxes": "below 8 px the finest feature map has hardly a cell for an object: "
         "the first size stays at 8.",
-        "very large boxes": "the first size is 32 at most: small objects may still come.",
+        "very large boxes": "the first size is 24 at most: small objects may still come.",
     },
     mistakes=(
         Mistake("that is an area; an anchor's size is a length, the root of it.", _areas),
@@ -180,11 +180,11 @@ ANCHOR_SIZES = Exercise(
             "sizes double from level to level, as the strides do; yours grow by equal steps.",
             _even_steps,
         ),
-        Mistake("right but for its limits: the first size must not leave 8 to 32.", _unlimited),
+        Mistake("right but for its limits: the first size must not leave 8 to 24.", _unlimited),
     ),
     hints=(
         "Size is the root of height times width. Take it of every box, then the 0.15 quantile.",
-        "Round it, hold it between 8 and 32 (`np.clip`), and multiply by 1, 2, 4, 8 and 16.",
+        "Round it, hold it between 8 and 24 (`np.clip`), and multiply by 1, 2, 4, 8 and 16.",
     ),
 )
 

@@ -15,12 +15,11 @@ Prints one JSON object; a ratio below 1 means that labkit is faster.
 import argparse
 import json
 import os
-import subprocess
 import sys
 
 import numpy as np
-from measuring import peak_mib
-from r50_fpn import measure_labkit, picture, random_batch, seconds
+from measuring import in_own_process, peak_mib, seconds
+from r50_fpn import measure_labkit, picture, random_batch
 
 
 def measure_torchvision(args) -> dict:
@@ -135,11 +134,7 @@ def main() -> None:
     found = {name: [] for name in MEASURES}
     for _ in range(args.rounds):
         for name, python in (("labkit", sys.executable), ("torchvision", args.torch_python)):
-            command = [python, __file__, *sys.argv[1:], "--only", name]
-            output = subprocess.run(command, capture_output=True, text=True)
-            if output.returncode:
-                sys.exit(f"{name} failed:\n{output.stderr[-2000:]}")
-            found[name].append(json.loads(output.stdout.splitlines()[-1]))
+            found[name].append(in_own_process(python, __file__, sys.argv[1:], name))
     result = {
         "image": [args.height, args.width],
         "batch": args.batch,

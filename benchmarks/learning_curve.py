@@ -42,8 +42,8 @@ def train(name: str, data: str, seed: int, steps: int, every: int, callbacks=())
     preset, pretrained, _ = NETWORKS[name]
     images, validation = (load_dataset(data, split=split) for split in ("train", "val"))
     config = Config.preset(preset, seed=seed)
-    if not pretrained:  # what was not trained must not be frozen
-        config = config.replace(freeze_batch_norm=False, freeze_at=0)
+    if not pretrained:
+        config = config.from_noise()
     settings = TrainSettings.preset(preset, steps=steps)
     config, settings, _ = fit_to_data(config, settings, images)
     model = build_detector(config, images.class_names)

@@ -14,11 +14,9 @@ import argparse
 import json
 import os
 import statistics
-import subprocess
 import sys
-import time
 
-from measuring import peak_mib
+from measuring import in_own_process, peak_mib, seconds
 
 
 def photo(args):
@@ -73,12 +71,9 @@ def measure_torchvision(args) -> dict:
 
 def measured(work, args) -> dict:
     """The median seconds of a call, without the first two, and the peak memory of the process."""
-    seconds = []
-    for _ in range(args.repeats + 2):
-        began = time.perf_counter()
-        work()
-        seconds.append(time.perf_counter() - began)
-    return {"seconds": round(statistics.median(seconds[2:]), 4), "peak_mib": peak_mib()}
+    work()
+    _, median = seconds(work, args.repeats)
+    return {"seconds": round(median, 4), "peak_mib": peak_mib()}
 
 
 MEASURES = {
@@ -105,11 +100,7 @@ def main() -> None:
         rounds.append({})
         for name in MEASURES:
             python = args.torch_python if name.startswith("torchvision") else sys.executable
-            command = [python, __file__, *sys.argv[1:], "--only", name]
-            output = subprocess.run(command, capture_output=True, text=True)
-            if output.returncode:
-                sys.exit(f"{name} failed:\n{output.stderr[-2000:]}")
-            rounds[-1][name] = json.loads(output.stdout.splitlines()[-1])
+            rounds[-1][name] = in_own_process(python, __file__, sys.argv[1:], name)
     middle = {
         name: {key: statistics.median(r[name][key] for r in rounds) for key in rounds[0][name]}
         for name in MEASURES

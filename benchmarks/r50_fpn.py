@@ -14,17 +14,7 @@ import time
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import numpy as np
-from measuring import peak_mib
-
-
-def seconds(work, times: int) -> tuple[float, float]:
-    """Seconds that the first call of `work` takes, and the median of `times` more calls."""
-    taken = []
-    for _ in range(times + 1):
-        began = time.perf_counter()
-        work()
-        taken.append(time.perf_counter() - began)
-    return taken[0], float(np.median(taken[1:]))
+from measuring import peak_mib, seconds
 
 
 def picture(args) -> np.ndarray:

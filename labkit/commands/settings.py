@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from labkit.commands.sources import is_drawn, suits_photographs
-from labkit.commands.start import chosen_preset, say_preset
+from labkit.commands.start import backbone_start, chosen_preset, say_preset
 from labkit.errors import LabkitError
 from labkit.models.detector_config import DetectorConfig
 from labkit.models.registry import detector_of_run, presets
@@ -46,6 +46,8 @@ def chosen_settings(args, dataset, stored: Path | None, weights=None):
         config, settings = beginning(args, dataset, weights)
         changes = changes_from_options(args, config, settings)
         config, settings = changes.apply(config, settings)
+        if weights is None and backbone_start(args.backbone_weights, config) == "none":
+            config = config.from_noise()
         trained = weights is not None and weights.count > 0  # a detector, not a backbone alone
         config, settings = fitted_to_data(
             config, settings, dataset, args.data, changes, keep_anchors=trained
@@ -65,10 +67,7 @@ def beginning(args, dataset, weights):
         return weights.config_for(dataset.class_names), TrainSettings.preset(weights.preset)
     preset = chosen_preset(args)
     say_preset(args)
-    config = presets()[preset]
-    if args.backbone_weights == "none":  # what was not trained must not be frozen
-        config = config.replace(freeze_batch_norm=False, freeze_at=0)
-    return config, TrainSettings.preset(preset)
+    return presets()[preset], TrainSettings.preset(preset)
 
 
 @dataclass

@@ -25,11 +25,16 @@ def say_preset(args) -> None:
         )
 
 
-def start_backbone(model, weights: str | None) -> None:
-    """Load ImageNet weights into a backbone that has them, unless `weights` is "none"."""
+def backbone_start(said: str | None, config: DetectorConfig) -> str:
+    """What the backbone starts from: what --backbone-weights says, else ImageNet if it can."""
+    return said or ("imagenet" if BACKBONES[config.backbone].imagenet else "none")
+
+
+def start_backbone(model, said: str | None) -> None:
+    """Load ImageNet weights into the backbone, where it starts from them."""
     from labkit.weights.imagenet import load_imagenet
 
-    if weights == "imagenet" or (weights is None and BACKBONES[model.config.backbone].imagenet):
+    if backbone_start(said, model.config) == "imagenet":
         load_imagenet(model)
 
 
@@ -68,10 +73,9 @@ def start_options(args, config: DetectorConfig, stored: Path | None, weights=Non
     if stored is None and weights is not None:
         return {"preset": weights.preset, "weights": absolute(args.weights)}
     if stored is None:
-        default = "imagenet" if BACKBONES[config.backbone].imagenet else "none"
         return {
             "preset": chosen_preset(args),
-            "backbone_weights": args.backbone_weights or default,
+            "backbone_weights": backbone_start(args.backbone_weights, config),
         }
     before = remembered(stored) or {}
     names = ("preset", "weights", "backbone_weights")

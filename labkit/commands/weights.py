@@ -121,8 +121,8 @@ def model_of(source: str, class_names: Sequence[str] = ()):
     """
     from labkit.weights.pretrained import find_weights, from_pretrained
 
-    if class_names and not Path(source).is_dir():
-        weights = find_weights(source)
-        if weights.class_names is None and weights.count == len(class_names):
-            return from_pretrained(source, class_names, verbose=False)
-    return from_pretrained(source, verbose=False)
+    if Path(source).is_dir():
+        return from_pretrained(source, verbose=False)
+    weights = find_weights(source)
+    own = weights.class_names is None and weights.count == len(class_names)
+    return weights.model(class_names if own else None)

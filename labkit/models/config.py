@@ -183,6 +183,22 @@ _MATTERPORT = _R50_FPN.replace(
     mask_paste="in_box",
 )
 
+# What the presets made for two CPU cores have in common.
+_TWO_CORES = _R50_FPN.replace(
+    anchor_rounding=False,  # half a pixel matters to a 12 px anchor
+    anchor_offset=0.5,
+    rpn_positive_iou=0.6,
+    rpn_samples=128,
+    rpn_box_std=(0.2, 0.2, 0.3, 0.3),
+    proposals_before_nms=400,
+    proposals=200,
+    roi_positive_fraction=0.5,
+    roi_aligned=True,
+    class_agnostic=True,  # every object teaches boxes and masks, whatever its class
+    mini_mask=56,
+    box_passes=2,  # a short training refines in small steps
+)
+
 PRESETS = {
     "r50_fpn": _R50_FPN,
     "torchvision_v1": _TORCHVISION_V1,
@@ -200,42 +216,27 @@ PRESETS = {
     # heads like tiny's. Detection sees larger pictures than training, which shrinks them at random
     # (see TrainSettings): small objects are then found that training had no time for. How large an
     # object looks matters, and not the size of the picture (Touvron et al. 2019).
-    "lite0_fpn": Config(
+    "lite0_fpn": _TWO_CORES.replace(
         image_min_side=640,
         image_max_side=1067,
-        image_mean=(127.0, 127.0, 127.0),
-        image_std=(128.0, 128.0, 128.0),
         backbone="efficientnet_lite0",
         freeze_at=3,
         batch_norm_momentum=0.9,  # from noise: a few hundred steps must suffice for the statistics
-        batch_norm_epsilon=1e-3,
         fpn_channels=96,
         anchor_sizes=(24, 48, 96, 192, 320),
-        anchor_rounding=False,
-        anchor_offset=0.5,
-        rpn_positive_iou=0.6,
-        rpn_samples=128,
-        rpn_box_std=(0.2, 0.2, 0.3, 0.3),
         rpn_nms_iou=0.7,
         proposals_before_nms_train=400,
         proposals_train=64,
-        proposals_before_nms=400,
-        proposals=200,
         roi_positive_iou=0.5,
         roi_samples=32,
-        roi_positive_fraction=0.5,
-        roi_aligned=True,
-        class_agnostic=True,
         box_convs=(96,),
         box_dense=(512,),
         mask_convs=(96, 96),
         mask_channels=96,
-        mini_mask=56,
-        box_passes=2,
     ),
-    # Made for two CPU cores: images of 128 to 256 px and a network of some two million parameters.
+    # Images of 128 to 256 px and a network of some two million parameters, which learns from noise.
     # What differs from the paper, and why, is told in notebook 05's table of choices.
-    "tiny": Config(
+    "tiny": _TWO_CORES.replace(
         image_min_side=128,
         image_max_side=256,
         image_mean=(127.5, 127.5, 127.5),
@@ -245,27 +246,15 @@ PRESETS = {
         freeze_batch_norm=False,
         fpn_channels=64,
         anchor_sizes=(12, 24, 48, 96, 160),
-        anchor_rounding=False,  # half a pixel matters to a 12 px anchor
-        anchor_offset=0.5,
-        rpn_positive_iou=0.6,
-        rpn_samples=128,
-        rpn_box_std=(0.2, 0.2, 0.3, 0.3),
         rpn_nms_iou=0.6,
         proposals_before_nms_train=200,
         proposals_train=48,  # about ten an object; more would only be worse ones
-        proposals_before_nms=400,
-        proposals=200,
         roi_positive_iou=0.6,
         roi_samples=24,
-        roi_positive_fraction=0.5,
         roi_sampling_ratio=1,
-        roi_aligned=True,
-        class_agnostic=True,  # every object teaches boxes and masks, whatever its class
         box_convs=(64,),
         box_dense=(256,),
         mask_convs=(64, 64),
         mask_channels=64,
-        mini_mask=56,
-        box_passes=2,  # a short training refines in small steps
     ),
 }

@@ -35,9 +35,7 @@ class DetectorConfig(Frozen):
     stem_channels: int = 64
     stem_pool_padding: str = "both_sides"  # of the 3x3 max-pool; "far_side": TensorFlow's 'same'
     stride_in_1x1: bool = True  # where a bottleneck halves the map: its 1x1 (Keras) or its 3x3
-    freeze_at: int = (
-        0  # the backbone's layers up to this map (2 for C2) are not trained; 0: all are
-    )
+    freeze_at: int = 0  # what leads up to this map (2 for C2) is not trained; 0: all is
     freeze_batch_norm: bool = True  # batches of two are too small for statistics
     batch_norm_momentum: float = 0.99
     batch_norm_epsilon: float = 1.001e-5
@@ -88,6 +86,10 @@ class DetectorConfig(Frozen):
             notes.append(f"Up to {most} objects in an image: {detections} detections are kept.")
             config = config.replace(detections=detections)
         return config, notes
+
+    def from_noise(self) -> Self:
+        """This config for a backbone of random weights: what was not trained must not be frozen."""
+        return self.replace(freeze_batch_norm=False, freeze_at=0)
 
     def replace(self, **changes) -> Self:
         """A copy with some fields changed. Raises LabkitError for a name that does not exist.

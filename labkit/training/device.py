@@ -67,25 +67,29 @@ def gpu_gibibytes() -> float | None:
     """
     if not tf.config.get_visible_devices("GPU"):
         return None
-    question = ["nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits"]
+    answer = _nvidia_smi("--query-gpu=memory.total", "--format=csv,noheader,nounits")
     try:
-        done = subprocess.run(question, capture_output=True, encoding="utf-8", timeout=20)
-        return min(float(line) for line in done.stdout.splitlines()) / 1024
-    except (OSError, subprocess.TimeoutExpired, ValueError):
+        return min(float(line) for line in answer.splitlines()) / 1024
+    except ValueError:
         return 8.0
 
 
 def _has_nvidia_gpu() -> bool:
     if any(path.exists() for path in NVIDIA_FILES):
         return True
+    return _nvidia_smi("-L").startswith("GPU ")
+
+
+def _nvidia_smi(*options: str) -> str:
+    """What NVIDIA's program prints; "" where it is missing or does not answer."""
     program = shutil.which("nvidia-smi")
     if program is None:
-        return False
+        return ""
+    command = [program, *options]
     try:
-        done = subprocess.run([program, "-L"], capture_output=True, encoding="utf-8", timeout=20)
+        return subprocess.run(command, capture_output=True, encoding="utf-8", timeout=20).stdout
     except (OSError, subprocess.TimeoutExpired):
-        return False
-    return done.stdout.startswith("GPU ")
+        return ""
 
 
 def _cpu_cores() -> int:

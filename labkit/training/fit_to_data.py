@@ -49,9 +49,11 @@ def fit_to_data(
     if not len(heights):
         return config, settings, []
     sizes = np.sqrt(np.maximum(heights * widths, 1e-6))
-    config, settings, notes = _fit_size(config, settings, dataset, sizes, keep_size)
+    infos = map(dataset.image_info, range(len(dataset)))
+    shapes = [(info["height"], info["width"]) for info in infos]
+    config, settings, notes = _fit_size(config, settings, shapes, sizes, keep_size)
     if not keep_anchors:
-        seen = _scale(dataset, config) * math.sqrt(math.prod(settings.augment.scale))
+        seen = _scale(shapes, config) * math.sqrt(math.prod(settings.augment.scale))
         config, more = _fit_anchors(config, sizes * seen)
         notes += more
     config, more = config.fitted(len(heights) / len(dataset), dataset.max_instances)
@@ -63,14 +65,14 @@ def fit_to_data(
     return config, settings.replace(warmup_steps=warm_up), notes
 
 
-def _fit_size(config, settings, dataset: Dataset, sizes: np.ndarray, keep: bool):
-    """Image size and canvas for objects of these sizes, in pixels of their images."""
+def _fit_size(config, settings, shapes: list[tuple[int, int]], sizes: np.ndarray, keep: bool):
+    """Image size and canvas for images of these shapes, and objects of these sizes in them."""
     if config.resize == "none":
         return config, settings, []
-    scale = _scale(dataset, config)
+    scale = _scale(shapes, config)
     small = np.quantile(sizes * scale, 0.25) < SMALL < np.median(sizes)
     if keep or not small:
-        return config, settings.replace(canvas=_canvas(dataset, config, settings)), []
+        return config, settings.replace(canvas=_canvas(shapes, config, settings)), []
     side = max(CANVAS, *settings.canvas)
     if side > max(settings.canvas):
         half = max(1, settings.batch_size // 2)
@@ -113,25 +115,19 @@ def fit_batch(settings: TrainSettings, gibibytes: float) -> tuple[TrainSettings,
     return settings.replace(batch_size=batch), [note]
 
 
-def _scale(dataset: Dataset, config: DetectorConfig) -> float:
+def _scale(shapes: list[tuple[int, int]], config: DetectorConfig) -> float:
     """The factor by which the image of median area is resized."""
-    shapes = sorted(_shapes(dataset), key=math.prod)
-    middle = shapes[len(shapes) // 2]
+    middle = sorted(shapes, key=math.prod)[len(shapes) // 2]
     return resized_shape(*middle, config)[0] / middle[0]
 
 
-def _canvas(dataset: Dataset, config: DetectorConfig, settings) -> tuple[int, int]:
+def _canvas(shapes: list[tuple[int, int]], config: DetectorConfig, settings) -> tuple[int, int]:
     """The smallest canvas that holds every image after resizing, in multiples of 32.
 
     Where images are scaled at random, it is not larger than the settings' own.
     """
-    resized = [resized_shape(*shape, config) for shape in _shapes(dataset)]
+    resized = [resized_shape(*shape, config) for shape in shapes]
     whole = tuple(math.ceil(max(r[axis] for r in resized) / 32) * 32 for axis in (0, 1))
     if settings.augment.scale == (1.0, 1.0):
         return whole
     return tuple(min(side, own) for side, own in zip(whole, settings.canvas, strict=True))
-
-
-def _shapes(dataset: Dataset) -> list[tuple[int, int]]:
-    infos = map(dataset.image_info, range(len(dataset)))
-    return [(info["height"], info["width"]) for info in infos]

@@ -3,10 +3,9 @@
 import re
 from collections.abc import Iterator
 
-from labkit.errors import LabkitError
 from labkit.models.config import Config
 from labkit.weights.pair import Format, Pair
-from labkit.weights.torch_layer import COUNTER, pairs_of_layer
+from labkit.weights.torch_layer import CLASSIFIER, COUNTERS, check_backbone, pairs_of_layer
 
 BACKBONE = "darknet53"
 
@@ -27,11 +26,7 @@ def pairs(model) -> Iterator[Pair]:
     Raises:
         LabkitError: the model has another backbone.
     """
-    if model.config.backbone != BACKBONE:
-        raise LabkitError(
-            f"these are weights of a Darknet-53, and the model's backbone is "
-            f"'{model.config.backbone}': make it with backbone='{BACKBONE}'."
-        )
+    check_backbone(model, BACKBONE, "a Darknet-53")
     for layer in model.backbone.layers:
         if layer.weights:
             yield from pairs_of_layer(_name(layer.name), layer)
@@ -49,8 +44,5 @@ FORMAT = Format(
     recognises=lambda tensors: "stages.0.conv_down.conv.weight" in tensors,
     pairs=pairs,
     config=lambda tensors: Config.preset("r50_fpn", backbone=BACKBONE),
-    skipped={
-        f"{COUNTER}$": "counters that nothing reads",
-        r"^head\.": "ImageNet's classifier, which a detector has no use for",
-    },
+    skipped=COUNTERS | {r"^head\.": CLASSIFIER},
 )

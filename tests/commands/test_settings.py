@@ -115,10 +115,13 @@ def test_the_preset_follows_the_kind_of_data_unless_one_is_chosen(capsys):
     assert config.backbone == "tiny" and "Preset" not in capsys.readouterr().out
 
 
-def test_what_was_not_trained_is_not_frozen():
-    options = ("--data", "photos/", "--backbone-weights", "none")
-    config, _ = chosen_settings(parsed(*options), LARGE_OBJECTS, None)
+@pytest.mark.parametrize("options", [("--backbone-weights", "none"), ("--set", "backbone=tiny")])
+def test_what_was_not_trained_is_not_frozen(options):
+    config, _ = chosen_settings(parsed("--data", "photos/", *options), LARGE_OBJECTS, None)
     assert config.freeze_at == 0 and not config.freeze_batch_norm
+    options = (*options, "--set", "freeze_at=2")  # an option has the last word
+    config, _ = chosen_settings(parsed("--data", "photos/", *options), LARGE_OBJECTS, None)
+    assert config.freeze_at == 2
 
 
 def test_a_recipe_divides_the_steps_that_epochs_mean():

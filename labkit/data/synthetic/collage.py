@@ -19,7 +19,6 @@ from labkit.data.synthetic import painting, photographs, scenes
 from labkit.data.synthetic.painting import FULL, UNIT, Coverage, Dice
 from labkit.data.synthetic.photographs import GROUNDS, Cutout
 from labkit.data.synthetic.scenes import Scene
-from labkit.errors import LabkitError
 
 CLASS_NAMES = ("cat", "coin", "cup", "flower", "astronaut", "rocket")
 
@@ -88,19 +87,19 @@ class Collage(scenes.Drawn):
         min_visible: float,
         noise: int,
     ) -> None:
-        self.count = scenes.check_count(count)
-        self.height, self.width = scenes.check_size(size)
-        self.seed = scenes.check_seed(seed)
-        if split not in GROUNDS:
-            raise LabkitError(f"split is {split!r}; give one of {', '.join(GROUNDS)}.")
-        self.split = split
-        self.min_objects, self.max_objects = scenes.check_objects(min_objects, max_objects)
+        super().__init__(
+            count,
+            size,
+            seed,
+            min_objects=min_objects,
+            max_objects=max_objects,
+            min_visible=min_visible,
+            noise=noise,
+        )
+        self.split = scenes.check_split(split, GROUNDS)
         short = min(self.height, self.width)
         self.min_size, self.max_size = short * 28 // 100, short * 58 // 100
-        self.min_visible = scenes.check_min_visible(min_visible)
-        self.noise = scenes.check_noise(noise)
         self.folder = f"collage/{self.split}"
-        self.problems = []
 
     def _key(self, index: int) -> tuple[int, ...]:
         # The split is part of it: otherwise "train" and "val" would be composed alike.

@@ -105,13 +105,16 @@ class Digits(scenes.Drawn):
         min_visible: float,
         noise: int,
     ) -> None:
-        self.count = scenes.check_count(count)
-        self.height, self.width = scenes.check_size(size)
-        self.seed = scenes.check_seed(seed)
-        if split not in SPLITS:
-            raise LabkitError(f"split is {split!r}; give one of {', '.join(SPLITS)}.")
-        self.split = split
-        self.min_objects, self.max_objects = scenes.check_objects(min_objects, max_objects)
+        super().__init__(
+            count,
+            size,
+            seed,
+            min_objects=min_objects,
+            max_objects=max_objects,
+            min_visible=min_visible,
+            noise=noise,
+        )
+        self.split = scenes.check_split(split, SPLITS)
         short = min(self.height, self.width)
         smallest, largest = max(20, short * 18 // 100), max(24, short * 38 // 100)
         self.min_size = scenes.check_pixels(min_size, short, smallest, "min_size", 16)
@@ -125,10 +128,7 @@ class Digits(scenes.Drawn):
             )
         scenes.check_room(self.min_objects, self.min_size, self.height, self.width, "digits")
         self.clutter, self.overlap = bool(clutter), bool(overlap)
-        self.min_visible = scenes.check_min_visible(min_visible)
-        self.noise = scenes.check_noise(noise)
         self.folder = f"digits/{self.split}"
-        self.problems = []
         self.originals = originals(split)
 
     def _key(self, index: int) -> tuple[int, ...]:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -152,6 +153,13 @@ def _whole(value: Any, name: str, low: int, high: int) -> int:
     return int(value)
 
 
+def check_split(split: str, splits: Iterable[str]) -> str:
+    """The name of a split, if it is one of these."""
+    if split not in splits:
+        raise LabkitError(f"split is {split!r}; give one of {', '.join(splits)}.")
+    return split
+
+
 def check_objects(min_objects: int, max_objects: int) -> tuple[int, int]:
     low, high = (
         _whole(min_objects, "min_objects", 0, 200),
@@ -210,7 +218,7 @@ def shrink(min_size: int, max_size: int, drawing: int) -> int:
 class Drawn(Dataset):
     """A data set that draws its pictures, all of the same size.
 
-    A subclass defines `_key` and `_compose` and sets the attributes.
+    A subclass defines `_key` and `_compose` and sets those attributes that `__init__` does not.
 
     Attributes:
         count: number of pictures.
@@ -226,10 +234,28 @@ class Drawn(Dataset):
     max_objects: int
     folder: str
     kind: str
-    min_objects: int
     min_size: int
     max_size: int
-    noise: int
+
+    def __init__(
+        self,
+        count: int,
+        size: int | tuple[int, int],
+        seed: int,
+        *,
+        min_objects: int,
+        max_objects: int,
+        min_visible: float,
+        noise: int,
+    ) -> None:
+        """Check and keep the settings that all drawn data sets have."""
+        self.count = check_count(count)
+        self.height, self.width = check_size(size)
+        self.seed = check_seed(seed)
+        self.min_objects, self.max_objects = check_objects(min_objects, max_objects)
+        self.min_visible = check_min_visible(min_visible)
+        self.noise = check_noise(noise)
+        self.problems = []
 
     def __len__(self) -> int:
         return self.count

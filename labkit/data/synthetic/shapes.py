@@ -119,22 +119,24 @@ class Shapes(scenes.Drawn):
         min_visible: float,
         noise: int,
     ) -> None:
-        self.count = scenes.check_count(count)
-        self.height, self.width = scenes.check_size(size)
-        self.seed = scenes.check_seed(seed)
+        super().__init__(
+            count,
+            size,
+            seed,
+            min_objects=min_objects,
+            max_objects=max_objects,
+            min_visible=min_visible,
+            noise=noise,
+        )
         self.class_names = _check_classes(classes)
         self.category_ids = tuple(range(1, len(self.class_names) + 1))
-        self.min_objects, self.max_objects = scenes.check_objects(min_objects, max_objects)
         short = min(self.height, self.width)
         self.min_size = scenes.check_pixels(min_size, short, max(8, short * 12 // 100), "min_size")
         self.max_size = scenes.check_pixels(
             max_size, short, max(short * 42 // 100, self.min_size), "max_size"
         )
         self.textures, self.clutter, self.overlap = bool(textures), bool(clutter), bool(overlap)
-        self.min_visible = scenes.check_min_visible(min_visible)
-        self.noise = scenes.check_noise(noise)
         self.folder = "shapes"
-        self.problems = []
         self._check_fit()
 
     def _check_fit(self) -> None:

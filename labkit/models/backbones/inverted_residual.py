@@ -13,6 +13,9 @@ from keras import layers
 
 from labkit.models.layers import batch_norm
 
+STEM = 32  # channels of the first convolution, in both networks
+ENDS = (1, 2, 4, 6)  # the stages, counted from 0, that end in C2 to C5, in both networks
+
 
 @dataclass(frozen=True)
 class Block:
@@ -32,23 +35,21 @@ class Block:
     stride: int = 1
 
 
-def network(stem_channels: int, stages, last_of_map, config) -> keras.Model:
-    """A stem and stages of inverted residuals: images [B, H, W, 3] to C2..C5.
+def network(stages, config) -> keras.Model:
+    """A stem and seven stages of inverted residuals: images [B, H, W, 3] to C2..C5.
 
     Args:
-        stem_channels: of the first convolution.
         stages: (how many blocks, their settings); only the first block of a stage has the stride.
-        last_of_map: the stages (counted from 0) that end a map.
         config: says how norms are set.
     """
     images = keras.Input((None, None, 3))
-    x, maps, number = stem(images, stem_channels, config), [], 0
+    x, maps, number = stem(images, config), [], 0
     for stage, (repeats, block) in enumerate(stages):
         for repeat in range(repeats):
             own = block if repeat == 0 else replace(block, stride=1)
             x = inverted_residual(x, own, config, f"block{number}")
             number += 1
-        if stage in last_of_map:
+        if stage in ENDS:
             maps.append(x)
     return keras.Model(images, maps, name="backbone")
 
@@ -73,9 +74,9 @@ def inverted_residual(x, block: Block, config, name: str):
     return x
 
 
-def stem(x, channels: int, config):
+def stem(x, config):
     """The first convolution: 3x3 with stride 2, batch norm, ReLU6."""
-    x = layers.Conv2D(channels, 3, 2, "same", use_bias=False, name="stem")(x)
+    x = layers.Conv2D(STEM, 3, 2, "same", use_bias=False, name="stem")(x)
     return relu6(batch_norm(config, "stem_bn", frozen=config.freeze_batch_norm)(x))
 
 

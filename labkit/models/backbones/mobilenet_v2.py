@@ -9,8 +9,6 @@ import keras
 from labkit.models.backbones.inverted_residual import Block, network
 from labkit.models.backbones.keras_weights import downloaded
 
-STEM = 32
-
 # (how many blocks, their settings); only the first block of a stage has the stride.
 STAGES = (
     (1, Block(16, expansion=1)),
@@ -21,12 +19,11 @@ STAGES = (
     (3, Block(160, expansion=6, stride=2)),
     (1, Block(320, expansion=6)),
 )
-LAST_OF_MAP = {1: "C2", 2: "C3", 4: "C4", 6: "C5"}  # stage -> the map that it ends
 
 
 def build(config) -> keras.Model:
     """Images [B, H, W, 3] to C2..C5 of 24, 32, 96 and 320 channels."""
-    return network(STEM, STAGES, LAST_OF_MAP, config)
+    return network(STAGES, config)
 
 
 def load_imagenet(backbone: keras.Model, source: keras.Model | None = None) -> int:

@@ -15,6 +15,7 @@ import json
 import os
 import statistics
 import sys
+from pathlib import Path
 
 from measuring import in_own_process, peak_mib, seconds
 
@@ -23,11 +24,7 @@ def photo(args):
     """The photograph, a Pillow image."""
     from PIL import Image
 
-    if args.photo:
-        return Image.open(args.photo).convert("RGB")
-    from skimage import data
-
-    return Image.fromarray(data.coffee())
+    return Image.open(args.photo).convert("RGB")
 
 
 def measure_labkit(args, side: int | None = None) -> dict:
@@ -95,12 +92,17 @@ def main() -> None:
     if args.only:
         print(json.dumps(MEASURES[args.only](args)))
         return
+    arguments = sys.argv[1:]
+    if not args.photo:  # named here, for torchvision's Python may lack scikit-image
+        import skimage
+
+        arguments += ["--photo", str(Path(skimage.data_dir) / "coffee.png")]
     rounds = []
     for _ in range(args.rounds):
         rounds.append({})
         for name in MEASURES:
             python = args.torch_python if name.startswith("torchvision") else sys.executable
-            rounds[-1][name] = in_own_process(python, __file__, sys.argv[1:], name)
+            rounds[-1][name] = in_own_process(python, __file__, arguments, name)
     middle = {
         name: {key: statistics.median(r[name][key] for r in rounds) for key in rounds[0][name]}
         for name in MEASURES

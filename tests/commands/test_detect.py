@@ -5,8 +5,8 @@ import pytest
 from PIL import Image
 
 from labkit import cli
+from labkit.commands import detect
 from labkit.commands.detect import file_key, unused_path
-from labkit.weights import pretrained
 
 
 class Found:
@@ -30,7 +30,7 @@ class Model:
 
 @pytest.mark.parametrize("out", [".", "elsewhere/..", "link"])
 def test_a_picture_is_never_overwritten(monkeypatch, tmp_path, capsys, out):
-    monkeypatch.setattr(pretrained, "from_pretrained", lambda source, verbose: Model())
+    monkeypatch.setattr(detect, "model_of", lambda source: Model())
     monkeypatch.chdir(tmp_path)
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "link").symlink_to(tmp_path)
@@ -47,7 +47,7 @@ def test_a_picture_is_never_overwritten(monkeypatch, tmp_path, capsys, out):
 
 
 def test_where_nothing_can_be_read_nothing_is_written(monkeypatch, tmp_path, capsys):
-    monkeypatch.setattr(pretrained, "from_pretrained", lambda source, verbose: Model())
+    monkeypatch.setattr(detect, "model_of", lambda source: Model())
     (tmp_path / "a.png").write_text("no picture")
     (tmp_path / "detections.json").write_text("earlier")
     argv = ["detect", "--weights", "r", "--out", str(tmp_path), str(tmp_path / "a.png")]

@@ -27,6 +27,7 @@ LAB_PARTS = ("widgets", "course")
 BROUGHT_BY_THE_KERNEL = {"ipython"}
 # imported only where somebody asks for it, with a sentence if it is not installed
 ASKED_FOR = {
+    "labkit/io/images.py": {"pillow-heif"},
     "labkit/training/search.py": {"keras-tuner"},
     "labkit/training/loggers.py": {"wandb"},
     "labkit/data/synthetic/photographs.py": {"scikit-image"},

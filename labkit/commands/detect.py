@@ -55,6 +55,7 @@ def run(args) -> int:
     import_tensorflow()
     from labkit.io.data_files import write_json
     from labkit.io.images import read_image
+    from labkit.io.picture_remarks import remarks_on
     from labkit.models.detections import unused_slots
 
     model = model_of(args.weights)
@@ -74,7 +75,7 @@ def run(args) -> int:
     taken, broken = {file_key(path) for path in files}, 0
     for number, path in enumerate(files, 1):
         try:
-            image = read_image(path)
+            image = read_image(path, warn=False)
         except LabkitError as error:  # one bad picture does not stop a folder of good ones
             print(f"labkit detect: {error}", file=sys.stderr)
             broken += 1
@@ -92,6 +93,8 @@ def run(args) -> int:
             written["annotations"].append(result)
         if not args.json:
             print(f"{path}: {count_names(found.names)} -> {picture}")
+    for remark in remarks_on(files):
+        print(f"labkit detect: {remark}", file=sys.stderr)
     if broken == len(files):  # the results of an earlier command stay as they are
         raise LabkitError("no picture could be read; nothing was written.")
     write_json(out / "detections.json", written)

@@ -19,6 +19,7 @@ Looking at one and making another of it:
     anchor_fit       do these anchors suit these boxes, and which would?
     mini_mask_error  what the small grids lose that training keeps masks in
     classes          classes grouped, kept, dropped and pruned
+    picture_checks   pictures that are there twice, or have two readings
     splitting        training, validation and test parts
     merging          several data sets as one
 

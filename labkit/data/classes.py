@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -55,6 +56,9 @@ class ClassView(Dataset):
 
     def image_info(self, index: int) -> dict[str, Any]:
         return self.parent.image_info(index)
+
+    def picture_file(self, index: int) -> Path | None:
+        return self.parent.picture_file(index)
 
     def read(self, index: int) -> Sample:
         sample = self.parent.read(index)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
+from labkit.data.picture_checks import readings
 from labkit.data.sample import Cutouts, Labels, Sample
 from labkit.errors import LabkitError, printable
 from labkit.io.data_files import write_json
@@ -55,6 +56,10 @@ class Dataset(ABC):
     @abstractmethod
     def image_info(self, index: int) -> dict[str, Any]:
         """`{"id", "file_name", "height", "width"}` of a picture, without reading its pixels."""
+
+    def picture_file(self, index: int) -> Path | None:
+        """The file that a picture is read from; None where there is none, as for drawn ones."""
+        return None
 
     def cutouts(self, index: int) -> Cutouts:
         """The sample at `index` with its masks cut to their boxes.
@@ -106,14 +111,18 @@ class Dataset(ABC):
         return Labels(sample.class_ids, sample.crowd, sample.boxes)
 
     def check(self) -> list[str]:
-        """Read every picture; returns `problems` and a sentence for each unreadable picture."""
+        """Read every picture; returns `problems` and what was found while reading.
+
+        That is a sentence for each picture that cannot be read, and one for each kind of file
+        that has two readings (see `labkit.io.picture_remarks`).
+        """
         broken = []
         for index in range(len(self)):
             try:
                 self.read(index)
             except LabkitError as error:
                 broken.append(str(error))
-        return [*self.problems, *broken]
+        return [*self.problems, *broken, *readings(self)]
 
     def instance_limit(self, index: int) -> int:
         """An upper bound on the number of instances in one picture, cheap to compute."""
@@ -279,6 +288,9 @@ class Subset(Dataset):
 
     def image_info(self, index: int) -> dict[str, Any]:
         return self.parent.image_info(self.indices[index])
+
+    def picture_file(self, index: int) -> Path | None:
+        return self.parent.picture_file(self.indices[index])
 
     def labels(self, index: int) -> Labels:
         return self.parent.labels(self.indices[index])

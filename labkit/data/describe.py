@@ -18,6 +18,7 @@ import numpy as np
 from labkit.data.anchor_fit import POOR_IOU, AnchorFit, fit_of, resized, suggest_anchors
 from labkit.data.classes import class_histogram
 from labkit.data.dataset import Dataset
+from labkit.data.picture_checks import copies
 from labkit.models.config import Config
 from labkit.models.registry import presets
 
@@ -235,7 +236,7 @@ def describe(
         dataset: any data set, also a subset or one with changed classes.
         config: its resizing, anchors and NMS are compared with the data; by default the preset
             "tiny".
-        check: also read every picture, to find missing and broken ones.
+        check: also read every picture, to find missing and broken ones, and copies.
         illustrate: makes the pictures under the table that a notebook shows, as HTML. Nothing is
             drawn here; `Dataset.describe` gives `labkit.viz.dataset.description_html`.
 
@@ -251,7 +252,7 @@ def describe(
     counts = [len(boxes) for boxes in objects]
     boxes = np.concatenate([np.zeros((0, 4), np.float32), *objects])
     seen = resized(boxes, np.repeat(np.reshape(shapes, (-1, 2)), counts, axis=0), config)
-    problems = dataset.check() if check else dataset.problems
+    problems = [*dataset.check(), *copies(dataset)] if check else dataset.problems
     return Description(
         title=_line(repr(dataset)),
         images=len(dataset),

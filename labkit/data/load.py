@@ -11,7 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from labkit.data.dataset import Dataset
-from labkit.data.readers.formats import READERS, Found, found_in, json_format, split_of
+from labkit.data.readers.formats import (
+    READERS,
+    Found,
+    colour_maps_in,
+    found_in,
+    json_format,
+    split_of,
+)
 from labkit.errors import LabkitError, MissingFileError
 from labkit.io.data_files import Unusable, list_folder, path_inside, quote, read_json, subfolders
 
@@ -184,6 +191,12 @@ def _last_resort(start: Path, format: str | None) -> list[Found]:
         )
     if format is not None:
         return [Found(format, start)]
+    if maps := colour_maps_in(start):
+        raise LabkitError(
+            f"{maps} looks like label maps with colours; if every colour is an object, load that "
+            'folder with format="label_maps", colour_coded=True (on the command line --format '
+            "label_maps --colour-coded)."
+        )
     raise LabkitError(
         f"{start}: no data set was recognised there; labkit looked for {', '.join(READERS)}. Give "
         "the annotations' file or folder, or name the format with format=NAME."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from labkit.data.classes import ClassView
@@ -84,6 +85,10 @@ class Merged(Dataset):
     def image_info(self, index: int) -> dict[str, Any]:
         view, inner = self._part(index)
         return {**view.image_info(inner), "id": self._ids[index]}
+
+    def picture_file(self, index: int) -> Path | None:
+        view, inner = self._part(index)
+        return view.picture_file(inner)
 
     def read(self, index: int) -> Sample:
         view, inner = self._part(index)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from labkit.data.classes import class_histogram
 from labkit.data.dataset import Dataset
+from labkit.data.picture_checks import duplicate_pictures
 from labkit.errors import LabkitError
 
 
@@ -28,6 +30,8 @@ def split(
         group: pictures of one group (the same patient, video, street) stay in one part, so that no
             model is evaluated on what it has seen. A key for each picture, or a function that gets
             `image_info` and returns the key: `group=lambda info: info["file_name"].split("_")[0]`.
+            Pictures that are the same file, or have the same content, are always of one group; a
+            warning counts them.
 
     Returns:
         A subset for each fraction, pictures in the data set's order. Without groups the sizes are
@@ -65,10 +69,10 @@ def split(
 
 
 def _groups(dataset: Dataset, group) -> list[list[int]]:
-    """The indices of the pictures in each group; without `group`, each picture alone."""
+    """The indices of the pictures in each group; without `group`, each picture with its copies."""
     if group is None:
-        return [[index] for index in range(len(dataset))]
-    if callable(group):
+        group = range(len(dataset))
+    elif callable(group):
         group = [group(dataset.image_info(index)) for index in range(len(dataset))]
     if len(group) != len(dataset):
         raise LabkitError(
@@ -77,7 +81,24 @@ def _groups(dataset: Dataset, group) -> list[list[int]]:
     members: dict[Hashable, list[int]] = {}
     for index, key in enumerate(group):
         members.setdefault(key, []).append(index)
-    return list(members.values())
+    return _with_copies(list(members.values()), duplicate_pictures(dataset))
+
+
+def _with_copies(groups: list[list[int]], copies: list[list[int]]) -> list[list[int]]:
+    """The groups, united where they hold copies of one picture."""
+    if copies:
+        count = sum(len(same) - 1 for same in copies)
+        warnings.warn(
+            f"split: {count} pictures are copies of others; copies stay in one part.", stacklevel=4
+        )
+    group_of = {index: group for group in groups for index in group}
+    for same in copies:
+        united = group_of[same[0]]
+        for index in same[1:]:
+            if group_of[index] is not united:
+                united += group_of[index]
+                group_of.update(dict.fromkeys(group_of[index], united))
+    return list({id(group): group for group in group_of.values()}.values())
 
 
 def _share_out(sizes: Sequence[int], counts: np.ndarray, fractions: np.ndarray) -> np.ndarray:

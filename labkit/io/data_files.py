@@ -18,7 +18,10 @@ from labkit.io.whole_file import whole_file
 
 #: The endings of image files, in lower case. They matter only where a folder is listed; a file that
 #: is given by name may have any ending, because Pillow looks at the content.
-IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".gif"}
+IMAGE_SUFFIXES = {
+    *(".png", ".jpg", ".jpeg", ".jfif", ".mpo", ".tif", ".tiff", ".bmp", ".gif", ".webp"),
+    *(".avif", ".heic", ".heif", ".jp2", ".j2k", ".pbm", ".pgm", ".ppm", ".tga"),
+}
 
 _shorten = reprlib.Repr()
 _shorten.maxstring = _shorten.maxother = _shorten.maxlong = 60

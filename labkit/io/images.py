@@ -7,33 +7,58 @@ The rules, for files and arrays alike:
 * grey becomes RGB with three equal channels; palette indices become their colours;
 * **alpha is dropped**, not blended: no background colour would be right for all images, and most
   alpha channels in practice (microscopes, screenshots) are opaque everywhere;
-* 16-bit samples are divided by 257, so that 0 stays 0 and 65535 becomes 255;
+* 16-bit samples are divided by 257, so that 0 stays 0 and 65535 becomes 255; if none is above
+  4095, they are the 12 bits of a camera in a 16-bit file, and 4095 becomes 255;
 * floats are in `[0, 1]` if no value is above 1, otherwise in `[0, 255]`; NaN, infinity and values
   outside these ranges are refused;
 * the EXIF orientation of a photo is applied;
-* of an animation or a file of several pages, the first is read.
+* of an animation or a file of several pages, the first is read, with a warning.
+
+`labkit.io.picture_remarks` says which files were read by one of the rules that may be wrong.
 """
 
 from __future__ import annotations
 
 import io
 import os
+import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps, TiffImagePlugin, UnidentifiedImageError
 
 from labkit.errors import LabkitError, opening, printable
 
+
+def _limit_from(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise LabkitError(f"LABKIT_MAX_PIXELS is {text!r}; set it to a number of pixels.") from None
+
+
 #: The largest image that is read by default, in pixels. A few kilobytes of a crafted PNG can unpack
 #: to gigabytes; 80 million pixels is more than common cameras have, and less than the 89 million
-#: where Pillow warns. For larger images in data sets, set `labkit.io.images.MAX_PIXELS`.
-MAX_PIXELS = 80_000_000
+#: where Pillow warns. For larger images, set the environment variable LABKIT_MAX_PIXELS before
+#: labkit starts, or `labkit.io.images.MAX_PIXELS`; Pillow's own limit then rises with it.
+MAX_PIXELS = _limit_from(os.environ.get("LABKIT_MAX_PIXELS") or "80_000_000")
+
+#: The highest value of 12 bits, which many cameras and microscopes write into files of 16.
+TWELVE_BITS = 4095
 
 # The EXIF orientations with a rotation by 90 degrees, which swap height and width.
 _QUARTER_TURNS = {5, 6, 7, 8}
 _EXIF_ORIENTATION = 0x0112
+
+_HEIF_BRANDS = {b"heic", b"heix", b"hevc", b"heim", b"heis", b"hevm", b"hevs", b"mif1", b"msf1"}
+TIFF_CHANNELS, _TIFF_COLOURS, _TIFF_RGB = 277, 262, 2  # two tags, and a value of the second
+
+#: What to do about a picture above the limit; the end of a sentence.
+ENLARGE = (
+    "make it smaller or, if you trust it, set the environment variable LABKIT_MAX_PIXELS (in "
+    "Python labkit.io.images.MAX_PIXELS, or max_pixels=) to a larger number"
+)
 
 
 def read_image(
@@ -42,6 +67,7 @@ def read_image(
     max_pixels: int | None = None,
     *,
     upright: bool = True,
+    warn: bool = True,
 ) -> np.ndarray:
     """Read one image as uint8 `[H, W, 3]` RGB.
 
@@ -53,6 +79,7 @@ def read_image(
         max_pixels: files with more pixels are refused before they are unpacked; by default
             `MAX_PIXELS`.
         upright: apply the EXIF orientation; False gives the pixels as they are stored.
+        warn: warn of a file of several pages, of which the first is read.
 
     Returns:
         A new uint8 array `[H, W, 3]`; it never shares memory with `source`.
@@ -63,15 +90,16 @@ def read_image(
     """
     if isinstance(source, (str, os.PathLike)):
         path = Path(source)
-        return _read_file(_open_path(path), name or printable(path), max_pixels, upright)
+        return _read_file(_open_path(path), name or printable(path), max_pixels, upright, warn)
     if isinstance(source, (bytes, bytearray, memoryview)):
-        return _read_file(io.BytesIO(bytes(source)), name or "the given bytes", max_pixels, upright)
+        stream, label = io.BytesIO(bytes(source)), name or "the given bytes"
+        return _read_file(stream, label, max_pixels, upright, warn)
     if isinstance(source, Image.Image):
         label = name or getattr(source, "filename", "") or "the given Pillow image"
         return _from_pillow(source, label, max_pixels, upright)
     if hasattr(source, "read"):
         label = name or str(getattr(source, "name", "the given file object"))
-        return _read_file(io.BytesIO(source.read()), label, max_pixels, upright)
+        return _read_file(io.BytesIO(source.read()), label, max_pixels, upright, warn)
     if isinstance(source, (list, tuple)) or hasattr(source, "__array__"):
         return _from_array(source, name or "the given array")
     raise LabkitError(
@@ -99,7 +127,7 @@ def read_samples(source: str | os.PathLike | bytes, name: str | None = None) -> 
         stream, label = io.BytesIO(source), name or "the given bytes"
     else:
         stream, label = _open_path(Path(source)), name or printable(source)
-    with stream, _open_pillow(stream, label) as picture:
+    with stream, open_picture(stream, label) as picture:
         _load_pixels(picture, label, MAX_PIXELS)
         if getattr(picture, "n_frames", 1) > 1:
             raise LabkitError(
@@ -126,17 +154,23 @@ def image_size(
         LabkitError: as in `read_image`, as far as the header tells.
     """
     label = name or printable(path)
-    with _open_path(Path(path)) as stream, _open_pillow(stream, label) as picture:
+    with _open_path(Path(path)) as stream, open_picture(stream, label) as picture:
         width, height = picture.size
-        turned = upright and _orientation(picture) in _QUARTER_TURNS
+        turned = upright and exif_orientation(picture) in _QUARTER_TURNS
     return (width, height) if turned else (height, width)
 
 
-def _orientation(picture: Image.Image) -> int | None:
+def page_count(picture: Image.Image) -> int:
+    """The pages or frames of an opened file; 1 for the several views of one photo in an MPO."""
+    return 1 if picture.format == "MPO" else getattr(picture, "n_frames", 1)
+
+
+def exif_orientation(picture: Image.Image) -> int:
+    """How an opened photo is turned, from 1 (upright) to 8, by its EXIF; 1 if that is damaged."""
     try:
-        return picture.getexif().get(_EXIF_ORIENTATION)
-    except Exception:  # damaged EXIF
-        return None
+        return picture.getexif().get(_EXIF_ORIENTATION) or 1
+    except Exception:
+        return 1
 
 
 def _open_path(path: Path) -> io.BufferedReader:
@@ -149,25 +183,81 @@ def _open_path(path: Path) -> io.BufferedReader:
         raise LabkitError(f"{printable(path)} cannot be opened ({error}).") from None
 
 
-def _open_pillow(stream: Any, label: str) -> Image.Image:
-    """Pillow's lazy image: only the header is read, the pixels are not."""
+def open_picture(stream: Any, label: str, max_pixels: int | None = None) -> Image.Image:
+    """Pillow's lazy image of an open file: only the header is read, the pixels are not.
+
+    Raises:
+        LabkitError: it is not a picture, has channels that Pillow cannot read, or is too large.
+    """
+    limit = MAX_PIXELS if max_pixels is None else max_pixels
+    if Image.MAX_IMAGE_PIXELS is not None and limit > Image.MAX_IMAGE_PIXELS:
+        Image.MAX_IMAGE_PIXELS = limit  # labkit's limit was raised, and this one would come first
+    start = stream.read(32)
+    stream.seek(0)
+    _refuse_channels(stream, start, label)
     try:
-        return Image.open(stream)
+        return _open_heif(stream, label) if _is_heif(start) else Image.open(stream)
     except UnidentifiedImageError:
         raise LabkitError(
             f"{label} is not a picture Pillow can read; give a PNG, JPEG, TIFF, BMP or WebP file."
         ) from None
     except Image.DecompressionBombError:
         raise LabkitError(
-            f"{label} is larger than Pillow's own limit; make it smaller, or raise "
-            "PIL.Image.MAX_IMAGE_PIXELS if you trust the file."
+            f"{label} has more than {2 * Image.MAX_IMAGE_PIXELS} pixels; {ENLARGE}."
         ) from None
+    except LabkitError:
+        raise
     except Exception as error:  # a damaged header makes Pillow raise nearly anything
         raise LabkitError(_broken(label, error)) from None
 
 
-def _read_file(stream: Any, label: str, max_pixels: int | None, upright: bool) -> np.ndarray:
-    with stream, _open_pillow(stream, label) as picture:
+def _refuse_channels(stream: Any, start: bytes, label: str) -> None:
+    """Name the channels of a TIFF that has too many; Pillow only says that it is no picture."""
+    if start[:4] not in (b"II*\0", b"MM\0*"):
+        return
+    try:
+        tags = TiffImagePlugin.ImageFileDirectory_v2(start[:8])
+        stream.seek(tags.next)
+        tags.load(stream)
+        channels, colours = tags.get(TIFF_CHANNELS, 1), tags.get(_TIFF_COLOURS)
+    except Exception:  # damaged; Pillow says so
+        return
+    finally:
+        stream.seek(0)
+    if channels > 4 and colours != _TIFF_RGB:
+        raise LabkitError(
+            f"{label} is a TIFF of {channels} channels, and a picture has 1 to 4; save the three "
+            "that show the objects best as an RGB file."
+        )
+
+
+def _is_heif(start: bytes) -> bool:
+    return start[4:8] == b"ftyp" and start[8:12] in _HEIF_BRANDS
+
+
+def _open_heif(stream: Any, label: str) -> Image.Image:
+    """A photo of an iPhone, which Pillow reads with the help of another package."""
+    try:
+        import pillow_heif
+    except ImportError:
+        raise LabkitError(
+            f"{label} is a HEIC picture, which needs another package: install pillow-heif "
+            "(pip install pillow-heif), or save it as JPEG."
+        ) from None
+    pillow_heif.register_heif_opener()
+    return Image.open(stream)
+
+
+def _read_file(
+    stream: Any, label: str, max_pixels: int | None, upright: bool, warn: bool
+) -> np.ndarray:
+    with stream, open_picture(stream, label, max_pixels) as picture:
+        if warn and page_count(picture) > 1:
+            warnings.warn(
+                f"{label} holds {page_count(picture)} pages; the first is read. Save the others as "
+                "files of their own to use them.",
+                stacklevel=3,
+            )
         return _from_pillow(picture, label, max_pixels, upright)
 
 
@@ -176,8 +266,7 @@ def _load_pixels(picture: Image.Image, label: str, limit: int) -> None:
     width, height = picture.size
     if width * height > limit:
         raise LabkitError(
-            f"{label} has {width} x {height} pixels, more than the limit of {limit}; make it "
-            "smaller, pass a larger max_pixels, or set labkit.io.images.MAX_PIXELS."
+            f"{label} has {width} x {height} pixels, more than the limit of {limit}; {ENLARGE}."
         )
     try:
         picture.load()
@@ -241,6 +330,8 @@ def _to_uint8(array: np.ndarray, label: str) -> np.ndarray:
         return array
     if array.dtype == np.bool_:
         return array.astype(np.uint8) * 255
+    if array.dtype == np.uint16 and array.max() <= TWELVE_BITS:
+        return ((array.astype(np.uint32) * 255 + TWELVE_BITS // 2) // TWELVE_BITS).astype(np.uint8)
     if array.dtype == np.uint16:
         return ((array.astype(np.uint32) + 128) // 257).astype(np.uint8)
     if np.issubdtype(array.dtype, np.integer):

@@ -173,7 +173,7 @@ KINDS = [
     ("voc", replaced("classes.txt", b"\xff"), "classes.txt is not text"),
     ("voc", replaced("ImageSets/Segmentation/train.txt", b"a\n../../b\n"), "not inside"),
     ("label_maps", replaced("maps/b.png", png(MASK)[:50]), "b.png"),
-    ("label_maps", replaced("maps/b.png", np.dstack([MASK] * 3)), "b.png has 3 channels"),
+    ("label_maps", replaced("maps/b.png", np.dstack([MASK, 2 * MASK, MASK])), "b.png has colours"),
     ("label_maps", replaced("maps/b.png", BIG), "31 x 40"),
     ("label_maps", replaced("maps/c.png", MASK), "c.png has no picture"),
     ("label_maps", replaced("images/b.png", None), "b.png has no picture"),

@@ -3,6 +3,8 @@
 import io
 import os
 import struct
+import subprocess
+import sys
 import warnings
 import zlib
 
@@ -12,9 +14,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from PIL import Image
+from PIL import Image, features
 
 from labkit.errors import LabkitError, MissingFileError
+from labkit.io.data_files import IMAGE_SUFFIXES
 from labkit.io.images import image_size, read_image
 
 RGB = np.arange(4 * 5 * 3, dtype=np.uint8).reshape(4, 5, 3) * 4
@@ -52,9 +55,11 @@ def test_any_number_of_channels_becomes_three(array):
 
 @given(hnp.arrays(np.uint16, (3, 4)))
 def test_sixteen_bits_are_scaled_to_the_whole_range(array):
+    white = 4095 if array.max() <= 4095 else 65535  # a camera's 12 bits in a file of 16
     image = read_image(array)
-    assert (np.abs(image[:, :, 0] - array / 257) <= 0.5).all()
+    assert (np.abs(image[:, :, 0] - array / white * 255) <= 0.5 + 1e-9).all()
     assert read_image(np.full((1, 1), 65535, np.uint16))[0, 0, 0] == 255
+    assert read_image(np.full((1, 1), 4095, np.uint16))[0, 0, 0] == 255
 
 
 @pytest.mark.parametrize(
@@ -179,10 +184,49 @@ def test_damaged_exif_does_not_cost_the_picture(tmp_path):
     assert image_size(path) == (4, 5)
 
 
-def test_of_an_animation_the_first_frame(tmp_path):
+@pytest.mark.parametrize("name", ["a.gif", "a.tif"])
+def test_of_an_animation_or_stack_the_first_frame_with_a_warning(tmp_path, name):
     frames = [Image.fromarray(np.full((4, 5), v, np.uint8)) for v in (10, 200)]
-    path = saved(tmp_path, frames[0], "a.gif", save_all=True, append_images=frames[1:])
-    assert (read_image(path) == 10).all()
+    path = saved(tmp_path, frames[0], name, save_all=True, append_images=frames[1:])
+    with pytest.warns(UserWarning, match=f"{name} holds 2 pages; the first is read"):
+        assert (read_image(path) == 10).all()
+    assert (read_image(path, warn=False) == 10).all()
+
+
+@pytest.mark.parametrize(
+    "suffix, format", [("mpo", "MPO"), ("jfif", "JPEG"), ("jp2", "JPEG2000"), ("avif", "AVIF")]
+)
+def test_what_cameras_and_phones_write(tmp_path, suffix, format):
+    if format == "AVIF" and not features.check("avif"):
+        pytest.skip("this Pillow was built without AVIF")
+    frames = [Image.new("RGB", (50, 40), colour) for colour in ("#808080", "#ffffff")]
+    more = {"save_all": True, "append_images": frames[1:]} if format == "MPO" else {}
+    path = saved(tmp_path, frames[0], f"a.{suffix}", format=format, **more)
+    image = read_image(path)  # the second view of an MPO is no further page: no warning
+    assert image.shape == (40, 50, 3) and np.abs(image.astype(int) - 128).max() <= 2
+    assert path.suffix in IMAGE_SUFFIXES
+
+
+def test_heic_names_the_package_or_is_read(tmp_path, monkeypatch):
+    path = tmp_path / "a.heic"
+    path.write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(200))
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)  # as if it were not installed
+    with pytest.raises(LabkitError, match="install pillow-heif"):
+        read_image(path)
+    monkeypatch.undo()
+    pillow_heif = pytest.importorskip("pillow_heif")
+    pillow_heif.from_pillow(Image.new("RGB", (50, 40), "#808080")).save(path)
+    assert image_size(path) == (40, 50)
+    assert np.abs(read_image(path).astype(int) - 128).max() <= 2
+
+
+@pytest.mark.parametrize("channels, depth", [(5, np.uint8), (8, np.uint16)])
+def test_the_channels_of_a_multispectral_tiff_are_named(tmp_path, channels, depth):
+    tifffile = pytest.importorskip("tifffile")
+    values = np.zeros((4, 5, channels), depth)
+    tifffile.imwrite(tmp_path / "a.tif", values, photometric="minisblack", planarconfig="contig")
+    with pytest.raises(LabkitError, match=f"a TIFF of {channels} channels"):
+        read_image(tmp_path / "a.tif")
 
 
 def test_a_missing_file(tmp_path):
@@ -257,6 +301,23 @@ def test_pictures_that_would_not_fit_into_memory_are_refused(side):
     with pytest.raises(LabkitError) as error:
         read_image(bomb(side), name="bomb.png")
     assert "bomb.png" in one_sentence(error)
+
+
+def test_pillows_limit_rises_with_labkits(tmp_path, monkeypatch):
+    path = saved(tmp_path, Image.new("L", (100, 100)))
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 4000)
+    with pytest.raises(LabkitError, match="LABKIT_MAX_PIXELS") as error:
+        read_image(path, max_pixels=4000)
+    assert str(path) in one_sentence(error)
+    assert read_image(path, max_pixels=10_000).shape == (100, 100, 3)
+
+
+@pytest.mark.parametrize("value, expected", [("200_000_000", "200000000"), ("much", "a number")])
+def test_the_limit_from_the_environment(value, expected):
+    code = "from labkit.io import images; print(images.MAX_PIXELS)"
+    env = os.environ | {"LABKIT_MAX_PIXELS": value}
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True)
+    assert expected in done.stdout + done.stderr
 
 
 def test_the_limit_can_be_set():

@@ -8,6 +8,7 @@ outlines      what VIA and LabelMe have in common: polygons, rectangles, ellipse
 via           VGG Image Annotator: one json
 labelme       LabelMe: a json a picture
 label_maps    a PNG or TIFF a picture, every value an instance
+map_doubts    label maps that may mean something else, and their connected parts
 voc           Pascal VOC: two label maps a picture, of objects and of classes
 cityscapes    Cityscapes: polygons or label maps
 mask_folders  a file a mask, as in the 2018 Data Science Bowl

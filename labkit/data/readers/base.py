@@ -116,6 +116,9 @@ class PictureDataset(Dataset):
             "width": picture.width,
         }
 
+    def picture_file(self, index: int) -> Path | None:
+        return self._pictures[self._check_index(index)].path
+
     def read(self, index: int) -> Sample:
         """The sample at `index`.
 
@@ -224,8 +227,8 @@ def check_size(height: int, width: int) -> None:
         raise LabkitError(f"the size {height} x {width} is no picture.")
     if height * width > images.MAX_PIXELS:
         raise LabkitError(
-            f"{height} x {width} pixels are more than the limit of {images.MAX_PIXELS}; make the "
-            "picture smaller, or set labkit.io.images.MAX_PIXELS if you trust it."
+            f"{height} x {width} pixels are more than the limit of {images.MAX_PIXELS}; "
+            f"{images.ENLARGE}."
         )
 
 
@@ -250,7 +253,7 @@ def read_sized(folder: Path, path: Path, wanted: tuple[int, int], label: str) ->
     """
     refuse_links_out(folder, path)
     upright = images.image_size(path) == wanted
-    image = images.read_image(path, upright=upright)
+    image = images.read_image(path, upright=upright, warn=False)  # `check` says it
     if image.shape[:2] != wanted:
         found = images.image_size(path)
         raise LabkitError(

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from labkit.data.dataset import Dataset
+from labkit.data.picture_checks import readings
 from labkit.data.readers.base import check_size, read_sized, warn_of_problems
 from labkit.data.readers.outlines import check_segmentation
 from labkit.data.sample import Cutouts, Labels, Sample, make_sample
@@ -157,6 +158,9 @@ class CocoDataset(Dataset):
     def image_info(self, index: int) -> dict[str, Any]:
         return dict(self._images[self._check_index(index)])
 
+    def picture_file(self, index: int) -> Path | None:
+        return path_inside(self.folder, self._images[self._check_index(index)]["file_name"])
+
     def instance_limit(self, index: int) -> int:
         return len(self._annotations[index])
 
@@ -266,15 +270,15 @@ class CocoDataset(Dataset):
         """Check every picture's header and every mask; returns all problems, one sentence each.
 
         The list begins with `problems`. It adds pictures that are missing, unreadable or of another
-        size, and boxes that do not fit their masks (for example a bbox that was written as two
-        corners instead of `[x, y, width, height]`).
+        size, boxes that do not fit their masks (for example a bbox that was written as two corners
+        instead of `[x, y, width, height]`), and pictures with two readings.
         """
         found = []
         for index, info in enumerate(self._images):
             found.extend(self._check_picture(info))
             for position in range(len(self._annotations[index])):
                 found.extend(self._check_mask(index, position))
-        return [*self.problems, *found]
+        return [*self.problems, *found, *readings(self)]
 
     def _check_picture(self, info: dict[str, Any]) -> list[str]:
         path = path_inside(self.folder, info["file_name"])

@@ -17,8 +17,8 @@ from labkit.data.readers.cityscapes import CityscapesDataset
 from labkit.data.readers.coco import CocoDataset
 from labkit.data.readers.label_maps import (
     LabelMapDataset,
+    map_values,
     picture_folder,
-    read_label_map,
     split_pair,
 )
 from labkit.data.readers.labelme import LabelmeDataset
@@ -28,6 +28,7 @@ from labkit.data.readers.via import ViaDataset
 from labkit.data.readers.voc import VocDataset
 from labkit.errors import LabkitError
 from labkit.io.data_files import image_files, list_folder, subfolders
+from labkit.io.images import read_samples
 
 #: The formats by the names that `load_dataset(format=…)` takes.
 READERS = {
@@ -168,19 +169,41 @@ def _label_maps(folder: Path) -> list[Found]:
     ]
 
 
-def looks_like_maps(maps: Path, images: Path | None) -> bool:
-    """Whether the files of a folder are label maps of the pictures in another one."""
+def looks_like_maps(maps: Path, images: Path | None, *, colours: bool = False) -> bool:
+    """Whether the files of a folder are label maps of the pictures in another one.
+
+    Args:
+        maps: a folder.
+        images: the folder of the pictures.
+        colours: look for maps that are saved with colours, and for no others.
+    """
     if images is None:
         return False
     pictures, found = split_pair(images, maps)
     keys = sorted(pictures.keys() & found.keys())[:_MOST_MAPS]
-    return bool(keys) and all(_is_map(found[key]) for key in keys)
+    return bool(keys) and all(_is_map(found[key], colours) for key in keys)
 
 
-def _is_map(path: Path) -> bool:
+def colour_maps_in(folder: Path) -> Path | None:
+    """A folder of maps with colours beside a folder of pictures; None if there is none.
+
+    Pictures drawn for people to look at have colours too, so this is no format of its own: it helps
+    to say what to do where nothing else was recognised.
+    """
+    inside = subfolders(folder)
+    images = [path for path in inside if path.name.lower() in _PICTURES] or inside
+    return next(
+        (m for p in images for m in inside if m != p and looks_like_maps(m, p, colours=True)), None
+    )
+
+
+def _is_map(path: Path, colours: bool) -> bool:
     """Whether most neighbouring foreground pixels are equal, as in labels but not in photos."""
     try:
-        values = read_label_map(path)
+        samples = read_samples(path)
+        if (samples.ndim == 3) != colours:
+            return False
+        values = map_values(samples, path, colours=colours)
     except LabkitError:
         return False
     left, right = values[:, :-1], values[:, 1:]

@@ -14,8 +14,9 @@ from pathlib import Path
 import numpy as np
 
 from labkit.data.readers.base import PictureDataset
+from labkit.data.readers.map_doubts import DOUBTS, connected_parts, doubts_about
 from labkit.errors import LabkitError
-from labkit.io.data_files import Unusable, image_files, subfolders
+from labkit.io.data_files import Unusable, image_files, quote, subfolders
 from labkit.io.images import read_samples
 
 #: What tools append to a picture's name for its label map, and for the picture itself.
@@ -31,6 +32,8 @@ MAP_ENDINGS = (
 )
 PICTURE_ENDINGS = ("_img", "_image")
 
+_MOST_LOOKED_AT = 8  # maps of a data set that are looked at when it is created
+
 
 class LabelMapDataset(PictureDataset):
     """A folder of label maps, and the pictures of the same names.
@@ -43,11 +46,21 @@ class LabelMapDataset(PictureDataset):
         images: the folder of the pictures; by default the same folder, if the maps' names have such
             endings, or the one beside it that has pictures of the same names.
         class_name: the one class.
+        background: the value that is no object.
+        void: further values that are no objects, such as marks of pixels that are not labelled.
+        connected_components: every connected part of a value is an object of its own: for maps of
+            foreground, or of classes. Of a smoothed map, the foreground is what has at least half
+            of the highest value.
+        colour_coded: every colour of a map with colours is an object. Its value is
+            65536 red + 256 green + blue, and black is the background.
         strict: raise at the first file that cannot be used, instead of leaving it out.
 
     Raises:
         MissingFileError: there is no such folder.
-        LabkitError: no map has a picture, or (strict) a file is unusable.
+        LabkitError: no map has a picture, the maps have colours, or (strict) a file is unusable.
+
+    A few maps are looked at when the data set is created, and all of them by `check`: what may mean
+    something else than "every value is an object" is a problem that names the option for it.
     """
 
     def __init__(
@@ -56,6 +69,10 @@ class LabelMapDataset(PictureDataset):
         images: str | os.PathLike | None = None,
         *,
         class_name: str = "object",
+        background: int = 0,
+        void: Sequence[int] = (),
+        connected_components: bool = False,
+        colour_coded: bool = False,
         strict: bool = False,
     ) -> None:
         folder = images or picture_folder(maps)
@@ -66,12 +83,16 @@ class LabelMapDataset(PictureDataset):
             )
         super().__init__(maps, folder, strict=strict)
         self.class_names, self.category_ids = (class_name,), (1,)
+        self.background, self.void = background, tuple(void)
+        self.connected_components, self.colour_coded = connected_components, colour_coded
         self._maps: list[Path] = []
         pictures, found = split_pair(folder, maps)
         for key in sorted({*pictures, *found}):
             self._add_pair(pictures.get(key), found.get(key))
         if not self._pictures and not self.problems:
             raise LabkitError(f"{maps}: there is no label map in this folder.")
+        self._doubted: set[str] = set()
+        self.problems += self._doubts(range(len(self))[:: max(1, len(self) // _MOST_LOOKED_AT)])
         self._warn_of_problems()
 
     def _add_pair(self, picture: Path | None, label_map: Path | None) -> None:
@@ -85,11 +106,54 @@ class LabelMapDataset(PictureDataset):
         except Unusable as error:
             self._problem(f"{label_map} {error}; it is left out.")
 
+    def _doubts(self, indices: Sequence[int]) -> list[str]:
+        """Sentences on maps that may mean something else, for kinds that were not named before."""
+        found: dict[str, list[tuple[Path, int]]] = {}
+        for index in indices:
+            try:
+                label_map = self._read_map(index)
+            except ColoursError as error:
+                raise LabkitError(
+                    f"{str(error).rstrip('.')}; if every colour is an object: colour_coded=True "
+                    "(on the command line --colour-coded)."
+                ) from None
+            except LabkitError:
+                continue  # reading the picture says what is wrong
+            for kind, value in doubts_about(label_map).items():
+                found.setdefault(kind, []).append((self._maps[index], value))
+        new = {kind: maps for kind, maps in found.items() if kind not in self._doubted}
+        if self.connected_components:
+            new.pop("parts", None)
+        self._doubted |= new.keys()
+        return [
+            f"{self.label}: {_first_of(maps, indices)}: {DOUBTS[kind].format(value=maps[0][1])}."
+            for kind, maps in new.items()
+        ]
+
+    def check(self) -> list[str]:
+        """As `Dataset.check`; also looks whether all maps mean what they are taken for."""
+        return [*super().check(), *self._doubts(range(len(self)))]
+
+    def _read_map(self, index: int) -> np.ndarray:
+        """The map with 0 where no object is."""
+        label_map = read_label_map(self._maps[index], colours=self.colour_coded)
+        if self.background:  # 0 is an object then, and gets a value that no other has
+            label_map[label_map == 0] = label_map.max() + 1
+            label_map[label_map == self.background] = 0
+        if self.void:
+            label_map[np.isin(label_map, self.void)] = 0
+        return connected_parts(label_map) if self.connected_components else label_map
+
     def instances(self, index: int) -> MapInstances:
-        label_map = read_label_map(self._maps[index])
+        label_map = self._read_map(index)
         values = values_in(label_map)
         places = [f"the value {value}" for value in values]
         return MapInstances(label_map, values, [1] * len(values), places)
+
+
+def _first_of(maps: Sequence[tuple[Path, int]], looked_at: Sequence[int]) -> str:
+    more = f" and {len(maps) - 1} more" if len(maps) > 1 else ""
+    return f"{quote(maps[0][0].name)}{more} (of {len(looked_at)} label maps that were looked at)"
 
 
 @dataclass(eq=False)
@@ -117,18 +181,42 @@ class MapInstances:
 # ---- maps ----------------------------------------------------------------------------------------
 
 
-def read_label_map(path: str | os.PathLike) -> np.ndarray:
+class ColoursError(LabkitError):
+    """The pixels of a label map are colours."""
+
+
+def read_label_map(path: str | os.PathLike, *, colours: bool = False) -> np.ndarray:
     """The values of a label map: int64 `[H, W]`, not negative.
+
+    Grey that was saved as RGB is one value a pixel; alpha is ignored.
+
+    Args:
+        path: the file.
+        colours: take a colour as the value 65536 red + 256 green + blue.
 
     Raises:
         MissingFileError: there is no such file.
-        LabkitError: it is broken, has colours, or values that are not whole numbers.
+        ColoursError: it has colours.
+        LabkitError: it is broken, or has values that are not whole numbers.
     """
-    samples = read_samples(path)
-    if samples.ndim != 2:
-        raise LabkitError(
-            f"{path} has {samples.shape[-1]} channels; a label map has one value a pixel."
-        )
+    return map_values(read_samples(path), path, colours=colours)
+
+
+def map_values(
+    samples: np.ndarray, path: str | os.PathLike, *, colours: bool = False
+) -> np.ndarray:
+    """As `read_label_map`, for the samples of a file that was read."""
+    if samples.ndim == 3:
+        channels = samples[..., : samples.shape[-1] - (samples.shape[-1] % 2 == 0)]
+        if (channels == channels[..., :1]).all():
+            samples = channels[..., 0]
+        elif colours and samples.dtype == np.uint8:
+            samples = channels.astype(np.int64) @ [65536, 256, 1]
+        else:
+            raise ColoursError(
+                f"{path} has colours, in {samples.shape[-1]} channels; a label map has one value "
+                "a pixel."
+            )
     if samples.dtype == np.int32:  # Pillow shows the 32 bits of an unsigned TIFF as signed
         samples = samples.view(np.uint32)
     values = samples.astype(np.float64) if samples.dtype.kind == "f" else samples

@@ -126,7 +126,8 @@ def test_one_bit(tmp_path):
 @pytest.mark.parametrize(
     "array, words",
     [
-        (np.zeros((4, 4, 3), np.uint8), "3 channels"),
+        (np.full((4, 4, 3), (1, 2, 3), np.uint8), "3 channels"),
+        (np.full((4, 4, 4), (1, 2, 3, 255), np.uint8), "colours, in 4 channels"),
         (np.full((4, 4), 0.5, np.float32), "no whole numbers"),
         (np.full((4, 4), np.nan, np.float32), "no whole numbers"),
         (np.full((4, 4), -3, np.float32), "negative"),
@@ -138,6 +139,13 @@ def test_what_is_no_label_map(tmp_path, array, words):
     with pytest.raises(LabkitError, match=words) as error:
         read_label_map(path)
     assert str(path) in str(error.value)
+
+
+@pytest.mark.parametrize("alpha", [False, True])
+def test_grey_that_was_saved_as_colours_is_one_value(tmp_path, alpha):
+    channels = np.stack([MAP.astype(np.uint8)] * 3 + [np.full_like(MAP, 255)] * alpha, -1)
+    path = save(tmp_path / "a.png", channels.astype(np.uint8))
+    assert (read_label_map(path) == MAP % 256).all()
 
 
 def test_several_pages_are_refused(tmp_path):
@@ -241,3 +249,114 @@ def test_a_photo_in_grey_is_not_taken_for_a_map(tmp_path):
     with pytest.raises(LabkitError, match="no data set was recognised"):
         load_dataset(tmp_path)
     assert len(load_dataset(tmp_path / "depth", format="label_maps")) == 1
+
+
+# ---- maps that may mean something else -----------------------------------------------------------
+
+
+def two(array, tmp_path, suffix="png"):
+    """A data set of two pictures with this map."""
+    for name in "ab":
+        photo(tmp_path / "images" / f"{name}.png", seed=ord(name), size=array.shape[:2])
+        save(tmp_path / "maps" / f"{name}.{suffix}", array)
+    return tmp_path / "maps"
+
+
+def discs(value=255):
+    rows, columns = np.ogrid[:120, :160]
+    centres = ((40, 40, 18), (70, 100, 25))
+    inside = [((rows - y) ** 2 + (columns - x) ** 2 < r * r) for y, x, r in centres]
+    return np.where(inside[0] | inside[1], value, 0).astype(np.uint8)
+
+
+def smoothed():
+    picture = Image.fromarray(discs())
+    return np.array(picture.resize((320, 240), Image.Resampling.BICUBIC))
+
+
+def test_smoothed_maps_are_loud_and_have_a_way_out(tmp_path):
+    folder = two(smoothed(), tmp_path)
+    with pytest.warns(UserWarning, match="scattered pixels.*--connected-components"):
+        ds = LabelMapDataset(folder)
+    assert len(ds.labels(0).class_ids) > 8 and '"a.png" and 1 more (of 2' in ds.problems[0]
+    ds = LabelMapDataset(folder, connected_components=True, strict=True)
+    assert ds.problems == [] and len(ds[0]) == 2 and ds.check() == []
+    expected = np.array(Image.fromarray(discs()).resize((320, 240), Image.Resampling.NEAREST)) > 0
+    union = ds[0].masks.any(0)
+    assert (union & expected).sum() / (union | expected).sum() > 0.98
+
+
+def test_maps_in_jpeg_files(tmp_path):
+    folder = two(discs(), tmp_path, "jpg")
+    with pytest.warns(UserWarning, match="saved as JPEG"):
+        LabelMapDataset(folder)
+    sample = LabelMapDataset(folder, connected_components=True, strict=True)[0]
+    assert len(sample) == 2 and (sample.masks.any(0) == (discs() > 0)).mean() > 0.999
+
+
+@pytest.mark.parametrize("value", [1, 255])
+def test_a_foreground_of_several_parts(tmp_path, value):
+    folder = two(discs(value), tmp_path)
+    with pytest.warns(UserWarning, match="several separate parts each.*--connected-components"):
+        ds = LabelMapDataset(folder)
+    assert len(ds[0]) == 1
+    ds = LabelMapDataset(folder, connected_components=True)
+    assert (
+        ds.problems == []
+        and len(ds[0]) == 2
+        and ds.labels(0).boxes.tolist()
+        == [
+            [23, 23, 58, 58],
+            [46, 76, 95, 125],
+        ]
+    )
+
+
+def test_the_mark_of_pixels_that_are_not_labelled(tmp_path):
+    label_map = np.zeros((60, 80), np.uint8)
+    label_map[10:20, 10:30], label_map[30:50, 40:60], label_map[8:10, 8:32] = 1, 2, 255
+    with pytest.warns(UserWarning, match=r"void=\[255\] \(--void 255\)"):
+        ds = LabelMapDataset(two(label_map, tmp_path))
+    assert len(ds[0]) == 3
+    ds = LabelMapDataset(tmp_path / "maps", void=[255], strict=True)
+    assert ds.problems == [] and len(ds[0]) == 2
+
+
+def test_a_background_that_is_not_0(tmp_path):
+    label_map = np.full((60, 80), 9, np.uint8)
+    label_map[10:20, 10:30], label_map[30:50, 40:60] = 0, 3
+    with pytest.warns(UserWarning, match="covers the border.*--background 9"):
+        ds = LabelMapDataset(two(label_map, tmp_path))
+    ds = LabelMapDataset(tmp_path / "maps", background=9, strict=True)
+    assert ds.problems == []
+    assert sorted(ds[0].masks.sum((1, 2))) == [200, 400]
+
+
+def test_maps_with_colours(tmp_path):
+    label_map = np.zeros((60, 80, 3), np.uint8)
+    label_map[10:20, 10:30], label_map[30:50, 40:60] = (255, 0, 0), (255, 0, 9)
+    folder = two(label_map, tmp_path)
+    with pytest.raises(LabkitError, match="label maps with colours.*--colour-coded"):
+        load_dataset(tmp_path)
+    with pytest.raises(LabkitError, match="a.png has colours.*colour_coded=True"):
+        load_dataset(folder, format="label_maps")
+    ds = load_dataset(folder, format="label_maps", colour_coded=True, strict=True)
+    assert ds.problems == [] and ds[0].masks.sum((1, 2)).tolist() == [200, 400]
+
+
+def test_good_maps_are_not_doubted(tmp_path):
+    rng = np.random.default_rng(1)
+    cells = np.zeros((200, 200), np.uint16)
+    for value in range(1, 80):  # many small objects, some cut in two by a later one
+        y, x = rng.integers(0, 190, 2)
+        cells[y : y + rng.integers(1, 30), x : x + rng.integers(1, 10)] = value
+    ds = LabelMapDataset(two(cells, tmp_path), strict=True)
+    assert ds.problems == [] and ds.check() == []
+
+
+def test_check_looks_at_every_map(tmp_path):
+    for i in range(20):
+        photo(tmp_path / "images" / f"{i:02d}.png", seed=i, size=(120, 160))
+        save(tmp_path / "maps" / f"{i:02d}.png", discs() if i == 19 else np.zeros_like(discs()))
+    ds = LabelMapDataset(tmp_path / "maps")
+    assert ds.problems == [] and '"19.png" (of 20' in ds.check()[0]

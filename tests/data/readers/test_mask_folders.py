@@ -98,3 +98,26 @@ def test_folders_of_no_use(tmp_path):
         MaskFolderDataset(tmp_path / "none")
     with pytest.raises(LabkitError, match="no folder with images and masks"):
         MaskFolderDataset(tmp_path)
+
+
+def two_discs():
+    rows, columns = np.ogrid[:120, :160]
+    inside = [(rows - 40) ** 2 + (columns - x) ** 2 < 400 for x in (40, 100)]
+    return np.where(inside[0] | inside[1], 255, 0).astype(np.uint8)
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg"])
+def test_a_mask_of_several_parts(tmp_path, suffix):
+    save(tmp_path / "one" / "images" / "one.png", np.zeros((120, 160, 3), np.uint8))
+    save(tmp_path / "one" / "masks" / f"all.{suffix}", two_discs())
+    with pytest.warns(UserWarning, match=r"one/masks/all\.\w+: the only mask.*--connected-comp"):
+        ds = MaskFolderDataset(tmp_path)
+    assert len(ds[0]) == 1 and (ds[0].masks[0] == (two_discs() > 0)).mean() > 0.999
+    ds = MaskFolderDataset(tmp_path, connected_components=True, strict=True)
+    assert ds.problems == ds.check() == [] and len(ds[0]) == ds.max_instances == 2
+
+
+def test_a_mask_of_the_background(folder):
+    save(folder / "two" / "masks" / "r.png", 255 - RIGHT)
+    with pytest.warns(UserWarning, match=r"two/masks/r\.png: the mask covers the border"):
+        MaskFolderDataset(folder)

@@ -58,4 +58,4 @@ def __getattr__(name: str):
 
 
 def __dir__():
-    return sorted({*globals(), *_MODULE_OF, *_FOLDERS, *_FILES})
+    return sorted({*globals(), *_MODULE_OF, *_FOLDERS, *_FILES} - {"importlib"})

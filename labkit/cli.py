@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Callable
 
+from labkit import __version__
 from labkit.errors import LabkitError
 from labkit.quiet import replace_unprintable
 
@@ -64,13 +65,19 @@ def main(argv: list[str] | None = None) -> int:
     if not argv:
         parser.print_help()
         return 0
-    args = parser.parse_args(argv)
+    args, unknown = parser.parse_known_args(argv)
+    if unknown:  # argparse would point to `labkit --help`, which lists no options of commands
+        args.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     return exit_status(args.command, lambda: args.run_command(args))
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """The parser of all commands; `args.run_command` is the `run` of the one that was given."""
+    """The parser of all commands.
+
+    `args.run_command` is the `run` of the command that was given, `args.parser` its own parser.
+    """
     parser = Parser(prog="labkit", description=DESCRIPTION, epilog=EPILOG)
+    parser.add_argument("--version", action="version", version=f"labkit {__version__}")
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name in COMMANDS:
         command = importlib.import_module(f"labkit.commands.{name}")
@@ -79,7 +86,7 @@ def build_parser() -> argparse.ArgumentParser:
             command.NAME, help=command.HELP, description=description, epilog=command.EPILOG
         )
         command.add_options(subparser)
-        subparser.set_defaults(run_command=command.run)
+        subparser.set_defaults(run_command=command.run, parser=subparser)
     return parser
 
 

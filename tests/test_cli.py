@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from labkit import cli
+from labkit import __version__, cli
 from labkit.data import shapes
 from labkit.models.registry import presets
 from labkit.training import TrainSettings
@@ -58,6 +58,10 @@ def test_python_runs_the_package():
     assert done.returncode == 2 and "trian" in done.stderr and done.stderr.count("\n") == 1
 
 
+def test_version(capsys):
+    assert labkit(capsys, "--version") == (0, f"labkit {__version__}\n", "")
+
+
 def test_help_names_the_presets_and_the_demos_steps(capsys):
     for command in ("train", "find-lr", "inspect"):
         assert "--preset {" + ",".join(presets()) + "}" in labkit(capsys, command, "--help")[1]
@@ -80,6 +84,7 @@ def test_help_names_the_presets_and_the_demos_steps(capsys):
         ("inspect shapes --images pics", "has its own"),
         ("inspect shapes --preset huge", "huge"),
         ("train", "--run"),
+        ("train --run r --data shapes --nonsense 3", "see `labkit train --help`"),
         ("train --run r --steps 0", "--steps"),
         ("train --run r --preset huge", "huge"),
         ("train --run r", "--data shapes"),
@@ -338,7 +343,19 @@ def test_info_describes_a_run(capsys, run):
     status, out, _ = labkit(capsys, "info", run, "--json")
     facts = json.loads(out)
     assert status == 0 and facts["steps"]["done"] == 2 and facts["steps"]["complete"]
+    assert facts["data"].endswith("train.json") and facts["preset"] == "lite0_fpn"
+    assert facts["started from"] == "ImageNet's weights in the backbone"
     assert labkit(capsys, "info", run)[1].startswith("run: ")
+
+
+def test_info_of_a_run_is_there_at_once(run):
+    code = (
+        "import sys; from labkit import cli\n"
+        f"cli.main(['info', {str(run)!r}])\n"
+        "sys.exit(' '.join({'tensorflow', 'keras', 'matplotlib'} & {*sys.modules}) or 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def test_info_of_something_else_is_one_sentence(capsys, tmp_path):

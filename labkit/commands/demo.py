@@ -99,7 +99,7 @@ def run(args) -> int:
 
 def remove_earlier_demo(out: Path) -> None:
     """Removes what an earlier demo left. Raises LabkitError where there are other files."""
-    from labkit.training.history import TABLES
+    from labkit.io.history import TABLES
 
     if not out.exists():
         return

@@ -6,6 +6,7 @@ import platform
 from pathlib import Path
 
 from labkit.commands.options import add_json
+from labkit.commands.run_data import remembered
 from labkit.errors import LabkitError
 from labkit.quiet import import_tensorflow, only_json_on_stdout
 
@@ -17,6 +18,8 @@ examples:
   labkit info runs/demo    what a run was trained on, how far it came, how good it is
   labkit info --pretrained published weights: what they are, their terms, where they are kept
 """
+# What a run without --weights started from, by what its --backbone-weights said.
+START = {"imagenet": "ImageNet's weights in the backbone", "none": "random weights"}
 
 
 def add_options(parser) -> None:
@@ -74,9 +77,8 @@ def describe_pretrained(run: str | None) -> dict:
 
 
 def describe_run(run_dir: Path) -> dict:
-    """What a run was trained on, how many steps it has done, and how good it is."""
-    import_tensorflow()
-    from labkit.training import History
+    """What a run started from, how many steps it has done, and how good it is: no TensorFlow."""
+    from labkit.io.history import History
     from labkit.weights.runs import latest_checkpoint, read_run
 
     record, history = read_run(run_dir), History.load(run_dir)
@@ -84,6 +86,7 @@ def describe_run(run_dir: Path) -> dict:
     checkpoint = latest_checkpoint(run_dir)
     facts = {
         "run": str(run_dir),
+        **start_of(run_dir),
         "classes": record["class_names"],
         "training pictures": record["images"],
         "backbone": config["backbone"],
@@ -108,6 +111,17 @@ def describe_run(run_dir: Path) -> dict:
         metrics = json.loads((run_dir / "metrics.json").read_text(encoding="utf-8"))
         facts["metrics"] = {k: v for k, v in metrics.items() if k != "per_class"}
     return facts
+
+
+def start_of(run_dir: Path) -> dict:
+    """The data, preset and weights that `labkit train` began a run with, as far as it kept them."""
+    kept = remembered(run_dir) or {}
+    facts = {
+        "data": kept.get("data") or kept.get("annotations"),
+        "preset": kept.get("preset"),
+        "started from": kept.get("weights") or START.get(kept.get("backbone_weights")),
+    }
+    return {name: value for name, value in facts.items() if value}
 
 
 def print_facts(facts: dict, indent: str = "") -> None:

@@ -6,8 +6,8 @@ from pathlib import Path
 from labkit.data.dataset import Dataset
 from labkit.evaluation import Evaluation, confusion_matrix
 from labkit.io.data_files import write_json
+from labkit.io.history import History
 from labkit.models.detector import Detector
-from labkit.training.history import History
 from labkit.viz import confusion_figure, detection_sheet, loss_curves, pr_curves, save
 
 try:

@@ -10,9 +10,9 @@ import numpy as np
 
 from labkit.errors import LabkitError
 from labkit.io.data_files import write_json
+from labkit.io.history import History
 from labkit.io.progress import print_above
 from labkit.training.checkpoints import save_checkpoint
-from labkit.training.history import History
 from labkit.training.schedules import inner, plateau_factor, rate_of
 from labkit.training.update_ratio import UpdateRatio
 

@@ -18,10 +18,10 @@ import numpy as np
 
 from labkit.errors import LabkitError, listed
 from labkit.io.data_files import read_json
+from labkit.io.history import History
 from labkit.models.detector import Finding
 from labkit.models.registry import detector_of_run
 from labkit.training.callbacks import BROKEN
-from labkit.training.history import History
 from labkit.training.watched_batches import SEEN
 from labkit.weights.runs import read_run
 

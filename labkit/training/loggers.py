@@ -12,7 +12,7 @@ import keras
 import tensorflow as tf
 
 from labkit.errors import LabkitError
-from labkit.training.history import TABLES, History
+from labkit.io.history import TABLES, History
 
 LOGGERS = ("tensorboard", "wandb")
 

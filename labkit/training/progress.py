@@ -3,8 +3,8 @@
 import keras
 import numpy as np
 
+from labkit.io.history import History
 from labkit.io.progress import progress_bar
-from labkit.training.history import History
 
 RECENT = 20  # steps that the losses shown are the mean of
 

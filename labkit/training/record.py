@@ -8,10 +8,10 @@ import tensorflow as tf
 
 from labkit.data.dataset import Dataset
 from labkit.errors import LabkitError
+from labkit.io.history import History
 from labkit.models.detector import Detector
 from labkit.models.registry import DEFAULT, detector_of_run, name_of
 from labkit.training.checkpoints import save_run
-from labkit.training.history import History
 from labkit.training.settings import TrainSettings
 from labkit.weights.runs import WEIGHTS, latest_checkpoint, read_run
 

@@ -13,6 +13,7 @@ from labkit.data.dataset import Dataset
 from labkit.data.pipeline import BatchPlan
 from labkit.errors import LabkitError
 from labkit.evaluation import evaluate
+from labkit.io.history import TABLES, History
 from labkit.models.detector import Detector
 from labkit.training.callbacks import (
     BROKEN,
@@ -26,7 +27,6 @@ from labkit.training.checkpoints import restore_optimizer, save_weights, step_of
 from labkit.training.device import announce_device
 from labkit.training.distribution import Team, fit
 from labkit.training.film import Camera, cut_film
-from labkit.training.history import TABLES, History
 from labkit.training.loggers import make_logger
 from labkit.training.precision import computing_in
 from labkit.training.progress import Progress

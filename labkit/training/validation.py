@@ -15,11 +15,11 @@ from labkit.data.batch_order import BatchPlan
 from labkit.data.dataset import Dataset
 from labkit.data.pipeline import Batches
 from labkit.io.data_files import read_json, write_json
+from labkit.io.history import History
 from labkit.io.progress import print_above
 from labkit.training.averages import averaged
 from labkit.training.checkpoints import save_weights
 from labkit.training.film import Camera
-from labkit.training.history import History
 from labkit.training.settings import AP_METRICS
 from labkit.weights.runs import BEST, BEST_WEIGHTS
 

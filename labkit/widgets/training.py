@@ -11,9 +11,9 @@ from matplotlib.figure import Figure
 from labkit.errors import LabkitError
 from labkit.evaluation.average_precision import match_by_class
 from labkit.evaluation.comparison import overlaps
+from labkit.io.history import History
 from labkit.models.detections import Detections
 from labkit.training.film import Film, Frame, read_film
-from labkit.training.history import History
 from labkit.viz.colors import FAINT, INK, PREDICTION, TRUTH
 from labkit.viz.instances import draw_instances
 from labkit.viz.training_curves import AP_LINES, LOSSES, smoothed

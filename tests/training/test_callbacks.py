@@ -10,11 +10,11 @@ from labkit.data.augment import Augment
 from labkit.data.batch_order import BatchPlan
 from labkit.data.merging import merge
 from labkit.data.pipeline import Batches
+from labkit.io.history import History
 from labkit.models.config import Config
 from labkit.models.mask_rcnn import MaskRCNN
 from labkit.training import TrainSettings, train
 from labkit.training.callbacks import LeftOut
-from labkit.training.history import History
 from labkit.weights.runs import load_model
 
 

@@ -30,6 +30,7 @@ from labkit.io.whole_file import whole_file
 FORMAT = "examples 1"  # part of the fingerprint: change it with the layout of the files
 # Attributes that a data set changes while it is read; they do not decide what a sample is.
 _NOTES = {"problems", "_reported", "_known_labels", "_left_out_late"}
+_NOTES |= {"repairs", "_finder", "_ids", "_categories", "_missing"}  # how it was read
 
 
 class ExampleCache:

@@ -51,6 +51,14 @@ class ClassView(Dataset):
     def problems(self) -> list[str]:
         return self.parent.problems
 
+    @property
+    def repairs(self) -> Sequence[str]:
+        return self.parent.repairs
+
+    @property
+    def original_category_ids(self) -> Mapping[int, Any]:
+        return self.parent.original_category_ids
+
     def __len__(self) -> int:
         return len(self.parent)
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 import operator
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -38,11 +39,15 @@ class Dataset(ABC):
         class_names: the foreground classes; class id `i + 1` is `class_names[i]`.
         category_ids: the data set's own id of each class, in the same order.
         problems: what could not be used and was left out, one sentence each (file, field, remedy).
+        repairs: what was written oddly and could be repaired, one sentence for each kind.
+        original_category_ids: the ids in the file, for those that had to be replaced by a number.
     """
 
     class_names: tuple[str, ...] = ()
     category_ids: tuple[int, ...] = ()
     problems: list[str]
+    repairs: Sequence[str] = ()
+    original_category_ids: Mapping[int, Any] = MappingProxyType({})
 
     # ---- what a subclass defines -------------------------------------------------------------
 
@@ -55,7 +60,11 @@ class Dataset(ABC):
 
     @abstractmethod
     def image_info(self, index: int) -> dict[str, Any]:
-        """`{"id", "file_name", "height", "width"}` of a picture, without reading its pixels."""
+        """`{"id", "file_name", "height", "width"}` of a picture, without reading its pixels.
+
+        If the file's id is not a whole number of 64 bits, "id" is a number in its place, and
+        "original_id" the id as it came.
+        """
 
     def picture_file(self, index: int) -> Path | None:
         """The file that a picture is read from; None where there is none, as for drawn ones."""
@@ -276,6 +285,14 @@ class Subset(Dataset):
     @property
     def problems(self) -> list[str]:
         return self.parent.problems
+
+    @property
+    def repairs(self) -> Sequence[str]:
+        return self.parent.repairs
+
+    @property
+    def original_category_ids(self) -> Mapping[int, Any]:
+        return self.parent.original_category_ids
 
     def __len__(self) -> int:
         return len(self.indices)

@@ -68,6 +68,7 @@ class Description:
         suggested: anchors that would fit better, or the same.
         overlaps: how crowded the pictures are.
         problems: what cannot be used, one sentence each.
+        repairs: what was written oddly and could be repaired, one sentence for each kind.
         checked: whether the pictures were read.
         illustrate: see `describe`.
     """
@@ -88,6 +89,7 @@ class Description:
     suggested: AnchorFit
     overlaps: Overlaps
     problems: tuple[str, ...]
+    repairs: tuple[str, ...]
     checked: bool
     illustrate: Callable[[Description], str] | None = field(default=None, repr=False)
 
@@ -145,6 +147,8 @@ class Description:
             rows += [*self._box_rows(), *self._anchor_rows()]
         how = "every picture was read" if self.checked else "pictures were not read: check=True"
         rows.append(("problems", f"{len(self.problems)} ({how})"))
+        if self.repairs:
+            rows.append(("kinds of repairs", f"{len(self.repairs)}"))
         return rows
 
     def _sizes(self) -> str:
@@ -202,6 +206,7 @@ class Description:
         lines += [f"  problem: {_line(problem)}" for problem in self.problems[:LINES]]
         if len(self.problems) > LINES:
             lines.append(f"  … and {len(self.problems) - LINES} more problems")
+        lines += [f"  repaired: {_line(repair)}" for repair in self.repairs]
         return "\n".join(lines)
 
     __repr__ = __str__
@@ -216,10 +221,11 @@ class Description:
             for what, value in self.rows()
         )
         problems = "".join(f"<li>{escape(problem)}</li>" for problem in self.problems[:LINES])
+        repairs = "".join(f"<li>repaired: {escape(repair)}</li>" for repair in self.repairs)
         more = len(self.problems) - LINES
         problems += f"<li>… and {more} more</li>" if more > 0 else ""
         html = f"<p><b>{escape(self.title)}</b></p><table>{rows}</table>"
-        html += f"<ul>{problems}</ul>" if problems else ""
+        html += f"<ul>{problems}{repairs}</ul>" if problems or repairs else ""
         return html + (self.illustrate(self) if self.illustrate else "")
 
 
@@ -270,6 +276,7 @@ def describe(
         suggested=suggest_anchors(*seen, config),
         overlaps=_overlaps(labels, config.nms_iou),
         problems=tuple(problems),
+        repairs=tuple(dataset.repairs),
         checked=check,
         illustrate=illustrate,
     )

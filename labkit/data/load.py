@@ -21,6 +21,7 @@ from labkit.data.readers.formats import (
 )
 from labkit.errors import LabkitError, MissingFileError
 from labkit.io.data_files import Unusable, list_folder, path_inside, quote, read_json, subfolders
+from labkit.io.picture_finder import base_name
 
 # If there are several splits and none is named, the first of these that exists is taken. The names
 # on one line mean the same.
@@ -346,11 +347,14 @@ def folder_with(names: list[str], near: Path, split: str) -> Path | None:
         for folder in subfolders(outer)
     ]
     some = names[:: max(1, len(names) // _MOST_NAMES)]
+    bases = [base_name(name) for name in some]  # names may be another machine's paths
 
-    def worth(folder: Path) -> tuple[int, bool, bool]:
+    def worth(folder: Path) -> tuple[int, int, bool, bool]:
         called = folder.name.lower()
         like = bool(split) and called in (split, split.rstrip("0123456789"))
-        return sum(_has(folder, name) for name in some), like, called == "images"
+        exact = sum(_has(folder, name) for name in some)
+        anywhere = exact or sum(_has(folder, base) for base in bases)
+        return anywhere, exact, like, called == "images"
 
     best = [
         max(places, key=worth)

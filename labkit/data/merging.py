@@ -75,6 +75,10 @@ class Merged(Dataset):
     def problems(self) -> list[str]:
         return [*(p for parent in self.parents for p in parent.problems), *self._conflicts]
 
+    @property
+    def repairs(self) -> list[str]:
+        return [repair for parent in self.parents for repair in parent.repairs]
+
     def __len__(self) -> int:
         return len(self._where)
 
@@ -84,7 +88,10 @@ class Merged(Dataset):
 
     def image_info(self, index: int) -> dict[str, Any]:
         view, inner = self._part(index)
-        return {**view.image_info(inner), "id": self._ids[index]}
+        info = view.image_info(inner)
+        if info["id"] != self._ids[index]:
+            info.pop("original_id", None)
+        return {**info, "id": self._ids[index]}
 
     def picture_file(self, index: int) -> Path | None:
         view, inner = self._part(index)

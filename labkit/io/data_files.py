@@ -127,12 +127,17 @@ def path_inside(folder: str | os.PathLike, name: str) -> Path:
     if "\\" in name and not os.path.exists(os.path.join(base, name)):
         plain = name.replace("\\", "/")
     path = os.path.normpath(os.path.join(base, plain))
-    if "\0" in name or any("\ud800" <= c <= "\udfff" for c in name):
+    if not can_be_a_name(name):
         raise Unusable(f"has the file_name {quote(name)}, which no file can have")
     outside = path == base or not path.startswith(base.rstrip(os.sep) + os.sep)
     if outside or re.match("/|[A-Za-z]:/", plain):
         raise Unusable(f"has the file_name {quote(name)}, which is not inside {folder}")
     return Path(path)
+
+
+def can_be_a_name(name: str) -> bool:
+    """Whether a file can have this name on any system: no NUL, no half characters."""
+    return "\0" not in name and not any("\ud800" <= c <= "\udfff" for c in name)
 
 
 def refuse_links_out(folder: str | os.PathLike, path: Path) -> None:

@@ -20,6 +20,8 @@ from pycocotools import mask as coco_mask
 from labkit.errors import LabkitError
 from labkit.ops.rle import checked_counts, checked_runs, is_number
 
+_PLAIN_NUMBERS = {int, float}
+
 # ---- boxes ---------------------------------------------------------------------------------------
 
 
@@ -119,7 +121,9 @@ def _checked_polygons(segmentation: Any, height: int, width: int) -> list[list[f
 
 
 def _checked_polygon(polygon: Any, height: int, width: int) -> list[float]:
-    if not isinstance(polygon, (list, tuple)) or not all(is_number(value) for value in polygon):
+    plain = type(polygon) is list and set(map(type, polygon)) <= _PLAIN_NUMBERS  # nearly always
+    numbers = plain or isinstance(polygon, (list, tuple)) and all(map(is_number, polygon))
+    if not numbers:
         raise LabkitError(
             "segmentation holds a polygon that is not a list of numbers [x, y, x, y, …]."
         )
@@ -130,12 +134,13 @@ def _checked_polygon(polygon: Any, height: int, width: int) -> list[float]:
         )
     # pycocotools walks along the outline point by point: with a corner at 1e12 it never returns.
     reach = 4 * (height + width)
-    if not all(-reach <= value <= reach for value in polygon):
+    # min and max may pass over a NaN, but the sum does not
+    if not (-reach <= min(polygon) and max(polygon) <= reach and sum(polygon) == sum(polygon)):
         raise LabkitError(
             f"segmentation holds a corner far outside the image of {height} x {width}, or NaN; "
             "coordinates are pixels of this image."
         )
-    return [float(value) for value in polygon]
+    return list(map(float, polygon))
 
 
 def segmentation_box(segmentation: Any, height: int, width: int) -> np.ndarray:

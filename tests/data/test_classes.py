@@ -142,7 +142,9 @@ def test_a_view_reads_no_picture_for_what_annotations_tell(tmp_path):
         "images": [{"id": 1, "file_name": "absent.png", "height": 10, "width": 10}],
         "categories": [{"id": 3, "name": "x"}, {"id": 5, "name": "y"}],
         "annotations": [
-            square | {"id": i, "image_id": 1, "category_id": c} for i, c in ((1, 3), (2, 5), (3, 5))
+            square | {"id": 1, "image_id": 1, "category_id": 3},
+            square | {"id": 2, "image_id": 1, "category_id": 5},
+            {"id": 3, "image_id": 1, "category_id": 5, "segmentation": [[1, 1, 9, 1, 9, 9]]},
         ],
     }
     view = CocoDataset(content, tmp_path).keep_classes(["y"])

@@ -202,7 +202,7 @@ def test_a_format_that_is_named_says_what_it_lacks(tmp_path):
 
 
 def test_options_are_those_of_the_format(coco):
-    with pytest.raises(LabkitError, match="The format coco has no option 'stuff'; it has: none"):
+    with pytest.raises(LabkitError, match="The format coco has no option 'stuff'; it has: boxes"):
         load_dataset(coco, stuff="skip")
     path = save_via(shapes(1, 64), coco / "via")
     with pytest.raises(LabkitError, match="it has: class_attribute, class_names"):

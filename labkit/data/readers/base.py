@@ -1,8 +1,9 @@
 """Data sets whose pictures are files: what the readers of all formats have in common.
 
 A reader lists the pictures when it is created, and reads the pixels of pictures and masks when a
-sample is requested. What it cannot use is left out and listed in `problems`, one sentence each;
-with `strict=True` the first problem is an error instead.
+sample is requested. What is written oddly but has one meaning only is repaired and counted in
+`repairs`. What it cannot use is left out and listed in `problems`, one sentence each; with
+`strict=True` the first problem is an error instead.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ from labkit.data.dataset import Dataset
 from labkit.data.sample import Labels, Sample, make_sample
 from labkit.errors import LabkitError, MissingFileError, printable
 from labkit.io import images
-from labkit.io.data_files import Unusable, path_inside, quote, refuse_links_out
+from labkit.io.data_files import Unusable, quote, refuse_links_out
+from labkit.io.picture_finder import FOUND, PictureFinder
+from labkit.io.repairs import Repairs
 from labkit.ops.masks import boxes_from_masks
 
 
@@ -92,6 +95,8 @@ class PictureDataset(Dataset):
         self.folder = Path(folder)
         self.strict = strict
         self.problems: list[str] = []
+        self.repairs = Repairs()
+        self._finder = PictureFinder(self.folder)
         self._reported: set[str] = set()
         self._pictures: list[Picture] = []
         self._known_labels: dict[int, Labels] = {}
@@ -184,14 +189,16 @@ class PictureDataset(Dataset):
         Raises:
             Unusable: it is outside the folder, missing, or not a picture.
         """
-        path = path_inside(self.folder, name)
+        found = self._finder.find(name)
         try:
-            refuse_links_out(self.folder, path)
-            height, width = images.image_size(path)
+            refuse_links_out(self.folder, found.path)
+            height, width = images.image_size(found.path)
             check_size(height, width)
         except LabkitError as error:
             raise Unusable(f"cannot be used: {str(error).rstrip('.')}") from None
-        return Picture(number, name, path, height, width)
+        if found.how:
+            self.repairs.note(FOUND, f"{quote(name)} {found.how}")
+        return Picture(number, found.name, found.path, height, width)
 
     def _find_fitting(self, name: str, label_map: Path) -> Picture:
         """As `_find_picture`, for a picture whose annotations are an image of the same size."""
@@ -214,7 +221,7 @@ class PictureDataset(Dataset):
         """Warn, when the data set is created, that something was left out."""
         if self.problems and not self._pictures:
             raise LabkitError(self.problems[-1] + " No image remains.")
-        warn_of_problems(self.label, self.problems)
+        warn_of_problems(self.label, self.problems, self.repairs)
 
 
 def _crowd(found: Instances) -> Sequence[bool]:
@@ -264,20 +271,24 @@ def read_sized(folder: Path, path: Path, wanted: tuple[int, int], label: str) ->
     return image
 
 
-def warn_of_problems(label: str, problems: Sequence[str]) -> None:
-    """Warn of the first problem and say how many there are, at the line that called labkit.
+def warn_of_problems(label: str, problems: Sequence[str], repairs: Sequence[str] = ()) -> None:
+    """Warn once, at the line that called labkit: of the first problem, and of what was repaired.
 
     Args:
         label: what to call the data set; usually its file.
-        problems: one sentence each; without any there is no warning.
+        problems: one sentence each; without any problem or repair there is no warning.
+        repairs: one sentence for each kind.
     """
-    if not problems:
-        return
-    count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems, the first"
-    first = problems[0].removeprefix(f"{label}: ")
-    warnings.warn(
-        f"{label}: {count}: {first} All are in the data set's .problems.", stacklevel=_outside()
-    )
+    said = []
+    if problems:
+        count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems, the first"
+        first = problems[0].removeprefix(f"{label}: ")
+        said.append(f"{count}: {first} All are in the data set's .problems.")
+    if repairs:
+        kinds = "" if len(repairs) == 1 else f" And {len(repairs) - 1} more kinds of repairs."
+        said.append(f"repaired: {repairs[0]}{kinds} All are in the data set's .repairs.")
+    if said:
+        warnings.warn(f"{label}: {' '.join(said)}", stacklevel=_outside())
 
 
 def _outside() -> int:

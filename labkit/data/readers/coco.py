@@ -1,15 +1,17 @@
 """Annotations in COCO's format: one json file, and a folder of pictures.
 
-A file that is not COCO at all is an error. Single entries that cannot be used (no such category,
-no area, an id that occurs twice, …) are left out and listed in `problems`; with `strict=True` the
+A file that is not COCO at all is an error. Entries that are written oddly but have one meaning only
+are repaired and counted in `repairs` (see `labkit.io.coco_repair`). Single entries that cannot be
+used (no such category, no area, …) are left out and listed in `problems`; with `strict=True` the
 first of them is an error. Nothing is left out silently.
 """
 
 from __future__ import annotations
 
+import functools
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +19,26 @@ import numpy as np
 
 from labkit.data.dataset import Dataset
 from labkit.data.picture_checks import readings
-from labkit.data.readers.base import check_size, read_sized, warn_of_problems
-from labkit.data.readers.outlines import check_segmentation
+from labkit.data.readers.base import read_sized, warn_of_problems
+from labkit.data.readers.coco_entries import (
+    SWAPPED,
+    outlines_fit,
+    read_categories,
+    read_images,
+    swapped_sizes,
+)
+from labkit.data.readers.outlines import check_segmentation, rectangle
 from labkit.data.sample import Cutouts, Labels, Sample, make_sample
-from labkit.errors import LabkitError, MissingFileError
+from labkit.errors import LabkitError, MissingFileError, listed
+from labkit.io.coco_repair import (
+    BOXES,
+    DUPLICATES,
+    Seen,
+    has_mask,
+    place_of,
+    repair_annotation,
+    without_empty_parent,
+)
 from labkit.io.data_files import (
     Unusable,
     is_number,
@@ -29,15 +47,17 @@ from labkit.io.data_files import (
     read_json,
     refuse_links_out,
     shown,
-    whole,
 )
 from labkit.io.images import image_size
+from labkit.io.repairs import Repairs
 from labkit.ops.masks import boxes_from_masks, decode_segmentation, segmentation_box
 
 # `check` reports a bbox if it differs from the box of its segmentation by more than both of these.
 # COCO's own differ by some pixels: polygons have corners between pixels, and tips that cover none.
 _SAME_BOX_PIXELS = 3
 _SAME_BOX_IOU = 0.5
+
+_NEARLY_ALL = 0.9  # of the objects: if so many are crowds, the mark does not mean what it should
 
 
 class CocoDataset(Dataset):
@@ -49,7 +69,12 @@ class CocoDataset(Dataset):
 
     Args:
         annotations: the json file, or its content as a dictionary.
-        images: the folder that `file_name` is relative to.
+        images: the folder that `file_name` is relative to. A picture that is not there under its
+            very name is the one file of that name in the folder, if there is exactly one.
+        crowds_as_instances: take what is marked as a crowd for one object, as in files of tools
+            that mark every painted mask so.
+        boxes_as_masks: take a box without a mask for a rectangular mask; by default such
+            annotations are left out.
         strict: raise at the first entry that cannot be used, instead of leaving it out.
         label: what messages call the annotations; by default their file.
 
@@ -63,6 +88,8 @@ class CocoDataset(Dataset):
         annotations: str | os.PathLike | dict[str, Any],
         images: str | os.PathLike,
         *,
+        crowds_as_instances: bool = False,
+        boxes_as_masks: bool = False,
         strict: bool = False,
         label: str | None = None,
     ) -> None:
@@ -70,19 +97,28 @@ class CocoDataset(Dataset):
         self.label = label or ("The given annotations" if given else str(annotations))
         self.folder = Path(images)
         self.strict = strict
+        self.crowds_as_instances, self.boxes_as_masks = crowds_as_instances, boxes_as_masks
         self.problems = []
+        self.repairs = Repairs()
         if not self.folder.is_dir():
             raise MissingFileError(f"{self.folder}: there is no such folder of images.")
         content = _load(annotations, self.label)
-        self.category_ids, self.class_names = read_categories(content["categories"], self.label)
+        entries = content["annotations"]
+        self._categories, self.category_ids, self.class_names = read_categories(
+            without_empty_parent(content["categories"], entries, self.repairs),
+            self.label,
+            self.repairs,
+        )
+        self.original_category_ids = self._categories.originals
         self._class_of = {number: i + 1 for i, number in enumerate(self.category_ids)}
         self._note_repeated_names()
-        self._images: list[dict[str, Any]] = []
-        self._annotations: list[list[dict[str, Any]]] = []
         self._read_images(content["images"])
-        self._read_annotations(content["annotations"])
+        self._take_swapped_sizes(entries)
+        self._annotations: list[list[dict[str, Any]]] = [[] for _ in self._images]
+        self._read_annotations(entries)
+        self._remark_on_objects(len(entries))
         self._left_out_late: set[tuple[int, int]] = set()  # masks found empty when decoded
-        warn_of_problems(self.label, self.problems)
+        warn_of_problems(self.label, self.problems, self.repairs)
 
     # ---- reading the json ----------------------------------------------------------------------
 
@@ -96,54 +132,125 @@ class CocoDataset(Dataset):
                 )
 
     def _read_images(self, entries: list[Any]) -> None:
-        index_of: dict[int, int] = {}
-        for number, entry in enumerate(entries):
-            try:
-                image = checked_image(entry, self.folder)
-                if image["id"] in index_of:
-                    raise Unusable(f"has the id {image['id']}, which an earlier image has")
-            except Unusable as error:
-                self._problem(f"{self.label}: images[{number}] {error}; the image is left out.")
-                continue
-            index_of[image["id"]] = len(self._images)
-            self._images.append(image)
-            self._annotations.append([])
-        if entries and not self._images:
+        read = read_images(entries, self.folder, self.repairs)
+        for problem in read.problems:
+            self._problem(f"{self.label}: {problem}")
+        if entries and not read.images:
             raise LabkitError(self.problems[-1] + " No image remains.")
-        self._index_of = index_of
+        self._images, self._ids = read.images, read.ids
+        self._index_of = {image["id"]: index for index, image in enumerate(read.images)}
+        self._missing = ""
+        if read.missing:
+            are = "is" if len(read.missing) == 1 else "are"
+            self._missing = (
+                f"{self.label}: {len(read.missing)} of {len(read.images)} pictures {are} not in "
+                f"{self.folder} ({listed(map(quote, read.missing), 3)}); put them there, or give "
+                "the folder that they are in."
+            )
+            self.problems.append(self._missing)
+
+    def _take_swapped_sizes(self, entries: list[Any]) -> None:
+        swapped = {self._images[i]["id"]: i for i in swapped_sizes(self._images, self.folder)}
+        if not swapped:
+            return
+        own: dict[int, list[Any]] = {number: [] for number in swapped}
+        for entry in entries:
+            if isinstance(entry, dict) and (n := self._ids.find(entry.get("image_id"))) in own:
+                own[n].append(entry)
+        for number, index in swapped.items():
+            image = self._images[index]
+            height, width = image["height"], image["width"]
+            sizes = f"the file says {height} x {width}, the picture has {width} x {height}"
+            if outlines_fit(own[number], width, height):
+                self.repairs.note(SWAPPED, f"{quote(image['file_name'])}: {sizes}")
+                image["height"], image["width"] = width, height
+            else:
+                self.problems.append(
+                    f"{self.label}: height and width of {quote(image['file_name'])} are swapped "
+                    f"({sizes}), and its outlines do not fit the picture; correct the file."
+                )
 
     def _read_annotations(self, entries: list[Any]) -> None:
-        seen: set[int] = set()
+        seen, only_boxes = Seen(), []
         for number, entry in enumerate(entries):
+            place = functools.partial(place_of, "annotations", number, entry)
             try:
-                index = self._checked_annotation(entry, seen)
-            except Unusable as error:
-                place = f"annotations[{number}]{_id_text(entry)}"
-                self._problem(f"{self.label}: {place}: {error}; the annotation is left out.")
+                index, entry = self._checked_annotation(entry, place)
+            except _OnlyBox:
+                only_boxes.append(place())
+                if self.strict:
+                    break
                 continue
-            self._annotations[index].append(entry)
+            except Unusable as error:
+                self._problem(f"{self.label}: {place()}: {error}; the annotation is left out.")
+                continue
+            if seen.is_duplicate(entry):
+                self.repairs.note(DUPLICATES, place())
+                continue
+            self._annotations[index].append(seen.with_own_id(entry, place, self.repairs))
+        if only_boxes:
+            self._problem(
+                f"{self.label}: {len(only_boxes)} of {len(entries)} annotations have a box but no "
+                f"mask (segmentation is missing), the first is {only_boxes[0]}; they are left "
+                "out, so training would learn their objects as background. Draw masks, or take "
+                "the boxes as rectangular masks with boxes_as_masks=True (--boxes-as-masks)."
+            )
 
-    def _checked_annotation(self, entry: Any, seen: set[int]) -> int:
-        """The index of an annotation's picture; Unusable if the annotation cannot be used."""
+    def _checked_annotation(
+        self, entry: Any, place: Callable[[], str]
+    ) -> tuple[int, dict[str, Any]]:
+        """The index of an annotation's picture, and the annotation in COCO's form.
+
+        Raises:
+            Unusable: the annotation cannot be used.
+        """
         if not isinstance(entry, dict):
             raise Unusable("it is not an object {…}")
-        if "id" in entry:
-            if whole(entry, "id") in seen:
-                raise Unusable(f"an earlier annotation has the id {entry['id']} too")
-            seen.add(entry["id"])
-        image_id, category_id = whole(entry, "image_id"), whole(entry, "category_id")
-        if image_id not in self._index_of:
-            raise Unusable(f"image_id {image_id} is not among the images")
-        if category_id not in self._class_of:
-            raise Unusable(f"category_id {category_id} is not among the categories")
-        if entry.get("iscrowd", 0) not in (0, 1):
-            raise Unusable(f"iscrowd is {shown(entry['iscrowd'])}, not 0 or 1")
-        index = self._index_of[image_id]
+        image_id, category_id = entry.get("image_id"), entry.get("category_id")
+        image, category = self._ids.find(image_id), self._categories.find(category_id)
+        if image not in self._index_of:
+            raise Unusable(f"image_id {shown(image_id)} is not among the images")
+        if category not in self._class_of:
+            raise Unusable(f"category_id {shown(category_id)} is not among the categories")
+        index = self._index_of[image]
         height, width = self._images[index]["height"], self._images[index]["width"]
-        if entry.get("bbox") is not None:
-            _check_bbox(entry["bbox"], height, width)
+        bbox = entry.get("bbox")
+        wrong_box = bbox is not None and _wrong_bbox(bbox, height, width)
+        if bbox is not None and not has_mask(entry):
+            if wrong_box:
+                raise Unusable(wrong_box)
+            if not self.boxes_as_masks:
+                raise _OnlyBox()
+            x, y, w, h = bbox
+            entry = {**entry, "segmentation": rectangle(x, y, x + w, y + h)}
+        entry = repair_annotation(entry, place, self.repairs)
         check_segmentation(entry.get("segmentation"), height, width)
-        return index
+        if wrong_box:
+            self.repairs.note(BOXES, f"{place()}: {wrong_box}")
+            entry = {key: value for key, value in entry.items() if key != "bbox"}
+        plain = type(image_id) is type(category_id) is int
+        if not plain or image != image_id or category != category_id:
+            entry = {**entry, "image_id": image, "category_id": category}
+        if self.crowds_as_instances and entry.get("iscrowd"):
+            entry = {**entry, "iscrowd": 0}
+        return index, entry
+
+    def _remark_on_objects(self, given: int) -> None:
+        """Problems of the data set as a whole: without objects there is nothing to learn."""
+        crowds = sum(bool(a.get("iscrowd", 0)) for own in self._annotations for a in own)
+        if not any(self._annotations) and self._images:
+            listed_there = "none can be used" if given else "the file has none"
+            self.problems.append(
+                f"{self.label}: there is no object ({listed_there}), so there is nothing to learn "
+                "but background."
+            )
+        elif given and crowds >= _NEARLY_ALL * given:
+            self.problems.append(
+                f"{self.label}: {crowds} of {given} annotations are marked as crowds "
+                "(iscrowd 1), which training leaves out. If each is one object, as those painted "
+                "with CVAT's brush are, load them with crowds_as_instances=True "
+                "(--crowds-as-instances)."
+            )
 
     def _problem(self, sentence: str) -> None:
         if self.strict:
@@ -278,7 +385,9 @@ class CocoDataset(Dataset):
             found.extend(self._check_picture(info))
             for position in range(len(self._annotations[index])):
                 found.extend(self._check_mask(index, position))
-        return [*self.problems, *found, *readings(self)]
+        # Every picture that is missing has a sentence of its own now.
+        known = [problem for problem in self.problems if problem != self._missing]
+        return [*known, *found, *readings(self)]
 
     def _check_picture(self, info: dict[str, Any]) -> list[str]:
         path = path_inside(self.folder, info["file_name"])
@@ -328,67 +437,28 @@ def _load(annotations: str | os.PathLike | dict[str, Any], label: str) -> dict[s
     return content
 
 
-def checked_image(entry: Any, folder: Path) -> dict[str, Any]:
-    """The id, file_name, height and width of an entry of "images".
-
-    If the json has no size, the picture's own is used.
-
-    Raises:
-        Unusable: the entry cannot be used.
-    """
-    if not isinstance(entry, dict):
-        raise Unusable("is not an object {…}")
-    number, name = whole(entry, "id"), entry.get("file_name")
-    if not isinstance(name, str) or not name:
-        raise Unusable('has no "file_name"')
-    path = path_inside(folder, name)
-    try:
-        if entry.get("height") is None or entry.get("width") is None:
-            height, width = image_size(path)
-        else:
-            height, width = whole(entry, "height"), whole(entry, "width")
-        check_size(height, width)
-    except LabkitError as error:
-        raise Unusable(f"has no usable size: {str(error).rstrip('.')}") from None
-    return {"id": number, "file_name": name, "height": height, "width": width}
-
-
-def read_categories(entries: list[Any], label: str) -> tuple[tuple[int, ...], tuple[str, ...]]:
-    """Ids and names, ordered by id. Every error raises: all annotations depend on the classes."""
-    names: dict[int, str] = {}
-    for number, entry in enumerate(entries):
-        place = f"{label}: categories[{number}]"
-        try:
-            category_id = whole(entry, "id") if isinstance(entry, dict) else None
-        except Unusable as error:
-            raise LabkitError(f"{place}: {error}.") from None
-        if category_id is None or not isinstance(entry.get("name"), str):
-            raise LabkitError(f'{place} is not {{"id": a whole number, "name": a text}}.')
-        if category_id in names:
-            raise LabkitError(f"{place} has the id {category_id}, which an earlier category has.")
-        names[category_id] = entry["name"]
-    if not names:
-        raise LabkitError(f'{label}: "categories" is empty; name at least one class.')
-    ordered = tuple(sorted(names))
-    return ordered, tuple(names[category_id] for category_id in ordered)
-
-
 def _crowd(annotations: Iterable[dict[str, Any]]) -> list[bool]:
     return [bool(annotation.get("iscrowd", 0)) for annotation in annotations]
 
 
-def _check_bbox(bbox: Any, height: int, width: int) -> None:
+class _OnlyBox(Unusable):
+    """An annotation has a usable bbox and no mask."""
+
+
+def _wrong_bbox(bbox: Any, height: int, width: int) -> str:
+    """What is wrong with a bbox, as a part of a sentence; "" if nothing is."""
     if (
         not isinstance(bbox, (list, tuple))
         or len(bbox) != 4
         or not all(is_number(value) for value in bbox)
     ):
-        raise Unusable(f"bbox is {shown(bbox)}, not four numbers [x, y, width, height]")
+        return f"bbox is {shown(bbox)}, not four numbers [x, y, width, height]"
     x, y, box_width, box_height = bbox
     if box_width <= 0 or box_height <= 0:
-        raise Unusable(f"bbox {bbox} has no area")
+        return f"bbox {shown(bbox)} has no area"
     if x >= width or y >= height or x + box_width <= 0 or y + box_height <= 0:
-        raise Unusable(f"bbox {bbox} lies outside the image of {height} x {width} pixels")
+        return f"bbox {shown(bbox)} lies outside the image of {height} x {width} pixels"
+    return ""
 
 
 def _same_box(a: Sequence[float], b: Sequence[float]) -> bool:

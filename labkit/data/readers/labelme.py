@@ -17,10 +17,12 @@ from labkit.data.readers.outlines import (
     Outline,
     OutlineDataset,
     check_segmentation,
+    class_text,
     ellipse,
     rectangle,
 )
 from labkit.errors import LabkitError
+from labkit.io.coco_repair import NAMES, image_side
 from labkit.io.data_files import (
     Unusable,
     is_number,
@@ -29,9 +31,10 @@ from labkit.io.data_files import (
     read_json,
     read_text,
     shown,
-    whole,
 )
+from labkit.io.ids import is_id, whole_number
 from labkit.io.images import read_image, read_samples
+from labkit.io.picture_finder import base_name
 from labkit.ops.masks import decode_segmentation, encode_rle
 
 #: Special labels at the top of a labels.txt; they are not classes.
@@ -124,9 +127,12 @@ class LabelmeDataset(OutlineDataset):
         if not isinstance(name, str) or not name:
             raise Unusable('has neither "imageData" nor "imagePath"')
         picture = self._find_picture(self._name_inside(name), len(self) + 1)
-        if content.get("imageHeight") is None or content.get("imageWidth") is None:
+        height, width = (
+            image_side(content, field, str(file), self.repairs)
+            for field in ("imageHeight", "imageWidth")
+        )
+        if height is None or width is None:
             return picture, False
-        height, width = whole(content, "imageHeight"), whole(content, "imageWidth")
         try:
             check_size(height, width)
         except LabkitError as error:
@@ -137,31 +143,29 @@ class LabelmeDataset(OutlineDataset):
         """`imagePath` as a name in the folder of pictures.
 
         LabelMe writes it relative to the json, as "../images/a.jpg" (with backslashes on Windows)
-        if the json files have their own folder. Then only the file's name is used, in the folder of
-        the pictures.
+        if the json files have their own folder. Then only the file's name is used, if it is in the
+        folder of the pictures.
         """
         try:
             if path_inside(self.folder, name).exists():
                 return name
         except Unusable:
             pass
-        return name.replace("\\", "/").rsplit("/", 1)[-1]
+        base = base_name(name)
+        return base if base and (self.folder / base).is_file() else name
 
     def _outlines_of(self, shapes: list[Any], size: tuple[int, int], file: Path) -> list[Outline]:
         groups: dict[Any, list[tuple[str, Any]]] = {}
         for number, shape in enumerate(shapes):
             place = f"shapes[{number}]"
             try:
-                label = shape.get("label") if isinstance(shape, dict) else None
-                if not isinstance(label, str) or not label.strip():
-                    raise Unusable('has no "label"')
+                label = self._label(shape, f"{file}: {place}")
                 if label in NOT_CLASSES:
                     self.ignored += 1
                     continue
                 segmentation = shape_segmentation(shape, *size)
                 check_segmentation(segmentation, *size)
-                alone = shape.get("group_id") is None
-                key = (label, place if alone else whole(shape, "group_id"))
+                key = (label, place if shape.get("group_id") is None else _group(shape))
             except (Unusable, LabkitError) as error:
                 text = str(error).rstrip(".")
                 self._problem(f"{file}: {place}: {text}; the shape is left out.")
@@ -171,6 +175,16 @@ class LabelmeDataset(OutlineDataset):
             Outline(key[0], _joined([part for _, part in parts], *size), parts[0][0])
             for key, parts in groups.items()
         ]
+
+    def _label(self, shape: Any, place: str) -> str:
+        label = shape.get("label") if isinstance(shape, dict) else None
+        name = class_text(label)
+        if name is None:
+            raise Unusable('has no "label"')
+        if isinstance(label, str):
+            return label
+        self.repairs.note(NAMES, f"{place}: {name}")
+        return name
 
     # ---- pictures inside the json ----------------------------------------------------------------
 
@@ -199,6 +213,15 @@ def read_labels(path: Path) -> list[str]:
     if not names:
         raise LabkitError(f"{path} names no class; write one a line.")
     return names
+
+
+def _group(shape: dict[str, Any]) -> int | str:
+    """A `group_id`: 1, 1.0 and "1" are the same group."""
+    group = shape["group_id"]
+    if not is_id(group):
+        raise Unusable(f'"group_id" is {shown(group)}, neither a number nor a text')
+    number = whole_number(group)
+    return group if number is None else number
 
 
 def _embedded_picture(content: Any, file: Path) -> np.ndarray:

@@ -6,6 +6,7 @@ continuous pixel coordinates, and filled when its picture is read.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 from collections.abc import Iterable, Sequence
@@ -128,10 +129,25 @@ def check_segmentation(segmentation: Any, height: int, width: int) -> None:
 
 def numbers(shape: dict[str, Any], *fields: str) -> list[float]:
     """The finite numbers in these fields of a shape; Unusable if one is not a number."""
-    for field in fields:
-        if not is_number(shape.get(field)):
-            raise Unusable(f'"{field}" is {shown(shape.get(field))}, not a number')
-    return [float(shape[field]) for field in fields]
+    return [coordinate(shape.get(field), field) for field in fields]
+
+
+def coordinate(value: Any, field: str) -> float:
+    """A finite number, which may be written as a text; Unusable if it is none."""
+    read = value
+    if isinstance(value, str):
+        with contextlib.suppress(ValueError):
+            read = float(value)
+    if not is_number(read):
+        raise Unusable(f'"{field}" is {shown(value)}, not a number')
+    return float(read)
+
+
+def class_text(value: Any) -> str | None:
+    """The name of a class; a number becomes a text. None for anything else, and for no text."""
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return str(value)
+    return (value.strip() or None) if isinstance(value, str) else None
 
 
 def rectangle(x1: float, y1: float, x2: float, y2: float) -> list[list[float]]:

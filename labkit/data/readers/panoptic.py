@@ -5,6 +5,7 @@ A segment's number is `R + 256 G + 65536 B` of its pixels; 0 is unlabelled.
 
 from __future__ import annotations
 
+import functools
 import os
 from collections import Counter
 from dataclasses import dataclass, replace
@@ -14,10 +15,12 @@ from typing import Any
 import numpy as np
 
 from labkit.data.readers.base import PictureDataset
-from labkit.data.readers.coco import checked_image, read_categories
+from labkit.data.readers.coco_entries import read_categories, read_images
 from labkit.data.readers.label_maps import MapInstances, values_in
 from labkit.errors import LabkitError, MissingFileError
-from labkit.io.data_files import Unusable, path_inside, quote, read_json, shown, whole
+from labkit.io.coco_repair import crowd_flag
+from labkit.io.data_files import Unusable, path_inside, quote, read_json, shown
+from labkit.io.ids import whole_number
 from labkit.io.images import read_samples
 
 
@@ -64,11 +67,13 @@ class PanopticDataset(PictureDataset):
                 f"{self.segments}: there is no such folder of segment PNGs; give segments=FOLDER."
             )
         content = _panoptic_parts(read_json(annotations), self.label)
-        ids, names = read_categories(content["categories"], self.label)
+        entries = content["categories"]
+        self._categories, ids, names = read_categories(entries, self.label, self.repairs)
+        self.original_category_ids = self._categories.originals
         names_of = dict(zip(ids, names, strict=True))
         self._stuff = {
-            entry["id"]
-            for entry in content["categories"]
+            self._categories.find(entry["id"])
+            for entry in entries
             if stuff == "skip" and not _is_thing(entry, self.label)
         }
         self._name_of = names_of
@@ -83,15 +88,10 @@ class PanopticDataset(PictureDataset):
     # ---- reading the json ----------------------------------------------------------------------
 
     def _read_entries(self, content: dict[str, Any]) -> None:
-        images: dict[int, dict[str, Any]] = {}
-        for number, entry in enumerate(content["images"]):
-            try:
-                image = checked_image(entry, self.folder)
-                if image["id"] in images:
-                    raise Unusable(f"has the id {image['id']}, which an earlier image has")
-                images[image["id"]] = image
-            except Unusable as error:
-                self._problem(f"{self.label}: images[{number}] {error}; the image is left out.")
+        read = read_images(content["images"], self.folder, self.repairs)
+        self._ids, images = read.ids, {image["id"]: image for image in read.images}
+        for problem in read.problems:
+            self._problem(f"{self.label}: {problem}")
         for number, entry in enumerate(content["annotations"]):
             try:
                 self._read_annotation(entry, images, f"annotations[{number}]")
@@ -109,9 +109,10 @@ class PanopticDataset(PictureDataset):
         """Read the segments of one image, and remove it from `images`: it has one annotation."""
         if not isinstance(entry, dict):
             raise Unusable("is not an object {…}")
-        image = images.pop(whole(entry, "image_id"), None)
+        image_id = entry.get("image_id")
+        image = images.pop(self._ids.find(image_id), None)
         if image is None:
-            raise Unusable(f"has the image_id {entry['image_id']}, which no image has any more")
+            raise Unusable(f"has the image_id {shown(image_id)}, which no image has any more")
         if not isinstance(entry.get("file_name"), str) or not entry["file_name"]:
             raise Unusable('has no "file_name"')
         if not isinstance(entry.get("segments_info"), list):
@@ -129,7 +130,7 @@ class PanopticDataset(PictureDataset):
         segments: dict[int, Segment] = {}
         for number, entry in enumerate(entries):
             try:
-                segment = self._segment(entry)
+                segment = self._segment(entry, f"{place}: segments_info[{number}]")
                 if segment.number in segments:
                     raise Unusable(f"has the id {segment.number}, which an earlier one has")
             except Unusable as error:
@@ -139,23 +140,30 @@ class PanopticDataset(PictureDataset):
                 continue
             segments[segment.number] = segment
             if not segment.class_id:
-                self.skipped[self._name_of[entry["category_id"]]] += 1
+                self.skipped[self._name_of[self._categories.find(entry["category_id"])]] += 1
         return list(segments.values())
 
-    def _segment(self, entry: Any) -> Segment:
+    def _segment(self, entry: Any, place: str) -> Segment:
         if not isinstance(entry, dict):
             raise Unusable("is not an object {…}")
-        number, category = whole(entry, "id"), whole(entry, "category_id")
-        if not 0 < number < 256**3:
-            raise Unusable(f"has the id {shown(number)}, which no colour can have")
-        if category not in self._name_of:
-            raise Unusable(f"has the category_id {category}, which is not among the categories")
-        if entry.get("iscrowd", 0) not in (0, 1):
-            raise Unusable(f"has the iscrowd {shown(entry['iscrowd'])}, not 0 or 1")
+        number, category_id = whole_number(entry.get("id")), entry.get("category_id")
+        category = self._categories.find(category_id)
+        if number is None or not 0 < number < 256**3:
+            raise Unusable(f"has the id {shown(entry.get('id'))}, which no colour can have")
+        if category is None:
+            raise Unusable(
+                f"has the category_id {shown(category_id)}, which is not among the categories"
+            )
+        crowd = crowd_flag(entry.get("iscrowd", 0), functools.partial(str, place), self.repairs)
         # Class 0 means stuff that is skipped.
         skip = category in self._stuff
         class_id = 0 if skip else self.category_ids.index(category) + 1
-        return Segment(number, class_id, bool(entry.get("iscrowd", 0)))
+        return Segment(number, class_id, bool(crowd))
+
+    def image_info(self, index: int) -> dict[str, Any]:
+        info = super().image_info(index)
+        originals = self._ids.originals
+        return info | ({"original_id": originals[info["id"]]} if info["id"] in originals else {})
 
     # ---- instances -------------------------------------------------------------------------------
 

@@ -16,15 +16,20 @@ from labkit.data.readers.outlines import (
     Outline,
     OutlineDataset,
     check_segmentation,
+    class_text,
+    coordinate,
     ellipse,
     numbers,
     rectangle,
 )
 from labkit.errors import LabkitError
+from labkit.io.coco_repair import NAMES
 from labkit.io.data_files import Unusable, quote, read_json, shown
 
 #: The region attribute with which `save_via` marks a crowd; it is never used as the class.
 CROWD = "iscrowd"
+
+TEXTS = "Coordinates written as texts were read as numbers"
 
 
 class ViaDataset(OutlineDataset):
@@ -82,11 +87,11 @@ class ViaDataset(OutlineDataset):
             try:
                 if not isinstance(entry, dict) or not isinstance(entry.get("filename"), str):
                     raise Unusable('has no "filename"')
-                if entry["filename"] in seen:
-                    raise Unusable(f"is {quote(entry['filename'])} for the second time")
                 if not isinstance(entry.get("regions"), (list, dict)):
                     raise Unusable('has no "regions", neither a list nor an object')
                 picture = self._find_picture(entry["filename"], len(self) + 1)
+                if picture.name in seen:
+                    raise Unusable(f"is {quote(picture.name)} for the second time")
             except Unusable as error:
                 self._problem(f"{place} {error}; the picture is left out.")
                 continue
@@ -96,19 +101,25 @@ class ViaDataset(OutlineDataset):
     def _outlines_of(self, regions: Any, size: tuple[int, int], place: str) -> Iterator[Outline]:
         for number, region in _numbered(regions):
             try:
-                yield self._outline(region, size, f"regions[{number}]")
+                region_place = f"regions[{number}]"
+                yield self._outline(region, size, region_place, f"{place}: {region_place}")
             except Unusable as error:
                 self._problem(f"{place}: regions[{number}]: {error}; the region is left out.")
 
-    def _outline(self, region: Any, size: tuple[int, int], place: str) -> Outline:
+    def _outline(self, region: Any, size: tuple[int, int], place: str, where: str) -> Outline:
         if not isinstance(region, dict) or not isinstance(region.get("shape_attributes"), dict):
             raise Unusable('has no "shape_attributes"')
         name = self._only_name
         attributes = region.get("region_attributes")
         attributes = attributes if isinstance(attributes, dict) else {}
         if self.class_attribute is not None:
-            name = _chosen(attributes.get(self.class_attribute), self.class_attribute)
+            value = attributes.get(self.class_attribute)
+            name = _chosen(value, self.class_attribute)
+            if isinstance(value, (int, float)):
+                self.repairs.note(NAMES, f"{where}: {name}")
         polygons = shape_polygons(region["shape_attributes"])
+        if _text_numbers(region["shape_attributes"]):
+            self.repairs.note(TEXTS, where)
         check_segmentation(polygons, *size)
         return Outline(name, polygons, place, crowd=attributes.get(CROWD) == "1")
 
@@ -165,9 +176,20 @@ def _chosen(value: Any, attribute: str) -> str:
     if isinstance(value, dict):
         ticked = [name for name, state in value.items() if state is True]
         value = ticked[0] if len(ticked) == 1 else value
-    if not isinstance(value, str) or not value.strip():
+    name = class_text(value)
+    if name is None:
         raise Unusable(f"{quote(attribute)} is {shown(value)}, not one class")
-    return value.strip()
+    return name
+
+
+def _text_numbers(shape: dict[str, Any]) -> bool:
+    """Whether a shape has coordinates that are written as texts."""
+    values = [value for field, value in shape.items() if field != "name"]
+    return any(
+        isinstance(number, str)
+        for value in values
+        for number in (value if isinstance(value, list) else [value])
+    )
 
 
 def _offered_names(content: dict[str, Any], attribute: str | None) -> list[str]:
@@ -185,6 +207,8 @@ def shape_polygons(shape: dict[str, Any]) -> list[list[float]]:
         xs, ys = shape.get("all_points_x"), shape.get("all_points_y")
         if not isinstance(xs, list) or not isinstance(ys, list) or len(xs) != len(ys):
             raise Unusable('"all_points_x" and "all_points_y" are not two lists of one length')
+        xs = [coordinate(x, "all_points_x") for x in xs]
+        ys = [coordinate(y, "all_points_y") for y in ys]
         return [[value for point in zip(xs, ys, strict=True) for value in point]]
     if kind == "rect":
         x, y, width, height = numbers(shape, "x", "y", "width", "height")

@@ -216,7 +216,7 @@ def test_photos_that_their_json_shows_upright(folder):
             shape([[1, 1], [4, 4]], kind="mask", mask=png(np.zeros((4, 4), bool))),
             "covers no pixel",
         ),
-        (shape(group="x"), '"group_id"'),
+        (shape(group=[1]), '"group_id"'),
         (shape(label=None), 'has no "label"'),
         (shape(label=" "), 'has no "label"'),
         (7, 'has no "label"'),
@@ -239,9 +239,7 @@ def test_a_shape_that_cannot_be_used_is_named(folder, wrong, words):
         ({"imagePath": "none.png"}, "no such file"),
         ({"imageData": "!!"}, "not base64"),
         ({"imageData": "QUJD"}, "not a picture"),
-        ({"imageHeight": 0}, "no picture"),
         ({"imageHeight": 10**6, "imageWidth": 10**6}, "more than the limit"),
-        ({"imageWidth": "40"}, "not a whole number"),
         ({"shapes": None}, 'no list "shapes"'),
     ],
 )

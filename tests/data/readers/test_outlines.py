@@ -53,9 +53,13 @@ def test_an_ellipse_without_area(axes):
         ellipse(9, 9, *axes)
 
 
-@pytest.mark.parametrize("value", [None, "3", True, float("nan"), float("inf"), [3], 10**400])
+NO_NUMBERS = [None, "three", "nan", "", True, float("nan"), float("inf"), [3], 10**400]
+
+
+@pytest.mark.parametrize("value", NO_NUMBERS)
 def test_numbers_names_the_field(value):
     assert numbers({"x": 1, "y": 2.5}, "x", "y") == [1.0, 2.5]
+    assert numbers({"x": "1", "y": " 2.5 "}, "x", "y") == [1.0, 2.5]
     with pytest.raises(Unusable, match='"y" is .*, not a number'):
         numbers({"x": 1, "y": value}, "x", "y")
 

@@ -2,12 +2,13 @@
 
 import json
 import sys
+import time
 from pathlib import Path
 
 from labkit.commands.numbers import fraction, positive_int
 from labkit.commands.sources import image_files
 from labkit.commands.weights import SOURCES, model_of
-from labkit.errors import LabkitError
+from labkit.errors import LabkitError, printable
 from labkit.quiet import import_tensorflow
 
 NAME = "detect"
@@ -53,59 +54,95 @@ def add_options(parser) -> None:
 def run(args) -> int:
     files = image_files(args.images)
     import_tensorflow()
-    from labkit.io.data_files import write_json
     from labkit.io.images import read_image
     from labkit.io.picture_remarks import remarks_on
-    from labkit.models.detections import unused_slots
 
     model = model_of(args.weights)
-    unused = unused_slots(model.class_names)
     out = Path(args.out)
-    out.mkdir(parents=True, exist_ok=True)
-    written = {
-        "images": [],
-        "annotations": [],
-        "categories": [
-            {"id": i, "name": name}
-            for i, name in enumerate(model.class_names, 1)
-            if i not in unused
-        ],
-    }
     # Names that no drawn picture may have: --out may be the pictures' own folder.
     taken, broken = {file_key(path) for path in files}, 0
-    for number, path in enumerate(files, 1):
-        try:
-            image = read_image(path, warn=False)
-        except LabkitError as error:  # one bad picture does not stop a folder of good ones
-            print(f"labkit detect: {error}", file=sys.stderr)
-            broken += 1
-            continue
-        found = model.detect(image, score_threshold=args.score, max_detections=args.max_dets)
-        picture = unused_path(out / f"{path.stem}.png", taken)
-        found.save(picture)
-        height, width = image.shape[:2]
-        written["images"].append(
-            {"id": number, "file_name": path.as_posix(), "height": height, "width": width}
-        )
-        for area, result in zip(found.areas, found.to_coco(image_id=number), strict=True):
-            annotation_id = len(written["annotations"]) + 1
-            result |= {"id": annotation_id, "area": float(area), "iscrowd": 0}
-            written["annotations"].append(result)
-        if not args.json:
-            print(f"{path}: {count_names(found.names)} -> {picture}")
+    with Results(out / "detections.json", model) as results:
+        for number, path in enumerate(files, 1):
+            try:
+                image = read_image(path, warn=False)
+            except LabkitError as error:  # one bad picture does not stop a folder of good ones
+                print(f"labkit detect: {error}", file=sys.stderr)
+                broken += 1
+                continue
+            found = model.detect(image, score_threshold=args.score, max_detections=args.max_dets)
+            picture = unused_path(out / f"{path.stem}.png", taken)
+            out.mkdir(parents=True, exist_ok=True)
+            found.save(picture)
+            results.add(number, path, found)
+            if not args.json:
+                words = count_names(found.names)
+                print(f"{printable(path)}: {words} -> {printable(picture)}", flush=True)
     for remark in remarks_on(files):
         print(f"labkit detect: {remark}", file=sys.stderr)
     if broken == len(files):  # the results of an earlier command stay as they are
         raise LabkitError("no picture could be read; nothing was written.")
-    write_json(out / "detections.json", written)
     if args.json:
-        print(json.dumps(written, indent=2))
+        print(json.dumps(results.content, indent=2))
     else:
-        print(
-            f"{len(written['annotations'])} objects in {len(written['images'])} pictures: "
-            f"{out / 'detections.json'}"
-        )
+        objects, pictures = (len(results.content[name]) for name in ("annotations", "images"))
+        print(f"{objects} objects in {pictures} pictures: {results.path}")
     return 2 if broken else 0
+
+
+class Results:
+    """What was found so far, as a COCO data set in a file: `with Results(...) as results`.
+
+    The file is there whole at any time. It is written at the end of the block, however that ends,
+    and on the way: again and again, but so rarely that writing takes a twentieth of the time.
+    """
+
+    def __init__(self, path: Path, model):
+        from labkit.models.detections import unused_slots
+
+        unused = unused_slots(model.class_names)
+        classes = enumerate(zip(model.category_ids, model.class_names, strict=True), 1)
+        categories = [{"id": i, "name": name} for n, (i, name) in classes if n not in unused]
+        self.path = path
+        self.content = {"images": [], "annotations": [], "categories": categories}
+        self._due = 0.0  # when it is written again
+        self._changed = False
+
+    def add(self, number: int, path: Path, found) -> None:
+        """Add what was found in a picture, whose id is `number`."""
+        height, width = found.image_size
+        image = {"id": number, "file_name": path.as_posix(), "height": height, "width": width}
+        self.content["images"].append(image)
+        for result in found.to_coco(image_id=number):
+            annotation_id = len(self.content["annotations"]) + 1
+            more = {"id": annotation_id, "area": area_of(result), "iscrowd": 0}
+            self.content["annotations"].append(result | more)
+        self._changed = True
+        if time.monotonic() >= self._due:
+            self.write()
+
+    def write(self) -> None:
+        from labkit.io.data_files import write_json
+
+        began = time.monotonic()
+        write_json(self.path, self.content)
+        self._due = time.monotonic() + 20 * (time.monotonic() - began)
+        self._changed = False
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self._changed:
+            self.write()
+
+
+def area_of(result: dict) -> float:
+    """The pixels of a COCO result: of its mask, or of its box if it has none."""
+    from pycocotools import mask as coco_mask
+
+    if "segmentation" in result:
+        return float(coco_mask.area(result["segmentation"]))
+    return result["bbox"][2] * result["bbox"][3]
 
 
 def unused_path(path: Path, taken: set[str]) -> Path:

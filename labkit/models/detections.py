@@ -1,19 +1,21 @@
 """What the model found in one picture: boxes, scores, classes and masks, kept together.
 
 `Detections` is what `Detector.detect` returns. A mask leaves the network as a small grid of
-probabilities (28 x 28) inside its box. It is pasted onto the whole picture only when it is used,
-because 500 masks of a 12-megapixel photo need 6 GB and most callers want one at a time.
+probabilities (28 x 28) inside its box. It is pasted only when it is used, and then only the window
+of the picture that the box touches: 500 whole masks of a 12-megapixel photo need 6 GB.
 
 This module does not import matplotlib, so that a server that only writes results can run without.
 """
 
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
 from labkit.errors import LabkitError
-from labkit.ops.masks import encode_rle, paste_mask, paste_masks
+from labkit.io.images import read_image
+from labkit.ops.masks import encode_window, nearest_pixels, paste_mask, paste_window, window_of
 
 ROWS_PRINTED = 12  # so that the repr of a crowded picture fits on one screen
 
@@ -43,8 +45,11 @@ class Detections:
         paste: "exact" (samples at pixel centres) or "integer" (torchvision's method), see
             `labkit.ops.masks.paste_masks`; or "in_box" (Matterport's), for boxes of whole pixels.
         mask_threshold: the lowest probability of a pixel that belongs to the object.
-        image: uint8 [height, width, 3], needed only for drawing.
+        image: uint8 [height, width, 3], or the path of its file, which is read whenever the picture
+            is drawn; needed for nothing else.
         image_id: the data set's id of the picture, for `to_coco`.
+        category_ids: the data set's id of each class, in the order of class_names, for `to_coco`;
+            by default 1..len(class_names).
         rpn_boxes: float32 [R, 4], the proposals in pixels of the picture. `MaskRCNN.trace` gives
             them, `Detector.detect` does not.
         rpn_scores: float32 [R], their objectness.
@@ -68,15 +73,18 @@ class Detections:
         mask_probs=None,
         paste: str = "exact",
         mask_threshold: float = 0.5,
-        image: np.ndarray | None = None,
+        image: np.ndarray | str | os.PathLike | None = None,
         image_id: int | None = None,
+        category_ids: Sequence[int] | None = None,
         rpn_boxes=None,
         rpn_scores=None,
     ):
         self.class_names = tuple(str(name) for name in class_names)
         self.image_size = (int(image_size[0]), int(image_size[1]))
-        self.image = None if image is None else np.asarray(image)
+        is_file = isinstance(image, (str, os.PathLike))
+        self._image = os.path.abspath(image) if is_file else image
         self.image_id = image_id
+        self.category_ids = self._checked_ids(category_ids)
         self.paste = paste
         self.mask_threshold = mask_threshold
         self.rpn_boxes = _optional(rpn_boxes, (-1, 4))
@@ -129,12 +137,18 @@ class Detections:
                 f"{(count, *self.image_size)}; paste the masks onto the whole picture, or give "
                 "the small grids as mask_probs."
             )
-        if self.image is not None and self.image.shape[:2] != self.image_size:
+        if not isinstance(self._image, str):  # a file is read when it is needed
+            _ = self.image
+
+    def _checked_ids(self, category_ids: Sequence[int] | None) -> tuple[int, ...]:
+        if category_ids is None:
+            return tuple(range(1, len(self.class_names) + 1))
+        if len(category_ids) != len(self.class_names):
             raise LabkitError(
-                f"Detections: the image is {self.image.shape[0]} x {self.image.shape[1]} pixels "
-                f"and image_size says {self.image_size[0]} x {self.image_size[1]}; boxes, masks "
-                "and image must be of the same picture."
+                f"Detections: {len(category_ids)} category_ids for {len(self.class_names)} "
+                "classes; give one for each, in the order of class_names."
             )
+        return tuple(category_ids)
 
     # ---------------------------------------------------------------- the objects
 
@@ -162,11 +176,31 @@ class Detections:
             mask_probs=None if self._probs is None else self._probs[index],
             paste=self.paste,
             mask_threshold=self.mask_threshold,
-            image=self.image,
+            image=self._image,
             image_id=self.image_id,
+            category_ids=self.category_ids,
             rpn_boxes=self.rpn_boxes,
             rpn_scores=self.rpn_scores,
         )
+
+    @property
+    def image(self) -> np.ndarray | None:
+        """The picture, uint8 [height, width, 3]; None if there is none.
+
+        Raises:
+            LabkitError: its file cannot be read any more, or it has another size than image_size.
+        """
+        if self._image is None:
+            return None
+        is_file = isinstance(self._image, str)
+        image = read_image(self._image, warn=False) if is_file else np.asarray(self._image)
+        if image.shape[:2] != self.image_size:
+            raise LabkitError(
+                f"Detections: the image is {image.shape[0]} x {image.shape[1]} pixels "
+                f"and image_size says {self.image_size[0]} x {self.image_size[1]}; boxes, masks "
+                "and image must be of the same picture."
+            )
+        return image
 
     @property
     def names(self) -> list[str]:
@@ -186,38 +220,69 @@ class Detections:
             LabkitError: there are no masks.
         """
         if self._masks is None:
-            if self._probs is None:
-                raise LabkitError(
-                    "These detections have no masks; give masks= or mask_probs= to Detections."
-                )
-            self._masks = self._pasted(slice(None))
+            masks = np.zeros((len(self), *self.image_size), bool)
+            for mask, window in zip(masks, self.each_window(), strict=True):
+                _put(mask, *window)
+            self._masks = masks
         return self._masks
 
-    def each_mask(self) -> Iterator[np.ndarray]:
+    def each_mask(self, size: tuple[int, int] | None = None) -> Iterator[np.ndarray]:
         """The masks, bool [height, width], one at a time, so that only one is in memory.
+
+        Args:
+            size: (height, width) that the picture is resized to; by default its own.
 
         Raises:
             LabkitError: there are no masks.
         """
-        if self._masks is None and self._probs is not None:
-            for i in range(len(self)):
-                yield self._pasted(slice(i, i + 1))[0]
-        else:
-            yield from self.masks
+        size = self.image_size if size is None else size
+        if self._masks is not None and size == self.image_size:
+            yield from self._masks
+            return
+        for window in self.each_window(size):
+            mask = np.zeros(size, bool)
+            _put(mask, *window)
+            yield mask
 
-    def _pasted(self, which: slice) -> np.ndarray:
-        probs, boxes = self._probs[which], self.boxes[which]
-        if self.paste == "in_box":
-            return _paste_in_boxes(probs, boxes, *self.image_size, self.mask_threshold)
-        return paste_masks(
-            probs, boxes, *self.image_size, threshold=self.mask_threshold, method=self.paste
-        )
+    def each_window(
+        self, size: tuple[int, int] | None = None
+    ) -> Iterator[tuple[np.ndarray, int, int]]:
+        """The masks one at a time, of each only the window that it is in.
+
+        Args:
+            size: (height, width) that the picture is resized to; by default its own.
+
+        Yields:
+            (window, top, left): bool [h, w], the mask's rows from `top` and columns from `left`;
+            it is empty outside.
+
+        Raises:
+            LabkitError: there are no masks.
+        """
+        size = self.image_size if size is None else size
+        if self._probs is not None:
+            boxes = self.boxes * np.float32(np.tile(np.divide(size, self.image_size), 2))
+            for prob, box in zip(self._probs, boxes, strict=True):
+                yield self._paste(prob, box, *size)
+        elif self._masks is not None:
+            pixels = np.ix_(*map(nearest_pixels, size, self.image_size))
+            for mask in self._masks:
+                yield window_of(mask if size == self.image_size else mask[pixels])
+        else:
+            raise LabkitError(
+                "These detections have no masks; give masks= or mask_probs= to Detections."
+            )
+
+    def _paste(self, prob, box, height: int, width: int) -> tuple[np.ndarray, int, int]:
+        paste = _paste_in_box if self.paste == "in_box" else paste_window
+        options = {} if self.paste == "in_box" else {"method": self.paste}
+        return paste(prob, box, height, width, self.mask_threshold, **options)
 
     @property
     def areas(self) -> np.ndarray:
         """float32 [N]: the pixels of each mask, or of each box if there are no masks."""
         if self.has_masks:
-            return np.array([mask.sum() for mask in self.each_mask()], np.float32)
+            return np.array([window.sum() for window, *_ in self.each_window()], np.float32)
         height, width = self.boxes[:, 2] - self.boxes[:, 0], self.boxes[:, 3] - self.boxes[:, 1]
         return height * width
 
@@ -268,7 +333,7 @@ class Detections:
 
     def rles(self) -> Iterator[dict]:
         """Each mask as COCO run-length encoding, pasted one at a time."""
-        return (encode_rle(mask) for mask in self.each_mask())
+        return (encode_window(*window, *self.image_size) for window in self.each_window())
 
     def to_coco(
         self,
@@ -280,8 +345,8 @@ class Detections:
         Args:
             image_id: the picture's id; by default that of the detections.
             category_ids: the data set's id of each class, in the order of class_names or as a
-                mapping by name; by default 1..len(class_names). Classes that are not in the
-                mapping are left out.
+                mapping by name; by default those of the detections, which a model has from the
+                data that it was trained on. Classes that are not in the mapping are left out.
 
         Returns:
             dicts with image_id, category_id, bbox [x, y, width, height], score and, if there are
@@ -319,14 +384,8 @@ class Detections:
         return results
 
     def _categories_in_order(self, category_ids: Sequence[int] | None) -> list[int]:
-        if category_ids is None:
-            return self.class_ids.tolist()
-        if len(category_ids) != len(self.class_names):
-            raise LabkitError(
-                f"Detections.to_coco: {len(category_ids)} category_ids for "
-                f"{len(self.class_names)} classes; give one for each, in the order of class_names."
-            )
-        return [category_ids[i - 1] for i in self.class_ids]
+        ids = self.category_ids if category_ids is None else self._checked_ids(category_ids)
+        return [ids[i - 1] for i in self.class_ids]
 
     def to_dict(self) -> dict:
         """The dict that Matterport's `detect` returns: rois, class_ids, scores, masks [H, W, N].
@@ -401,22 +460,27 @@ class Detections:
             from labkit.viz.show import show
         except ImportError:  # no matplotlib: show the table instead of a traceback
             return plain
-        return {**show(self.plot(), alt=self.describe()).mimebundle(), **plain}
+        # The picture is in the HTML, which alone keeps its alternative text: once is enough.
+        return {"text/html": show(self.plot(), alt=self.describe())._repr_html_(), **plain}
 
 
-def _paste_in_boxes(probs, boxes, height: int, width: int, threshold: float) -> np.ndarray:
-    """Masks bool [N, height, width], each cut to its box, whose corners are whole pixels.
+def _paste_in_box(
+    prob, box, height: int, width: int, threshold: float
+) -> tuple[np.ndarray, int, int]:
+    """A mask, as in `paste_window`, cut to its box, whose corners are whole pixels.
 
     Source: skimage's resize, as Matterport calls it. Zeros around the grid lower the pixels at the
     border, but never below the grid's smallest cell: a grid above the threshold fills its box.
     """
-    masks = np.zeros((len(probs), height, width), bool)
-    for mask, prob, box in zip(masks, probs, boxes, strict=True):
-        window, top, left = paste_mask(prob, box, height, width)
-        y1, x1, y2, x2 = (int(v) for v in np.clip(box, 0, [height, width] * 2))
-        inside = window[y1 - top : y2 - top, x1 - left : x2 - left]
-        mask[y1:y2, x1:x2] = np.maximum(inside, prob.min()) >= threshold
-    return masks
+    window, top, left = paste_mask(prob, box, height, width)
+    y1, x1, y2, x2 = (int(v) for v in np.clip(box, 0, [height, width] * 2))
+    inside = window[y1 - top : y2 - top, x1 - left : x2 - left]
+    return np.maximum(inside, prob.min()) >= threshold, y1, x1
+
+
+def _put(mask: np.ndarray, window: np.ndarray, top: int, left: int) -> None:
+    """Write a window into its mask."""
+    mask[top : top + window.shape[0], left : left + window.shape[1]] = window
 
 
 def _optional(array, shape: tuple[int, ...]) -> np.ndarray | None:

@@ -5,10 +5,12 @@ A detector here is anything with `config` (a `DetectorConfig`), `class_names` an
 `FOUND`, in pixels of the batch.
 """
 
+import os
+
 import numpy as np
 import tensorflow as tf
 
-from labkit.io.images import read_image
+from labkit.io.images import image_size, read_image
 from labkit.models.detections import Detections, unused_slots
 from labkit.models.resize import Placement, origins, resize_image, resized_shape
 from labkit.ops.nms import round_down
@@ -23,26 +25,33 @@ def detect_images(
 ) -> Detections | list[Detections]:
     """Find the objects in an image, or in each of a list of images: see `Detector.detect`."""
     several = isinstance(images, list | tuple)
-    pictures = [read_image(i) for i in (images if several else [images])]
-    found: list[Detections | None] = [None] * len(pictures)
-    for members in _batches_of_one_size(pictures, batch_size):
-        batch = [pictures[i] for i in members]
+    # Of a file only the header is read before its turn comes: a thousand photos fill no memory.
+    sources = [i if _is_file(i) else read_image(i) for i in (images if several else [images])]
+    found: list[Detections | None] = [None] * len(sources)
+    for members in _batches_of_one_size(sources, batch_size):
+        batch = [sources[i] for i in members]
         results = _detect(detector, batch, score_threshold, nms_iou, max_detections)
         for i, detections in zip(members, results, strict=True):
             found[i] = detections
     return found if several else found[0]
 
 
-def _batches_of_one_size(pictures: list[np.ndarray], batch_size: int) -> list[list[int]]:
+def _is_file(image) -> bool:
+    return isinstance(image, str | os.PathLike)
+
+
+def _batches_of_one_size(sources: list, batch_size: int) -> list[list[int]]:
     """Indices grouped by size: padding a small image to a large one would change its result."""
     groups: dict[tuple, list[int]] = {}
-    for i, picture in enumerate(pictures):
-        groups.setdefault(picture.shape, []).append(i)
+    for i, source in enumerate(sources):
+        shape = image_size(source) if _is_file(source) else source.shape[:2]
+        groups.setdefault(shape, []).append(i)
     return [g[i : i + batch_size] for g in groups.values() for i in range(0, len(g), batch_size)]
 
 
-def _detect(detector, pictures, score_threshold, nms_iou, max_detections) -> list[Detections]:
+def _detect(detector, sources, score_threshold, nms_iou, max_detections) -> list[Detections]:
     c = detector.config
+    pictures = [read_image(source) if _is_file(source) else source for source in sources]
     batch, sizes = batch_of(pictures, c)
     result = _compiled(detector)(
         tf.constant(batch),
@@ -54,8 +63,8 @@ def _detect(detector, pictures, score_threshold, nms_iou, max_detections) -> lis
     result = {name: value.numpy() for name, value in result.items()}
     placement = Placement.of(pictures[0].shape, sizes[0], batch.shape[1:3], c)
     return [
-        detections_of(detector, {n: v[i] for n, v in result.items()}, picture, placement)
-        for i, picture in enumerate(pictures)
+        detections_of(detector, {n: v[i] for n, v in result.items()}, source, placement)
+        for i, source in enumerate(sources)
     ]
 
 
@@ -84,14 +93,14 @@ def _compiled(detector):
     return detector._detect_graph
 
 
-def detections_of(detector, result: dict, picture: np.ndarray, placement: Placement) -> Detections:
+def detections_of(detector, result: dict, picture, placement: Placement) -> Detections:
     """What was found in one picture of a batch, in pixels of the picture.
 
     Args:
         detector: whose config and class names apply.
         result: arrays in pixels of the batch, without its first axis: `FOUND` and, if the
             detector has proposals to show, rpn_boxes [R, 4] and rpn_scores [R].
-        picture: uint8 [h, w, 3].
+        picture: uint8 [h, w, 3], or the path of its file.
         placement: where it lies in the batch.
     """
     n, c = result["count"], detector.config
@@ -112,6 +121,7 @@ def detections_of(detector, result: dict, picture: np.ndarray, placement: Placem
         mask_probs=result["masks"][:n][keep],
         paste=c.mask_paste,
         class_names=detector.class_names,
+        category_ids=getattr(detector, "category_ids", None),
         image_size=placement.shape,
         image=picture,
         **proposals,

@@ -5,9 +5,8 @@ true mask. Both directions are here and follow one convention: pixel `i` covers 
 value is at its centre `i + 0.5`; cell `j` of a grid of `m` cells over the box side `[a, b)` covers
 an m-th of it, and its value is at the cell's centre.
 
-Resampling is separable: with weights along y and weights along x the result is
-`rows @ grid @ columns.T`, computed only for the pixels of the box. NumPy and pycocotools, no
-TensorFlow.
+Resampling is separable, first along y and then along x, and computed only for the pixels of the
+box. NumPy and pycocotools, no TensorFlow.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ import numpy as np
 from pycocotools import mask as coco_mask
 
 from labkit.errors import LabkitError
-from labkit.ops.rle import checked_counts, checked_runs, is_number
+from labkit.ops.rle import checked_counts, checked_runs, is_number, runs_of_window
 
 _PLAIN_NUMBERS = {int, float}
 
@@ -42,11 +41,34 @@ def boxes_from_masks(masks: np.ndarray) -> np.ndarray:
         raise LabkitError(f"masks have shape {masks.shape}; give [N, H, W] (mask[None] for one).")
     boxes = np.zeros((len(masks), 4), np.float32)
     for box, mask in zip(boxes, masks, strict=True):
-        rows = np.flatnonzero(mask.any(axis=1))
-        if len(rows):
-            columns = np.flatnonzero(mask.any(axis=0))
-            box[:] = rows[0], columns[0], rows[-1] + 1, columns[-1] + 1
+        window, top, left = window_of(mask)
+        box[:] = top, left, top + window.shape[0], left + window.shape[1]
     return boxes
+
+
+def window_of(mask: np.ndarray) -> tuple[np.ndarray, int, int]:
+    """The part of a mask `[H, W]` inside its tight box, which is all there is to it.
+
+    Returns:
+        `(window, top, left)`: bool `[h, w]`, a view of the mask's rows from `top` and columns from
+        `left`; `[0, 0]` at 0, 0 for an empty mask.
+    """
+    mask = np.asarray(mask, bool)
+    rows = np.flatnonzero(mask.any(axis=1))
+    if not len(rows):
+        return mask[:0, :0], 0, 0
+    top, bottom = int(rows[0]), int(rows[-1]) + 1
+    columns = np.flatnonzero(mask[top:bottom].any(axis=0))
+    left, right = int(columns[0]), int(columns[-1]) + 1
+    return mask[top:bottom, left:right], top, left
+
+
+def nearest_pixels(length: int, of: int) -> np.ndarray:
+    """The pixels of a side of `of` pixels at the centres of `length` equal parts: int `[length]`.
+
+    `mask[np.ix_(nearest_pixels(h, H), nearest_pixels(w, W))]` resizes a mask `[H, W]`.
+    """
+    return ((np.arange(length) + 0.5) * of / length).astype(int)
 
 
 # ---- COCO's encodings ----------------------------------------------------------------------------
@@ -54,7 +76,24 @@ def boxes_from_masks(masks: np.ndarray) -> np.ndarray:
 
 def encode_rle(mask: np.ndarray) -> dict[str, Any]:
     """COCO's compressed run lengths of a mask `[H, W]`: `{"size": [H, W], "counts": str}`."""
-    return _as_text(coco_mask.encode(np.asfortranarray(np.asarray(mask, bool), dtype=np.uint8)))
+    return encode_window(*window_of(mask), *np.shape(mask))
+
+
+def encode_window(
+    window: np.ndarray, top: int, left: int, height: int, width: int
+) -> dict[str, Any]:
+    """As `encode_rle`, of a mask of which only a window is given.
+
+    Args:
+        window: bool `[h, w]`, the mask's rows from `top` and columns from `left`; it is empty
+            outside.
+        top: the window's first row.
+        left: the window's first column.
+        height: of the mask, in pixels.
+        width: of the mask, in pixels.
+    """
+    runs = runs_of_window(window, top, left, height, width).tolist()
+    return _as_text(coco_mask.frPyObjects({"size": [height, width], "counts": runs}, height, width))
 
 
 def decode_segmentation(segmentation: Any, height: int, width: int) -> np.ndarray:
@@ -280,16 +319,12 @@ def paste_mask(
     """
     if method not in ("exact", "integer"):
         raise LabkitError(f'There is no paste method {method!r}; choose "exact" or "integer".')
-    prob = np.asarray(prob, np.float32)
+    padded = np.pad(np.asarray(prob, np.float32), 1)
     y1, x1, y2, x2 = _checked_box(box)
-    if method == "exact":
-        rows, top = _sample_cells(y1, y2, prob.shape[0], height)
-        columns, left = _sample_cells(x1, x2, prob.shape[1], width)
-    else:
-        prob = np.pad(prob, 1)
-        rows, top = _resize_cells(y1, y2, prob.shape[0], height)
-        columns, left = _resize_cells(x1, x2, prob.shape[1], width)
-    return rows @ prob @ columns.T, top, left
+    place = _sample_cells if method == "exact" else _resize_cells
+    rows, top = place(y1, y2, padded.shape[0], height)
+    columns, left = place(x1, x2, padded.shape[1], width)
+    return _interpolate(_interpolate(padded, rows).T, columns).T, top, left
 
 
 def paste_masks(
@@ -316,27 +351,61 @@ def paste_masks(
         )
     masks = np.zeros((len(probs), height, width), bool)
     for mask, prob, box in zip(masks, probs, boxes, strict=True):
-        window, top, left = paste_mask(prob, box, height, width, method)
-        rows, columns = window.shape
-        mask[top : top + rows, left : left + columns] = (window >= threshold) & (window > 0)
+        window, top, left = paste_window(prob, box, height, width, threshold, method)
+        mask[top : top + window.shape[0], left : left + window.shape[1]] = window
     return masks
 
 
+def paste_window(
+    prob: np.ndarray,
+    box: Any,
+    height: int,
+    width: int,
+    threshold: float = 0.5,
+    method: str = "exact",
+) -> tuple[np.ndarray, int, int]:
+    """One mask of `paste_masks`, of which only the window that its box touches is made.
+
+    Returns:
+        `(window, top, left)`: bool values for the rows from `top` and the columns from `left`; the
+        mask is empty outside.
+
+    Raises:
+        LabkitError: as in `paste_mask`.
+    """
+    window, top, left = paste_mask(prob, box, height, width, method)
+    return (window >= threshold) & (window > 0), top, left
+
+
+def _interpolate(values: np.ndarray, positions: np.ndarray) -> np.ndarray:
+    """Rows `[n, ...]` between the rows of `values` at positions `[n]`, from 0 to the last one.
+
+    Products of matrices would do the same, slower: all but two weights of a pixel are zero, and the
+    threads of BLAS wait for one another where others use the cores.
+    """
+    below = np.minimum(positions.astype(np.int64), len(values) - 2)
+    share = (positions - below)[:, None]
+    lower, upper = (1 - share).astype(np.float32), share.astype(np.float32)
+    return lower * values[below] + upper * values[below + 1]
+
+
 def _sample_cells(start: float, stop: float, cells: int, length: int) -> tuple[np.ndarray, int]:
-    """Weights `[n, cells]` of the cells at the centres of `n` pixels, and the first such pixel."""
+    """Where the centres of `n` pixels are in a padded side of `cells` cells, and the first pixel.
+
+    Without the zeros at its ends, the side spans the box from start to stop.
+    """
     if stop <= start:
-        return np.zeros((0, cells), np.float32), 0
-    cell = (stop - start) / cells
+        return np.zeros(0), 0
+    cell = (stop - start) / (cells - 2)
     # From half a cell outside the box on, all values are the zeros around the grid.
     first = int(np.clip(np.floor(start - cell / 2 - 0.5), 0, length))
     last = int(np.clip(np.ceil(stop + cell / 2 + 0.5), first, length))
-    position = (np.arange(first, last) + 0.5 - start) / cell - 0.5
-    weights = np.maximum(1 - np.abs(position[:, None] - np.arange(cells)), 0)
-    return weights.astype(np.float32), first
+    position = (np.arange(first, last) + 0.5 - start) / cell + 0.5
+    return np.clip(position, 0, cells - 1), first
 
 
 def _resize_cells(start: float, stop: float, cells: int, length: int) -> tuple[np.ndarray, int]:
-    """As `_sample_cells`, for a padded grid of `cells` in the box as torchvision rounds it.
+    """As `_sample_cells`, for the box as torchvision rounds it.
 
     The box is widened in float32 and rounded towards zero; its far pixel counts as inside, so a box
     without area still covers one pixel.
@@ -349,9 +418,7 @@ def _resize_cells(start: float, stop: float, cells: int, length: int) -> tuple[n
     first = min(max(low, 0), length)
     last = max(min(high + 1, length), first)
     position = (np.arange(first, last) - low + 0.5) * (cells / pixels) - 0.5
-    position = np.clip(position, 0, cells - 1)
-    weights = np.maximum(1 - np.abs(position[:, None] - np.arange(cells)), 0)
-    return weights.astype(np.float32), first
+    return np.clip(position, 0, cells - 1), first
 
 
 def _checked_box(box: Any) -> tuple[float, float, float, float]:

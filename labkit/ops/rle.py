@@ -1,4 +1,4 @@
-"""COCO's run lengths: checked, and decoded from text.
+"""COCO's run lengths: checked, decoded from text, and counted in a mask.
 
 Run lengths count the pixels of a mask column by column: so many zeros, then so many ones, and so
 on by turns. The first run counts zeros and may be empty. A file holds them as
@@ -106,6 +106,33 @@ def decode_texts(texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
             chain.cumsum(out=chain)
         start = stop
     return runs, np.concatenate(([0], stops[:-1]))
+
+
+def runs_of_window(window: np.ndarray, top: int, left: int, height: int, width: int) -> np.ndarray:
+    """The run lengths of a mask that is empty outside a window of it.
+
+    They are counted in the window alone: most objects are far smaller than their picture.
+
+    Args:
+        window: bool `[h, w]`, the mask's rows from `top` and columns from `left` on.
+        top: the window's first row.
+        left: the window's first column.
+        height: of the mask, in pixels.
+        width: of the mask, in pixels.
+
+    Returns:
+        int64 `[R]`, the same as of the whole mask.
+    """
+    # With a zero before and after every column, its runs of ones begin and end where it changes.
+    columns = np.zeros((window.shape[1], window.shape[0] + 2), np.int8)
+    columns[:, 1:-1] = np.asarray(window, bool).T
+    column, row = np.nonzero(columns[:, 1:] != columns[:, :-1])
+    edges = (left + column) * height + top + row  # beginning, end, beginning, end, ...
+    # A run to the bottom of one column goes on if the next column begins with ones.
+    joined = 2 * np.flatnonzero(edges[1:-1:2] == edges[2::2]) + 1
+    edges = np.delete(edges, np.concatenate((joined, joined + 1)))
+    runs = np.diff(edges, prepend=0, append=height * width)
+    return runs[:-1] if len(edges) and not runs[-1] else runs
 
 
 def is_number(value: Any) -> bool:

@@ -1,5 +1,6 @@
 """One picture with its instances: masks, boxes and labels."""
 
+import warnings
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -9,14 +10,18 @@ from matplotlib.collections import LineCollection
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from PIL import Image
 
+from labkit.errors import LabkitError
 from labkit.models.detections import Detections
+from labkit.ops.masks import nearest_pixels, window_of
 from labkit.viz.colors import ink_on, instance_color
 from labkit.viz.labels import place_labels, plain_text
 
 MASK_ALPHA = 0.45
 EMPTY_CANVAS = 235  # the grey that replaces a picture that is not there
 LONG_SIDE = 7.0  # inches of a figure for one picture
+PAINTED = 1600  # pixels of the longer side that are painted: twice what a figure shows
 LONGEST = 40  # characters of a label
 
 
@@ -43,7 +48,8 @@ def draw_instances(
     Args:
         image: uint8 [H, W, 3] RGB.
         boxes: float32 [N, 4], (y1, x1, y2, x2) in pixels.
-        masks: bool [N, H, W], or an iterable of N masks.
+        masks: bool [N, H, W], or an iterable of N masks. They may be of a smaller copy of the
+            picture: one with sides above `PAINTED` is painted in a copy, see `painted_size`.
         labels: N texts, such as class names.
         scores: N numbers, written after the labels.
         ax: where to draw; by default a new figure in the picture's proportions.
@@ -65,8 +71,11 @@ def draw_instances(
     ax = _new_axes(image, title) if ax is None else ax
     font_size = _font_size(count) if font_size is None else font_size
 
-    painted, outlines = _paint(image, [] if masks is None else masks, colors, MASK_ALPHA * fill)
     height, width = image.shape[:2]
+    small = _resized(image, painted_size(height, width))
+    painted, outlines = _paint(small, [] if masks is None else masks, colors, MASK_ALPHA * fill)
+    scale = np.divide((width, height), small.shape[1::-1])
+    outlines = [[line * scale for line in lines] for lines in outlines]
     smooth = "nearest" if max(height, width) < 400 else "antialiased"
     ax.imshow(painted, extent=(0, width, height, 0), interpolation=smooth)
     ax.set(xlim=(0, width), ylim=(height, 0), xticks=[], yticks=[])
@@ -103,9 +112,8 @@ def draw_detections(
     Raises:
         ValueError: `color_by` is something else.
     """
-    image = detections.image if image is None else image
-    if image is None:
-        image = np.full((*detections.image_size, 3), EMPTY_CANVAS, np.uint8)
+    image = _picture_of(detections) if image is None else image
+    size = painted_size(*image.shape[:2])
     ids = detections.class_ids
     if color_by == "auto":
         color_by = "class" if len(detections.class_names) > 1 else "instance"
@@ -116,12 +124,37 @@ def draw_detections(
     return draw_instances(
         image,
         detections.boxes,
-        detections.each_mask() if detections.has_masks else None,
+        detections.each_mask(size) if detections.has_masks else None,
         detections.names,
         detections.scores,
         ax,
         **{"colors": [instance_color(int(i)) for i in numbers], **options},
     )
+
+
+def painted_size(height: int, width: int) -> tuple[int, int]:
+    """(height, width) of the copy in which a picture is painted: its own up to `PAINTED` pixels."""
+    scale = min(1, PAINTED / max(height, width))
+    return max(round(height * scale), 1), max(round(width * scale), 1)
+
+
+def _picture_of(detections: Detections) -> np.ndarray:
+    """The picture of the detections, or a grey canvas where there is none any more."""
+    try:
+        image = detections.image
+    except LabkitError as error:
+        warnings.warn(f"{error} The objects are drawn on grey.", stacklevel=4)
+        image = None
+    if image is None:
+        image = np.full((*detections.image_size, 3), EMPTY_CANVAS, np.uint8)
+    return image
+
+
+def _resized(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """The picture, or a copy of another size in which every pixel is the mean of what it covers."""
+    if image.shape[:2] == size:
+        return image
+    return np.asarray(Image.fromarray(image).resize(size[::-1], Image.Resampling.BOX))
 
 
 def _new_axes(image: np.ndarray, title: str | None) -> Axes:
@@ -151,17 +184,17 @@ def _paint(image: np.ndarray, masks: Iterable[np.ndarray], colors: Sequence, alp
     """The picture with translucent masks, and each mask's outline as a list of [P, 2] (x, y)."""
     painted = image[..., :3].astype(np.float32)
     outlines = []
+    size = image.shape[:2]
     for mask, color in zip(masks, colors, strict=False):
-        mask = np.asarray(mask, bool)
-        rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-        if not len(rows):
+        if mask.shape != size:
+            mask = mask[np.ix_(*map(nearest_pixels, size, mask.shape))]
+        inside, y, x = window_of(mask)
+        if not inside.size:
             outlines.append([])
             continue
-        y, x = rows[0], columns[0]
-        window = (slice(y, rows[-1] + 1), slice(x, columns[-1] + 1))
-        inside = mask[window]
+        window = painted[y : y + inside.shape[0], x : x + inside.shape[1]]
         tint = 255 * np.array(to_rgb(color), np.float32)
-        painted[window][inside] += alpha * (tint - painted[window][inside])
+        window[inside] += alpha * (tint - window[inside])
         outlines.append(_outline(inside, y, x))
     return painted.round().clip(0, 255).astype(np.uint8), outlines
 

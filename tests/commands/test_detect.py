@@ -1,4 +1,6 @@
-"""`labkit detect`: the names of the drawn pictures."""
+"""`labkit detect`: the names of the drawn pictures, and the file of results."""
+
+import json
 
 import numpy as np
 import pytest
@@ -7,25 +9,29 @@ from PIL import Image
 from labkit import cli
 from labkit.commands import detect
 from labkit.commands.detect import file_key, unused_path
+from labkit.models.detections import Detections
 
 
-class Found:
-    """Nothing, drawn."""
-
-    names, areas = [], []
-
-    def save(self, path):
-        path.write_bytes(b"drawn")
-
-    def to_coco(self, image_id):
-        return []
+def discs(count, image):
+    """That many discs, which are small squares."""
+    return Detections(
+        np.tile([1, 2, 5, 8], (count, 1)),
+        np.ones(count),
+        np.ones(count, int),
+        class_names=Model.class_names,
+        category_ids=Model.category_ids,
+        image_size=image.shape[:2],
+        mask_probs=np.ones((count, 28, 28)),
+        image=image,
+    )
 
 
 class Model:
-    class_names = ("disc",)
+    class_names, category_ids = ("disc", "N/A 2", "ring"), (7, 8, 9)
+    count = 0
 
     def detect(self, image, **_):
-        return Found()
+        return discs(self.count, image)
 
 
 @pytest.mark.parametrize("out", [".", "elsewhere/..", "link"])
@@ -44,6 +50,50 @@ def test_a_picture_is_never_overwritten(monkeypatch, tmp_path, capsys, out):
     drawn = {path.name for path in tmp_path.iterdir() if path.suffix == ".png"} - {*names}
     assert drawn == {"a-2.png", "a-3.png", "photo-3.png", "photo-2-2.png"}
     assert "photo.png: nothing -> " in capsys.readouterr().out
+
+
+def test_results_have_the_ids_of_the_data_and_areas_of_the_masks(monkeypatch, tmp_path, capsys):
+    model = Model()
+    model.count = 2
+    monkeypatch.setattr(detect, "model_of", lambda source: model)
+    Image.fromarray(np.zeros((40, 50, 3), np.uint8)).save(tmp_path / "a.png")
+    out = tmp_path / "made" / "on the way"
+    assert cli.main(["detect", "--weights", "r", "--out", str(out), str(tmp_path / "a.png")]) == 0
+    written = json.loads((out / "detections.json").read_text())
+    assert written["categories"] == [{"id": 7, "name": "disc"}, {"id": 9, "name": "ring"}]
+    assert [a["category_id"] for a in written["annotations"]] == [7, 7]
+    assert [(a["id"], a["area"], a["iscrowd"]) for a in written["annotations"]] == [
+        (1, 24.0, 0),
+        (2, 24.0, 0),
+    ]
+    assert "2 objects in 1 pictures" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("end", [KeyboardInterrupt, MemoryError])
+def test_what_was_found_is_kept_when_the_command_is_stopped(monkeypatch, tmp_path, capsys, end):
+    file, seen = tmp_path / "found" / "detections.json", []
+
+    class Stopped(Model):
+        count = 1
+
+        def detect(self, image, **_):
+            seen.append(len(json.loads(file.read_text())["images"]) if file.exists() else 0)
+            if len(seen) == 3:
+                raise end
+            return super().detect(image)
+
+    monkeypatch.setattr(detect, "model_of", lambda source: Stopped())
+    pictures = [str(tmp_path / f"{name}.png") for name in "abcd"]
+    for path in pictures:
+        Image.fromarray(np.zeros((40, 50, 3), np.uint8)).save(path)
+    argv = ["detect", "--weights", "r", "--out", str(file.parent), *pictures]
+    if end is KeyboardInterrupt:
+        assert cli.main(argv) == 130
+    else:
+        with pytest.raises(end):
+            cli.main(argv)
+    assert seen[:2] == [0, 1]  # the first is written at once
+    assert len(json.loads(file.read_text())["annotations"]) == 2
 
 
 def test_where_nothing_can_be_read_nothing_is_written(monkeypatch, tmp_path, capsys):

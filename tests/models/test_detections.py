@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 import pytest
+from PIL import Image
 from pycocotools import mask as coco_mask
 
 from labkit.errors import LabkitError
@@ -90,22 +91,23 @@ def test_filter_by_score_class_and_area():
 
 
 def test_small_grids_are_pasted_only_when_asked_and_one_at_a_time(monkeypatch):
-    most = []
+    pasted = []
 
-    def spy(probs, boxes, height, width, **options):
-        most.append(len(probs))
-        return paste(probs, boxes, height, width, **options)
+    def spy(prob, box, *size_and_more, **options):
+        pasted.append(box)
+        return paste(prob, box, *size_and_more, **options)
 
-    paste = module.paste_masks
-    monkeypatch.setattr(module, "paste_masks", spy)
+    paste = module.paste_window
+    monkeypatch.setattr(module, "paste_window", spy)
     found = three(masks=None, mask_probs=np.ones((3, 28, 28)))
-    assert most == []
-    assert len(list(found.rles())) == 3
+    assert pasted == []
+    rles = found.rles()
+    next(rles)
+    assert len(pasted) == 1
+    assert len(list(rles)) == 2 and len(pasted) == 3
     assert found.areas.tolist() == [400, 252, 136]
-    assert set(most) == {1}
     assert found.masks.shape == (3, 40, 60)
-    assert most[-1] == 3
-    assert found.masks is found.masks  # kept
+    assert found.masks is found.masks and len(pasted) == 9  # kept
 
 
 def test_one_at_a_time_gives_the_same_masks():
@@ -115,6 +117,42 @@ def test_one_at_a_time_gives_the_same_masks():
         np.testing.assert_array_equal(one, mask)
     for name in ("exact", "integer"):
         assert three(masks=None, mask_probs=probs, paste=name).masks.any()
+
+
+@pytest.mark.parametrize("paste", ["exact", "integer", "in_box", None])
+def test_masks_of_a_smaller_copy_cover_the_same_places(paste):
+    """To draw a large photo, masks are pasted in the size of the drawing."""
+    boxes = [(2, 4, 10, 20), (6, 30, 24, 50), (20, 4, 38, 18)]
+    how = {"masks": masks_of(boxes)}
+    if paste:
+        how = {"masks": None, "mask_probs": np.ones((3, 28, 28)), "paste": paste}
+    found = three(boxes=boxes, **how)
+    for mask, (window, top, left), (y1, x1, y2, x2) in zip(
+        found.each_mask((20, 30)), found.each_window((20, 30)), found.boxes / 2, strict=True
+    ):
+        inside = np.zeros((20, 30), bool)
+        inside[int(y1) : int(y2), int(x1) : int(x2)] = True
+        if paste == "integer":  # torchvision's rounding makes boxes a pixel larger
+            assert mask[inside].all() and mask.sum() <= (y2 - y1 + 2) * (x2 - x1 + 2)
+        else:
+            np.testing.assert_array_equal(mask, inside)
+        assert window.sum() == mask.sum() == mask[top:, left:][: len(window)].sum()
+
+
+def test_a_picture_in_a_file_is_read_when_it_is_drawn(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    pixels = np.full((40, 60, 3), 90, np.uint8)
+    Image.fromarray(pixels).save("photo.png")
+    found = three(image="photo.png")
+    monkeypatch.chdir("/")
+    np.testing.assert_array_equal(found[:1].image, pixels)
+    Image.fromarray(pixels[:30]).save(tmp_path / "photo.png")
+    with pytest.raises(LabkitError, match="the image is 30 x 60 pixels"):
+        _ = found.image
+    (tmp_path / "photo.png").unlink()
+    with pytest.warns(UserWarning, match="photo.png.*drawn on grey"):
+        figure = found.plot()
+    assert (figure.axes[0].images[0].get_array()[0, 0] == 235).all()
 
 
 def test_a_mask_in_its_box_never_leaves_it_and_may_fill_it():
@@ -150,6 +188,14 @@ def test_coco_entries():
     assert [r["category_id"] for r in found.to_coco(9, [5, 90, 3])] == [90, 3, 5]
     assert [r["category_id"] for r in found.to_coco(9, {"ring": 4, "disc": 8})] == [4, 8]
     assert none().to_coco() == []
+
+
+def test_the_category_ids_of_the_data_are_kept():
+    found = three(category_ids=(7, 9, 40))
+    assert [r["category_id"] for r in found[:2].to_coco()] == [9, 40]
+    assert [r["category_id"] for r in found.to_coco(category_ids=[5, 90, 3])] == [90, 3, 5]
+    with pytest.raises(LabkitError, match="2 category_ids for 3 classes"):
+        three(category_ids=[1, 2])
 
 
 def test_coco_entries_need_an_image_id_and_an_id_per_class():
@@ -205,10 +251,10 @@ def test_the_text_is_a_short_table():
 
 def test_the_notebook_shows_a_picture_with_alternative_text():
     bundle = three(image=np.zeros((40, 60, 3), np.uint8))._repr_mimebundle_()
-    assert set(bundle) == {"text/html", "image/png", "text/plain"}
+    assert set(bundle) == {"text/html", "text/plain"}  # the picture is in the HTML, once
     assert 'alt="3 objects in image 7 (40 × 60 pixels): square 0.90' in bundle["text/html"]
     assert bundle["text/plain"].startswith("Detections: 3")
-    assert none()._repr_mimebundle_()["image/png"]
+    assert "<img" in none()._repr_mimebundle_()["text/html"]
 
 
 def test_class_names_cannot_break_out_of_the_html():

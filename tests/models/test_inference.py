@@ -1,8 +1,13 @@
 """Images of any size through a detector that is no Mask R-CNN and returns only what it must."""
 
+import weakref
+
 import numpy as np
 import tensorflow as tf
+from PIL import Image
 
+from labkit.io.images import read_image
+from labkit.models import inference
 from labkit.models.config import Config
 from labkit.models.inference import FOUND, detect_images
 from labkit.ops.nms import round_down
@@ -94,3 +99,24 @@ def test_whole_pixel_boxes_drop_those_with_nothing_left():
     config = CONFIG.replace(whole_pixel_boxes=True, image_min_side=1, image_max_side=128)
     (found,) = detect(WholePicture(config), [np.full((1, 40, 3), 255, np.uint8)])
     np.testing.assert_array_equal(found.boxes, [[0, 0, 1, 40]])  # half a row is rounded to none
+
+
+def test_files_are_read_in_their_turn_and_not_kept(tmp_path, monkeypatch):
+    paths = [tmp_path / f"{number}.png" for number in range(len(PICTURES))]
+    for path, image in zip(paths, PICTURES, strict=True):
+        Image.fromarray(image).save(path)
+    held, most = [], []
+
+    def read(source, *args, **options):
+        image = read_image(source, *args, **options)
+        held.append(weakref.ref(image))
+        most.append(sum(ref() is not None for ref in held))
+        return image
+
+    monkeypatch.setattr(inference, "read_image", read)
+    found = detect(WholePicture(), paths, score=0.05, batch_size=1)
+    assert len(held) == 4 and max(most) <= 2 and not any(ref() is not None for ref in held)
+    wanted = detect(WholePicture(), PICTURES, score=0.05)
+    for one, other in zip(found, wanted, strict=True):
+        np.testing.assert_array_equal(one.boxes, other.boxes)
+        np.testing.assert_array_equal(one.image, other.image)

@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pycocotools import mask as coco_mask
 
 from labkit.errors import LabkitError
-from labkit.ops.masks import encode_rle
+from labkit.ops.masks import encode_rle, encode_window
 from labkit.ops.rle import checked_runs, decode_texts
 
 MASKS = st.lists(
@@ -25,6 +26,20 @@ def test_several_texts_are_decoded_as_pycocotools_wrote_them(masks):
     runs, firsts = decode_texts([encode_rle(mask)["counts"] for mask in masks])
     for mask, own in zip(masks, np.split(runs, firsts[1:]), strict=True):
         np.testing.assert_array_equal(mask_of(own, mask.shape), mask)
+
+
+WINDOWS = hnp.arrays(bool, st.tuples(st.integers(0, 12), st.integers(0, 12)))
+MARGINS = st.lists(st.sampled_from([0, 0, 1, 5]), min_size=4, max_size=4)
+
+
+@given(WINDOWS, MARGINS)
+def test_a_window_gives_what_pycocotools_writes_of_the_whole_mask(window, margins):
+    top, bottom, left, right = margins
+    mask = np.pad(window, ((top, bottom), (left, right)))
+    wanted = coco_mask.encode(np.asfortranarray(mask, dtype=np.uint8))["counts"].decode()
+    height, width = mask.shape
+    got = encode_window(window, top, left, height, width)
+    assert got == {"size": [height, width], "counts": wanted} == encode_rle(mask)
 
 
 @pytest.mark.parametrize("share", [0.001, 0.1, 0.5, 0.999])

@@ -72,6 +72,20 @@ def test_an_outline_runs_along_the_edge_of_the_pixels():
     assert points.max(axis=0).tolist() == [30, 20]
 
 
+def test_a_large_picture_is_painted_in_a_smaller_copy():
+    image = np.zeros((2000, 3200, 3), np.uint8)
+    mask = np.zeros((1, 2000, 3200), bool)
+    mask[0, 1000:1500, 400:1600] = True
+    figure = draw_instances(image, [[1000, 400, 1500, 1600]], mask)
+    painted = figure.axes[0].images[0]
+    assert painted.get_array().shape == (1000, 1600, 3)
+    assert painted.get_extent() == [0, 3200, 2000, 0]  # places are still pixels of the picture
+    np.testing.assert_array_equal(painted.get_array().any(axis=-1), mask[0, ::2, ::2])
+    points = np.concatenate(figure.axes[0].collections[0].get_segments())
+    assert points.min(axis=0).tolist() == [400, 1000]
+    assert points.max(axis=0).tolist() == [1600, 1500]
+
+
 @pytest.mark.parametrize("size", [(1, 1), (3, 900), (900, 3), (64, 64)])
 def test_any_size_of_picture_can_be_drawn(size):
     image = np.zeros((*size, 3), np.uint8)

@@ -66,7 +66,7 @@ def draw_agreement(
         label = f"missed: {names[pairs.object_classes[g] - 1]}"
         rows.append((comparison.annotations[pairs.objects[g]], label, MISSED, True))
     for d in found.false_positives:
-        label = f"not there: {names[pairs.classes[d] - 1]} {pairs.scores[d]:.2f}"
+        label = f"false positive: {names[pairs.classes[d] - 1]} {pairs.scores[d]:.2f}"
         rows.append((comparison.entries[pairs.detections[d]], label, FALSE_POSITIVE, False))
     entries = [entry for entry, *_ in rows]
     return draw_instances(

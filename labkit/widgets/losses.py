@@ -186,7 +186,7 @@ class LossExplorer(Explorer):
             "losses": {n: float(v) for n, v in found["losses"].items()},
             "iou": float(t["iou"]),
             "label": int(t["label"][0, 0]),
-            "anchor": ["between", "negative", "positive"][
+            "anchor": ["ignored", "negative", "positive"][
                 2 * int(t["anchor_positive"][0, 0]) + int(t["anchor_negative"][0, 0])
             ],
             "roi": "positive" if bool(t["roi_positive"][0, 0]) else "negative",

@@ -75,7 +75,7 @@ class NmsExplorer(Explorer):
         """
         done = self.rounds[: self.step]
         kept = [r["taken"] for r in done]
-        suppressed = [i for r in done for i in r["struck"]]
+        suppressed = [i for r in done for i in r["suppressed"]]
         decided = {*kept, *suppressed}
         return {
             "kept": kept,
@@ -86,7 +86,7 @@ class NmsExplorer(Explorer):
 
     def draw(self):
         found = self.values
-        now = set(self.rounds[self.step - 1]["struck"]) if self.step else set()
+        now = set(self.rounds[self.step - 1]["suppressed"]) if self.step else set()
         before = [i for i in found["suppressed"] if i not in now]
         sentence = (
             f"IoU threshold {self.threshold:g}, step {self.step} of {len(self.rounds)}: "
@@ -103,6 +103,9 @@ class NmsExplorer(Explorer):
         for numbers, color, dashes, width, name in groups:
             outline(ax, [self.boxes[i] for i in numbers], color, dashes, width, name)
         outline(ax, self.truth, TRUTH, "--", 2.5, "object (ground truth)")
+        for box, score in zip(self.boxes, self.scores, strict=True):
+            # In its lower right corner: boxes of one object end in different places.
+            ax.text(box[3] - 2, box[2] - 2, f"{score:.2f}", fontsize=9, ha="right", va="bottom")
         for rank, i in enumerate(found["kept"], 1):
             ax.text(
                 self.boxes[i][1],
@@ -126,8 +129,8 @@ def rounds_of(boxes, scores, threshold: float, truth=()) -> list[dict]:
         truth: the objects [G, 4]. A box belongs to the object that it overlaps most.
 
     Returns:
-        Of each round `taken`, the box that is kept; `struck`, the boxes it suppresses; `overlaps`,
-        their IoUs with it; `objects_left`, how many objects still have a box.
+        Of each round `taken`, the box that is kept; `suppressed`, the boxes it suppresses;
+        `overlaps`, their IoUs with it; `objects_left`, how many objects still have a box.
     """
     boxes, scores = np.asarray(boxes, np.float32).reshape(-1, 4), np.asarray(scores, np.float32)
     kept = nms(boxes, scores, threshold).numpy().tolist()
@@ -146,7 +149,7 @@ def rounds_of(boxes, scores, threshold: float, truth=()) -> list[dict]:
         rounds.append(
             {
                 "taken": best,
-                "struck": now,
+                "suppressed": now,
                 "overlaps": [round(float(overlap[best, i]), 3) for i in now],
                 "objects_left": _objects_left(owners, suppressed),
             }
@@ -198,6 +201,6 @@ def explore_nms(boxes=None, scores=None, image=None, truth=None, threshold=0.5) 
         threshold=threshold,
         size=size,
         picture_url=picture_url,
-        caption="Press “Next” and see which boxes are kept and which are suppressed (struck out). "
+        caption="Press “Next” and see which boxes are kept and which are suppressed. "
         "Is there a threshold at which every object keeps exactly one box?",
     )

@@ -12,13 +12,14 @@ from labkit.models.inference import batch_of
 from labkit.models.resize import Placement
 from labkit.ops import boxes as box_ops
 from labkit.ops.anchors import pyramid_anchors
-from labkit.ops.matching import BACKGROUND, BETWEEN, match, sample
+from labkit.ops.matching import BACKGROUND, match, sample
+from labkit.ops.matching import BETWEEN as IGNORED
 from labkit.viz.colors import CROWD, INK, PREDICTION, TRUTH
 from labkit.widgets.explorer import Boxes, Explorer, data_url, script
 from labkit.widgets.sketch import outline, sketch
 
-LEFT_OUT = -3  # beside BACKGROUND and BETWEEN: an anchor that crosses the border and is not used
-VIEWS = ("every anchor", "the sample")
+LEFT_OUT = -3  # beside BACKGROUND and IGNORED: an anchor that crosses the border and is not used
+VIEWS = ("positive anchors", "every anchor", "the sample")
 INPUTS = [  # the traits that the matches depend on
     *("boxes", "positive_iou", "negative_iou", "every_object", "inside_only"),
     *("samples", "positive_fraction", "seed"),
@@ -33,7 +34,7 @@ class RpnTargetsExplorer(Explorer):
     Attributes:
         anchors: float32 [A, 4] as bytes, of all levels.
         counts: the number of anchors of each level.
-        matches: int32 [A] as bytes, the index of an object, BACKGROUND, BETWEEN or LEFT_OUT.
+        matches: int32 [A] as bytes, the index of an object, BACKGROUND, IGNORED or LEFT_OUT.
         sampled: uint8 [A] as bytes, whether the anchor is in the sample.
         level: that is drawn, 0 for P2, -1 for all.
     """
@@ -84,7 +85,7 @@ class RpnTargetsExplorer(Explorer):
         """Counts of anchors by label.
 
         Returns:
-            The numbers of `positive`, `between`, `negative` and `left_out` anchors, and of sampled
+            The numbers of `positive`, `ignored`, `negative` and `left_out` anchors, and of sampled
             ones (`sampled_positive`, `sampled_negative`); `positives`, the number of positive
             anchors of each object; `without`, the objects that have none; `share_without`, their
             share of all objects, NaN without objects.
@@ -115,7 +116,7 @@ class RpnTargetsExplorer(Explorer):
             )
         )
         positives = [int((matches == g).sum()) for g in range(len(self.boxes))]
-        kinds = {"between": BETWEEN, "negative": BACKGROUND, "left_out": LEFT_OUT}
+        kinds = {"ignored": IGNORED, "negative": BACKGROUND, "left_out": LEFT_OUT}
         with self.hold_sync():  # one message: the counts belong to the anchors that are drawn
             self.set_trait("matches", matches.astype(np.int32).tobytes())
             self.set_trait("sampled", (positive | negative).astype(np.uint8).tobytes())
@@ -137,11 +138,13 @@ class RpnTargetsExplorer(Explorer):
         matches = np.frombuffer(self.matches, np.int32)
         level = np.repeat(np.arange(len(self.counts)), self.counts)
         drawn = np.ones(len(anchors), bool) if self.level < 0 else level == self.level
-        if self.view == "the sample":
+        if self.view == "positive anchors":
+            drawn = drawn & (matches >= 0)
+        elif self.view == "the sample":
             drawn = drawn & (np.frombuffer(self.sampled, np.uint8) > 0)
         kinds = {
             "positive": matches >= 0,
-            "between": matches == BETWEEN,
+            "ignored": matches == IGNORED,
             "negative": matches == BACKGROUND,
             "left_out": matches == LEFT_OUT,
         }
@@ -169,7 +172,8 @@ class RpnTargetsExplorer(Explorer):
                 )
         if self.view == "the sample":
             outline(ax, drawn["negative"], CROWD, ":", 1.0, "negative")
-        outline(ax, drawn["between"], INK, ":", 1.0, "between")
+        if len(drawn["ignored"]):
+            outline(ax, drawn["ignored"], INK, ":", 1.0, "ignored")
         outline(ax, drawn["positive"], PREDICTION, "-", 2.0, "positive")
         outline(ax, self.boxes, TRUTH, "--", 2.5, "object")
         figure.legend(loc="outside lower center", ncols=3, fontsize=10)
@@ -183,11 +187,11 @@ class RpnTargetsExplorer(Explorer):
         found = self.found
         rules = [
             f"positive from {self.positive_iou:g}, negative below {self.negative_iou:g}",
-            f"best anchor {'on' if self.every_object else 'off'}",
-            f"border-crossing {'out' if self.inside_only else 'in'}",
+            f"best-anchor rule {'on' if self.every_object else 'off'}",
+            f"anchors across the border {'left out' if self.inside_only else 'used'}",
         ]
         return (
-            f"{', '.join(rules)}:\n{found['positive']} positive, {found['between']} between, "
+            f"{', '.join(rules)}:\n{found['positive']} positive, {found['ignored']} ignored, "
             f"{found['negative']} negative; {len(found['without'])} of {len(self.boxes)} "
             "objects without an anchor."
         )
@@ -206,7 +210,7 @@ def matches_of(anchors, boxes, place, high: float, low: float, every_object: boo
         every_object: whether the best anchor of each object is positive, too.
 
     Returns:
-        int32 [A]: the index of the object, BACKGROUND, BETWEEN or LEFT_OUT.
+        int32 [A]: the index of the object, BACKGROUND, IGNORED or LEFT_OUT.
     """
     anchors, boxes = np.float32(anchors), np.float32(boxes).reshape(-1, 4)
     inside = np.ones(len(anchors), bool)
@@ -219,7 +223,7 @@ def matches_of(anchors, boxes, place, high: float, low: float, every_object: boo
 
 
 def explore_rpn_targets(image=None, boxes=None, config: Config | None = None) -> RpnTargetsExplorer:
-    """The training labels of an image's anchors: positive, negative, or neither.
+    """The training labels of an image's anchors: positive, negative, or ignored.
 
     Sliders for the two thresholds; the best-anchor rule; anchors that cross the border in or out;
     the random sample that counts in the loss; the objects can be dragged. The explorer can be
@@ -269,5 +273,6 @@ def explore_rpn_targets(image=None, boxes=None, config: Config | None = None) ->
         samples=config.rpn_samples,
         positive_fraction=config.rpn_positive_fraction,
         caption="Raise the upper threshold until an object has no anchor left, then switch the "
-        "best-anchor rule off and on. Drag an object, or a corner of it: where is it badly off?",
+        "best-anchor rule off and on. Drag an object, or a corner of it: "
+        "where does it have the fewest anchors?",
     )

@@ -27,7 +27,7 @@ FOUND = [
 def test_what_agrees_what_is_missed_and_what_is_false():
     figure = draw_agreement(compare(TRUTH, FOUND), 7, np.zeros((60, 80, 3), np.uint8))
     words = [text.get_text() for text in figure.axes[0].texts]
-    assert words == [r"\$cat 0.90, IoU 1.00", r"missed: \$cat", r"not there: \$cat 0.80"]
+    assert words == [r"\$cat 0.90, IoU 1.00", r"missed: \$cat", r"false positive: \$cat 0.80"]
     edges = [to_hex(patch.get_edgecolor()) for patch in figure.axes[0].patches[1::2]]
     assert edges == [color.lower() for color in (AGREED, MISSED, FALSE_POSITIVE)]
     weak = draw_agreement(compare(TRUTH, FOUND), 7, score_threshold=0.1)

@@ -19,7 +19,7 @@ def test_the_default_scene_shows_what_its_caption_asks():
     w.step = 99
     assert w.step == len(w.rounds) == 4
     # At 0.5 the second object's best box dies for the first one's, and a worse one stays.
-    assert 3 in w.rounds[0]["struck"] and 4 in w.values["kept"]
+    assert 3 in w.rounds[0]["suppressed"] and 4 in w.values["kept"]
     w.threshold = 0.3
     assert w.values["objects_left"] == 2
     w.threshold, w.step = 0.6, 99
@@ -40,11 +40,11 @@ def test_rounds_are_greedy_suppression(rows, threshold):
     scores = np.float32([s / 10 for _, s in rows])
     rounds = rounds_of(boxes, scores, threshold)
     assert [r["taken"] for r in rounds] == nms(boxes, scores, threshold).numpy().tolist()
-    struck = [i for r in rounds for i in r["struck"]]
-    assert sorted(struck + [r["taken"] for r in rounds]) == list(range(len(boxes)))
+    gone = [i for r in rounds for i in r["suppressed"]]
+    assert sorted(gone + [r["taken"] for r in rounds]) == list(range(len(boxes)))
     overlap = iou(boxes, boxes).numpy()
     for r in rounds:
-        for i, shown in zip(r["struck"], r["overlaps"], strict=True):
+        for i, shown in zip(r["suppressed"], r["overlaps"], strict=True):
             assert overlap[r["taken"], i] > threshold and scores[i] <= scores[r["taken"]]
             assert shown == pytest.approx(overlap[r["taken"], i], abs=1e-3)
 

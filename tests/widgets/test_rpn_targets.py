@@ -10,7 +10,8 @@ from labkit.models.config import Config
 from labkit.models.inference import batch_of
 from labkit.ops.anchors import pyramid_anchors
 from labkit.ops.boxes import iou
-from labkit.ops.matching import BACKGROUND, BETWEEN, match
+from labkit.ops.matching import BACKGROUND, match
+from labkit.ops.matching import BETWEEN as IGNORED
 from labkit.widgets import explore_rpn_targets
 from labkit.widgets.explorer import script
 from labkit.widgets.rpn_targets import LEFT_OUT, matches_of
@@ -33,7 +34,7 @@ def test_its_anchors_and_matches_are_the_training_s(anchors):
     want = match(iou(anchors, BOXES), tf.ones(3, tf.bool), 0.6, 0.3, True).numpy()
     np.testing.assert_array_equal(np.frombuffer(w.matches, np.int32), want)
     found = w.values
-    assert found["positive"] == (want >= 0).sum() and found["between"] == (want == BETWEEN).sum()
+    assert found["positive"] == (want >= 0).sum() and found["ignored"] == (want == IGNORED).sum()
     assert found["negative"] == (want == BACKGROUND).sum() and found["left_out"] == 0
     assert found["positives"] == [(want == g).sum() for g in range(3)]
 
@@ -42,7 +43,7 @@ def test_the_sample_is_full_and_of_the_right_kinds():
     w = explore_rpn_targets(IMAGE, BOXES)
     matches, chosen = np.frombuffer(w.matches, np.int32), np.frombuffer(w.sampled, np.uint8) > 0
     assert chosen.sum() == TINY.rpn_samples
-    assert not (chosen & (matches == BETWEEN)).any()
+    assert not (chosen & (matches == IGNORED)).any()
     assert w.values["sampled_positive"] == min(w.values["positive"], TINY.rpn_samples // 2)
     w.seed = 1
     other = np.frombuffer(w.sampled, np.uint8) > 0
@@ -88,7 +89,7 @@ def test_the_border_is_the_picture_s_not_the_padding_s():
 def test_one_threshold_follows_the_other():
     w = explore_rpn_targets(IMAGE, BOXES)
     w.positive_iou = 0.2
-    assert w.negative_iou == 0.2 and w.values["between"] == 0
+    assert w.negative_iou == 0.2 and w.values["ignored"] == 0
     w.negative_iou = 0.8
     assert w.positive_iou == 0.8
 

@@ -76,7 +76,7 @@ function lossTable() {
   function draw(a) {
     const taught = (part, is) => (is === "positive" ? "counts" : `silent: the ${part} is ${is}`);
     const why = {
-      objectness: a.anchor === "between" ? "silent: neither positive nor negative"
+      objectness: a.anchor === "ignored" ? "none: the anchor is ignored"
         : `wants ${a.anchor === "positive" ? "an object" : "nothing"} here`,
       rpn_box: taught("anchor", a.anchor), box: taught("RoI", a.roi), mask: taught("RoI", a.roi),
       class: a.roi === "positive" ? "wants the object's class" : "wants background",

@@ -1,7 +1,7 @@
-// explore_rpn_targets: which anchors are positive, negative or neither, and which are sampled.
+// explore_rpn_targets: which anchors are positive, negative or ignored, and which are sampled.
 
 const LEVELS = ["all levels", "P2", "P3", "P4", "P5", "P6"];
-const VIEWS = ["every anchor", "the sample"];
+const VIEWS = ["positive anchors", "every anchor", "the sample"];
 
 function render({ model, el }) {
   const [height, width] = model.get("size"), unit = width / 560;
@@ -16,7 +16,7 @@ function render({ model, el }) {
     return node;
   };
   const halo = path("lk-marks lk-halo"), negative = path("lk-marks lk-negative"), out = path("lk-marks lk-crossing");
-  const negatives = path("lk-many lk-gone"), between = path("lk-many lk-between"), light = path("lk-many lk-halo");
+  const negatives = path("lk-many lk-gone"), ignored = path("lk-many lk-between"), light = path("lk-many lk-halo");
   const positive = path("lk-many lk-prediction");
   const editors = model.get("boxes").map((box, i) => boxEditor(root, {
     box, within: [height, width], look: "truth", name: `object ${i + 1}`, smallest: 2, digits: 1,
@@ -41,8 +41,8 @@ function render({ model, el }) {
                          change: (v) => send({ level: LEVELS.indexOf(v) - 1 }) });
   const row = (...nodes) => html("div", { class: "lk-controls" }, ...nodes);
   const table = html("div");
-  const legend = html("p", { class: "lk-caption" }, "Blue dashes: an object. Thick orange: positive. Dotted: between, "
-    + "asked nothing. Dots: centres of negative anchors. Small crosses: centres of anchors left out at the border.");
+  const legend = html("p", { class: "lk-caption" }, "Blue dashes: an object. Thick orange: positive. Dotted: ignored. "
+    + "Dots: centres of negative anchors. Small crosses: centres of anchors left out at the border.");
   const say = frame(el, model, row(high.node, low.node), row(best.node, inside.node),
                     row(view.node, which.node, samples.node, again),
                     html("div", { class: "lk-row" }, root, table), legend);
@@ -55,8 +55,10 @@ function render({ model, el }) {
   function draw() {
     const bytes = model.get("matches"), matches = new Int32Array(
       bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength));
-    const chosen = model.get("sampled"), only = model.get("level"), sampleOnly = model.get("view") === VIEWS[1];
+    const chosen = model.get("sampled"), only = model.get("level"), shown = model.get("view");
+    const positiveOnly = shown === VIEWS[0], sampleOnly = shown === VIEWS[2];
     const of = (test) => anchors.filter((a, i) => test(matches[i]) && (only < 0 || level[i] === only)
+                                                  && (!positiveOnly || matches[i] >= 0)
                                                   && (!sampleOnly || chosen.getUint8(i)));
     const [no, lost, yes] = [of((m) => m === -1), of((m) => m === -3), of((m) => m >= 0)];
     const r = 2.5 * unit;
@@ -64,7 +66,7 @@ function render({ model, el }) {
     set(negative, { d: centres(no, "h0") });
     set(negatives, { d: sampleOnly ? outlines(no) : "" });
     set(out, { d: centres(lost, `m${-r} ${-r}l${2 * r} ${2 * r}m0 ${-2 * r}l${-2 * r} ${2 * r}`) });
-    set(between, { d: outlines(of((m) => m === -2)) });
+    set(ignored, { d: outlines(of((m) => m === -2)) });
     set(light, { d: outlines(yes) });
     set(positive, { d: outlines(yes) });
     model.get("boxes").forEach((box, i) => { if (editors[i]) editors[i].put(box); });
@@ -78,7 +80,7 @@ function render({ model, el }) {
     const found = model.get("found"), count = (name) => found[name].toLocaleString("en");
     table.replaceChildren(numbers([
       ["anchors", anchors.length.toLocaleString("en")], ["positive", count("positive"), "lk-strong"],
-      ["between", count("between")], ["negative", count("negative")], ["left out", count("left_out")],
+      ["ignored", count("ignored")], ["negative", count("negative")], ["left out", count("left_out")],
       ["sampled positive", count("sampled_positive"), "lk-strong"], ["sampled negative", count("sampled_negative")],
       ...found.positives.map((n, i) => [`anchors of object ${i + 1}`, n ? String(n) : "✕ none",
                                         n ? null : "lk-strong"]),

@@ -1,5 +1,7 @@
 """explore_rpn_targets: its colours are labkit's matches, its sample is labkit's sample."""
 
+import json
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -14,7 +16,7 @@ from labkit.ops.matching import BACKGROUND, match
 from labkit.ops.matching import BETWEEN as IGNORED
 from labkit.widgets import explore_rpn_targets
 from labkit.widgets.explorer import script
-from labkit.widgets.rpn_targets import LEFT_OUT, matches_of
+from labkit.widgets.rpn_targets import LEFT_OUT, VIEWS, matches_of
 
 IMAGE = np.full((128, 128, 3), 90, np.uint8)
 BOXES = np.float32([[10, 10, 60, 60], [70, 80, 126, 127], [100, 10, 112, 22]])
@@ -81,7 +83,7 @@ def test_the_border_is_the_picture_s_not_the_padding_s():
     canvas, sizes = batch_of([picture], TINY)
     assert w.size == list(canvas.shape[1:3]) and w.place == [0, 0, *sizes[0]]
     assert w.place[3] < w.size[1]
-    w.inside_only = True
+    w.inside_only, w.view = True, "every anchor"
     shown = np.concatenate(list(v for k, v in w.shown().items() if k != "left_out"))
     assert shown[:, 3].max() <= w.place[3]
 
@@ -96,7 +98,9 @@ def test_one_threshold_follows_the_other():
 
 def test_a_level_alone():
     w = explore_rpn_targets(IMAGE, BOXES)
-    w.level = 4
+    assert w.shown()["negative"].size == 0  # at first the positive anchors alone
+    assert len(w.shown()["positive"]) == w.values["positive"]
+    w.view, w.level = "every anchor", 4
     assert sum(len(boxes) for boxes in w.shown().values()) == w.counts[4] == 12
 
 
@@ -128,3 +132,7 @@ def test_the_picture_states_the_counts():
 
 def test_the_script_parses(parses):
     parses(script("rpn_targets.js"))
+
+
+def test_kernel_and_page_offer_the_same_views():
+    assert f"const VIEWS = {json.dumps(list(VIEWS))};" in script("rpn_targets.js")

@@ -24,8 +24,10 @@ _WHERE = {
     "ops.roi_pyramid": ("pyramid_roi_align", "roi_level"),
     "ops.losses": ("LOSS_NAMES", "smooth_l1"),
     "models.config": ("Config",),
+    "models.yolact_config": ("YolactConfig",),
     "models.detections": ("Detections",),
     "models.mask_rcnn": ("MaskRCNN",),
+    "models.yolact": ("YOLACT",),
     "data": ("CocoDataset", "Dataset", "Sample", "collage", "digits", "load_dataset", "shapes"),
     "evaluation": ("Evaluation", "compare", "confusion_matrix", "evaluate", "evaluate_results"),
     "training": (

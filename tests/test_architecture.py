@@ -86,7 +86,7 @@ def test_tab_completion_shows_the_public_names_and_the_folders():
 def test_only_three_places_import_upwards_and_only_when_they_are_called():
     importers = {line.partition(" -> ")[0] for line in EXCEPTIONS}
     assert importers == {
-        "labkit.models.mask_rcnn",  # MaskRCNN.from_pretrained
+        "labkit.models.detector",  # Detector.from_pretrained
         "labkit.models.detections",  # Detections in a notebook
         "labkit.data.dataset",  # the methods of Dataset
     }

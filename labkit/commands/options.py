@@ -56,8 +56,9 @@ def add_model(parser) -> None:
         choices=tuple(presets()),
         help="lite0_fpn: pretrained, fine-tunes on photographs on two CPU cores (the default for "
         "pictures); tiny: small, learns from noise (the default for drawn data); r50_fpn: the "
-        "paper's, needs a GPU. The others are the networks that torchvision and Matterport publish "
-        "weights for",
+        "paper's, needs a GPU. yolact_lite0, yolact_tiny and yolact_r50 are their counterparts "
+        "with YOLACT, which finds masks in one pass. The others are the networks that torchvision, "
+        "Matterport and YOLACT publish weights for",
     )
     model.add_argument(
         "--weights",
@@ -69,7 +70,8 @@ def add_model(parser) -> None:
         "--image-size",
         type=size_or_native,
         metavar="N",
-        help="pixels that a picture's shorter side is resized to, or 'native' to keep its size",
+        help="pixels that a picture's shorter side is resized to (both sides, where the preset "
+        "stretches pictures to a square), or 'native' to keep its size",
     )
     model.add_argument(
         "--crop",

@@ -13,10 +13,11 @@ examples:
   labkit parity --golden tests/golden
   labkit parity --golden reference/ --json
 
-Goes through a folder of reference values (.npz files computed by torchvision and pycocotools: see
-tests/golden) and compares what labkit computes from the same input: operators, whole networks with
-the same weights, training losses and gradients, COCO's numbers. For every quantity: how many
-values, the largest deviation, the tolerance. The exit status is 0 only if all are within theirs.
+Goes through a folder of reference values (.npz files computed by torchvision and pycocotools, or by
+YOLACT's own code: see tests/golden) and compares what labkit computes from the same input:
+operators, whole networks with the same weights, training losses and gradients, COCO's numbers. For
+every quantity: how many values, the largest deviation, the tolerance. The exit status is 0 only if
+all are within theirs.
 """
 ROW = "{:<56} {:>10} {:>10}  {:<16} {}"
 

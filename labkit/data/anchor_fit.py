@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from labkit.models.detector_config import DetectorConfig
-from labkit.models.resize import resized_shape
+from labkit.models.resize import padded_shape, resized_shape
 from labkit.ops.anchors import cell_anchors
 
 POOR_IOU = 0.5  # below this, an object is poorly covered
@@ -46,12 +46,8 @@ def feature_shapes(height, width, config: DetectorConfig) -> list[tuple]:
         width: likewise, of the same shape.
         config: its strides and padding.
     """
-    height, width = _padded(height, config), _padded(width, config)
+    height, width = padded_shape(height, width, config)
     return [(-(-height // s), -(-width // s)) for s in config.strides]
-
-
-def _padded(side, config: DetectorConfig):
-    return -(-side // config.pad_multiple) * config.pad_multiple
 
 
 def anchor_ious(boxes: np.ndarray, image_shapes: np.ndarray, config: DetectorConfig) -> np.ndarray:
@@ -74,12 +70,16 @@ def anchor_ious(boxes: np.ndarray, image_shapes: np.ndarray, config: DetectorCon
     ious = np.zeros((len(boxes), len(config.anchor_sizes), len(config.anchor_ratios)), np.float32)
     centres, sides = (boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:] - boxes[:, :2]
     grids = feature_shapes(shapes[:, 0], shapes[:, 1], config)
+    padded = np.stack(np.broadcast_arrays(*padded_shape(*shapes.T, config)), axis=-1)
     for level, (grid, size) in enumerate(zip(grids, config.anchor_sizes, strict=True)):
         cells = np.stack(grid, axis=1)
-        stride = (_padded(shapes, config) // np.maximum(cells, 1)).astype(np.float32)
+        stride = padded / np.maximum(cells, 1)
+        stride = (np.floor(stride) if config.WHOLE_STRIDES else stride).astype(np.float32)
         nearest = np.round(centres / stride - config.anchor_offset).clip(0, cells - 1)
         nearest = (nearest + config.anchor_offset) * stride
-        anchors = cell_anchors(size, config.anchor_ratios, config.anchor_rounding)
+        anchors = cell_anchors(
+            size, config.anchor_ratios, config.anchor_rounding, config.square_anchors
+        )
         for ratio, anchor in enumerate(anchors):
             low = np.maximum(boxes[:, :2], nearest + anchor[:2])
             high = np.minimum(boxes[:, 2:], nearest + anchor[2:])

@@ -38,8 +38,8 @@ class BatchPlan:
     def __post_init__(self):
         if self.batch_size < 1:
             raise LabkitError(f"batch_size must be at least 1, got {self.batch_size}.")
-        if min(self.canvas) < 32 or any(side % 32 for side in self.canvas):
-            raise LabkitError(f"A canvas has sides that are multiples of 32, got {self.canvas}.")
+        if min(self.canvas) < 32:
+            raise LabkitError(f"A canvas has sides of 32 pixels at least, got {self.canvas}.")
         number, count = self.shard
         if not 0 <= number < count or self.batch_size % count:
             raise LabkitError(

@@ -59,6 +59,11 @@ class Batches:
     ):
         if len(dataset) == 0:
             raise LabkitError("The data set has no images: nothing to train on.")
+        if any(side % config.canvas_multiple for side in plan.canvas):
+            raise LabkitError(
+                f"A canvas has sides that are multiples of {config.canvas_multiple}, got "
+                f"{plan.canvas}."
+            )
         self.dataset, self.config, self.plan = dataset, config, plan
         self.order = BatchOrder(dataset, plan)
         self._cache = None if cache is None else ExampleCache(cache, dataset)

@@ -131,6 +131,8 @@ class Config(DetectorConfig):
 
 MOST_SAMPLES = 64  # RoIs an image; the heads' time grows with them
 CHOICES = {
+    "mask_paste": ("exact", "integer", "in_box"),  # masks are grids in boxes
+    "resize": ("shortest_edge", "square", "none"),  # its pyramid wants multiples of 32
     "roi_op": ("align", "pool", "crop_and_resize"),
     "roi_level_rounding": ("down", "nearest"),
     "detection_rule": ("every_class", "top_class"),

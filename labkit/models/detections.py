@@ -15,7 +15,14 @@ import numpy as np
 
 from labkit.errors import LabkitError
 from labkit.io.images import read_image
-from labkit.ops.masks import encode_window, nearest_pixels, paste_mask, paste_window, window_of
+from labkit.ops.masks import (
+    encode_window,
+    nearest_pixels,
+    paste_grid,
+    paste_mask,
+    paste_window,
+    window_of,
+)
 
 ROWS_PRINTED = 12  # so that the repr of a crowded picture fits on one screen
 
@@ -41,9 +48,13 @@ class Detections:
         class_names: the foreground classes; class id i is class_names[i - 1].
         image_size: (height, width) of the picture in pixels.
         masks: bool [N, height, width], already pasted; or
-        mask_probs: float32 [N, m, m], the mask head's grid inside each box, pasted when needed.
+        mask_probs: float32 [N, m, m], the mask head's grid inside each box, pasted when needed; or
+            [N, h, w], a grid over the whole picture, where paste is "whole".
         paste: "exact" (samples at pixel centres) or "integer" (torchvision's method), see
-            `labkit.ops.masks.paste_masks`; or "in_box" (Matterport's), for boxes of whole pixels.
+            `labkit.ops.masks.paste_masks`; "in_box" (Matterport's), for boxes of whole pixels; or
+            "whole" (YOLACT's), see `labkit.ops.masks.paste_grid`.
+        frame: float32 (y1, x1, y2, x2), what a grid over the whole picture spans, in pixels of the
+            picture: more than this where the network saw it padded. By default the picture.
         mask_threshold: the lowest probability of a pixel that belongs to the object.
         image: uint8 [height, width, 3], or the path of its file, which is read whenever the picture
             is drawn; needed for nothing else.
@@ -72,6 +83,7 @@ class Detections:
         masks=None,
         mask_probs=None,
         paste: str = "exact",
+        frame=None,
         mask_threshold: float = 0.5,
         image: np.ndarray | str | os.PathLike | None = None,
         image_id: int | None = None,
@@ -86,6 +98,7 @@ class Detections:
         self.image_id = image_id
         self.category_ids = self._checked_ids(category_ids)
         self.paste = paste
+        self.frame = np.asarray((0, 0, *self.image_size) if frame is None else frame, np.float32)
         self.mask_threshold = mask_threshold
         self.rpn_boxes = _optional(rpn_boxes, (-1, 4))
         self.rpn_scores = _optional(rpn_scores, (-1,))
@@ -175,6 +188,7 @@ class Detections:
             masks=None if self._masks is None else self._masks[index],
             mask_probs=None if self._probs is None else self._probs[index],
             paste=self.paste,
+            frame=self.frame,
             mask_threshold=self.mask_threshold,
             image=self._image,
             image_id=self.image_id,
@@ -274,6 +288,10 @@ class Detections:
             )
 
     def _paste(self, prob, box, height: int, width: int) -> tuple[np.ndarray, int, int]:
+        if self.paste == "whole":
+            frame = self.frame * np.tile(np.divide((height, width), self.image_size), 2)
+            window, top, left = paste_grid(prob, frame, box, height, width)
+            return (window >= self.mask_threshold) & (window > 0), top, left
         paste = _paste_in_box if self.paste == "in_box" else paste_window
         options = {} if self.paste == "in_box" else {"method": self.paste}
         return paste(prob, box, height, width, self.mask_threshold, **options)

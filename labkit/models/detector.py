@@ -197,6 +197,29 @@ class Detector(keras.Model):
         entry = next(e for e in DETECTORS.values() if issubclass(cls, e.model_class))
         return cls(entry.config_class.from_dict(values["config"]), values["class_names"])
 
+    @classmethod
+    def from_pretrained(cls, source, class_names=None, config=None, verbose=True) -> "Detector":
+        """A model with published or saved weights: a name, a run's folder or a file.
+
+        MaskRCNN.from_pretrained("coco-r50-fpn")                         COCO's classes
+        MaskRCNN.from_pretrained("coco-r50-fpn", class_names=["dog", "tooth"])  to fine-tune
+
+        Classes of the same name as the weights' keep their rows ("dog"); the others start anew.
+        `labkit info --pretrained` lists the names. See `labkit.weights.pretrained` for the rest.
+
+        Raises:
+            LabkitError: there are no such weights, or they are of another kind of detector.
+        """
+        from labkit.weights.pretrained import from_pretrained
+
+        model = from_pretrained(source, class_names, config, verbose)
+        if not isinstance(model, cls):
+            raise LabkitError(
+                f"{cls.__name__}.from_pretrained: {source} is a {type(model).__name__}; call "
+                f"{type(model).__name__}.from_pretrained."
+            )
+        return model
+
     # --- detection ------------------------------------------------------------------------
 
     def normalise(self, images: tf.Tensor, image_sizes: tf.Tensor) -> tf.Tensor:

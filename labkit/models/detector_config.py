@@ -16,11 +16,13 @@ class DetectorConfig(Frozen):
     """The shape and the rules of a detector. Lengths are pixels of the resized image."""
 
     LOSSES: ClassVar[tuple[str, ...]] = ()  # names of the losses, in the order they are reported
+    LOSS_WEIGHTS: ClassVar[dict[str, float]] = {}  # of losses whose weight is not 1 by default
+    WHOLE_STRIDES: ClassVar[bool] = True  # see `labkit.ops.anchors.pyramid_anchors`
 
     # --- image: what the network sees ----------------------------------------------------
     image_min_side: int = 800  # the shorter side is resized to this ...
     image_max_side: int = 1333  # ... unless the longer one would pass this
-    resize: str = "shortest_edge"  # or "none", or "square": see labkit/models/resize.py
+    resize: str = "shortest_edge"  # or "none", "square", "stretch": see labkit/models/resize.py
     resize_filter: str = "antialias"  # or "bilinear", "black_border": see labkit/models/resize.py
     pad_multiple: int = 32  # the coarsest feature map's stride: images are padded to it
     image_mean: tuple[float, ...] = (123.68, 116.779, 103.939)  # RGB, 0..255
@@ -49,6 +51,7 @@ class DetectorConfig(Frozen):
     anchor_ratios: tuple[float, ...] = (0.5, 1.0, 2.0)  # height / width
     anchor_rounding: bool = True  # whole-pixel anchors, as torchvision's
     anchor_offset: float = 0.0  # of a cell: 0 its corner, 0.5 its centre
+    square_anchors: bool = False  # ratios change the size alone: see `labkit.ops.anchors`
 
     # --- losses --------------------------------------------------------------------------
     loss_weights: dict[str, float] | None = None  # by name; a loss that is not named has weight 1
@@ -60,7 +63,7 @@ class DetectorConfig(Frozen):
     detections: int = 100
     inclusive_boxes: bool = False  # True: boxes end *at* their last pixel, see models/inclusive.py
     whole_pixel_boxes: bool = False  # True rounds boxes and drops those with nothing left
-    mask_paste: str = "exact"  # or "integer", "in_box": see `labkit.models.detections.Detections`
+    mask_paste: str = "exact"  # or "integer", "in_box", "whole": see `models.detections.Detections`
 
     # --- training batches ----------------------------------------------------------------
     mini_mask: int = 56  # side of the stored training masks; 0 keeps masks of the image's size
@@ -71,6 +74,11 @@ class DetectorConfig(Frozen):
     def anchors_per_cell(self) -> int:
         """How many anchors stand at each cell of a feature map."""
         return len(self.anchor_ratios)
+
+    @property
+    def canvas_multiple(self) -> int:
+        """The sides of training images are multiples of this, as those of padded ones are."""
+        return 1 if self.resize == "stretch" else 32
 
     def fitted(self, average: float, most: int) -> tuple["DetectorConfig", list[str]]:
         """This config with room for the objects of a data set, and a sentence for each change.
@@ -116,7 +124,7 @@ class DetectorConfig(Frozen):
                 self._set(name, value)
         given = weights_by_name(self.loss_weights or {}, self.LOSSES)
         if isinstance(given, dict):
-            given = FrozenDict({name: 1.0 for name in self.LOSSES} | given)
+            given = FrozenDict({n: self.LOSS_WEIGHTS.get(n, 1.0) for n in self.LOSSES} | given)
         self._set("loss_weights", given)
 
     def _problems(self) -> Iterator[str]:
@@ -143,6 +151,11 @@ class DetectorConfig(Frozen):
             yield (
                 "'image_max_side' must be a multiple of 'pad_multiple' where 'resize' is square, "
                 f"got {self.image_max_side} and {self.pad_multiple}"
+            )
+        if self.resize == "stretch" and self.image_max_side != self.image_min_side:
+            yield (
+                "'image_min_side' and 'image_max_side' must be equal where 'resize' is stretch, "
+                f"got {self.image_min_side} and {self.image_max_side}"
             )
         if self.pad_multiple % 32:
             given = self.pad_multiple
@@ -221,9 +234,9 @@ def _backbone_defaults(backbone: str) -> dict[str, tuple[int, ...]]:
 
 
 CHOICES = {
-    "resize": ("shortest_edge", "square", "none"),
+    "resize": ("shortest_edge", "square", "stretch", "none"),
     "resize_filter": ("antialias", "bilinear", "black_border"),
     "backbone": BACKBONES,
     "stem_pool_padding": ("both_sides", "far_side"),
-    "mask_paste": ("exact", "integer", "in_box"),
+    "mask_paste": ("exact", "integer", "in_box", "whole"),
 }

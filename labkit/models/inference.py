@@ -12,11 +12,12 @@ import tensorflow as tf
 
 from labkit.io.images import image_size, read_image
 from labkit.models.detections import Detections, unused_slots
-from labkit.models.resize import Placement, origins, resize_image, resized_shape
+from labkit.models.resize import Placement, origins, padded_shape, resize_image, resized_shape
 from labkit.ops.nms import round_down
 
 # boxes [B, D, 4], scores [B, D], classes int32 [B, D] and masks [B, D, m, m] (probabilities inside
-# the box), of which the first count, int32 [B], are real
+# the box; or [B, D, h, w] in the whole image, where config.mask_paste is "whole"), of which the
+# first count, int32 [B], are real
 FOUND = ("boxes", "scores", "classes", "masks", "count")
 
 
@@ -120,6 +121,7 @@ def detections_of(detector, result: dict, picture, placement: Placement) -> Dete
         class_ids=classes[keep],
         mask_probs=result["masks"][:n][keep],
         paste=c.mask_paste,
+        frame=placement.frame if c.mask_paste == "whole" else None,
         class_names=detector.class_names,
         category_ids=getattr(detector, "category_ids", None),
         image_size=placement.shape,
@@ -132,7 +134,8 @@ def batch_of(pictures: list[np.ndarray], config) -> tuple[np.ndarray, np.ndarray
     """What the network is given: the pictures resized by the config's rule and padded.
 
     Padding is added at the bottom and on the right, up to the largest picture and a multiple of
-    pad_multiple; where the rule is "square", on all sides, up to a square of image_max_side.
+    pad_multiple; where the rule is "square", on all sides, up to a square of image_max_side; where
+    it is "stretch", none is.
 
     Args:
         pictures: [h, w, 3] in 0..255, of any sizes.
@@ -142,12 +145,7 @@ def batch_of(pictures: list[np.ndarray], config) -> tuple[np.ndarray, np.ndarray
         float32 [B, H, W, 3], and the size of each resized picture, float32 [B, 2].
     """
     shapes = [resized_shape(*p.shape[:2], config) for p in pictures]
-    canvas = [
-        -(-max(sides) // config.pad_multiple) * config.pad_multiple
-        for sides in zip(*shapes, strict=True)
-    ]
-    if config.resize == "square":
-        canvas = [config.image_max_side] * 2
+    canvas = padded_shape(*map(max, zip(*shapes, strict=True)), config)
     batch = np.zeros((len(pictures), *canvas, 3), np.float32)
     for place, picture, shape in zip(batch, pictures, shapes, strict=True):
         top, left = (int(n) for n in origins(canvas, np.array(shape), config))

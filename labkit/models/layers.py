@@ -37,11 +37,13 @@ def conv(
     )
 
 
-def downsample(x, filters: int, kernel: int, *, bias: bool, groups: int = 1, name: str):
+def downsample(
+    x, filters: int, kernel: int, *, bias: bool, groups: int = 1, init="he_normal", name: str
+):
     """Halve a map with a strided convolution, padded equally on both sides (as torch does)."""
     if kernel > 1:
         x = layers.ZeroPadding2D(kernel // 2, name=f"{name}_pad")(x)
-    return conv(filters, kernel, 2, bias=bias, groups=groups, name=name)(x)
+    return conv(filters, kernel, 2, bias=bias, groups=groups, init=init, name=name)(x)
 
 
 def batch_norm(config, name: str, *, frozen: bool = False):

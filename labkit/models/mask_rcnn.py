@@ -92,6 +92,8 @@ class MaskRCNN(Detector):
             c.anchor_ratios,
             c.anchor_rounding,
             c.anchor_offset,
+            c.square_anchors,
+            c.WHOLE_STRIDES,
         )
 
     def extents(self, images: tf.Tensor, image_sizes: tf.Tensor) -> tf.Tensor:
@@ -206,20 +208,6 @@ class MaskRCNN(Detector):
         losses of every RoI (`trace.lesson`). step: numbers the random samples, as in training.
         """
         return trace_image(self, image, targets, step)
-
-    @classmethod
-    def from_pretrained(cls, source, class_names=None, config=None, verbose=True) -> "MaskRCNN":
-        """A model with published or saved weights: a name, a run's folder or a file.
-
-        MaskRCNN.from_pretrained("coco-r50-fpn")                         COCO's classes
-        MaskRCNN.from_pretrained("coco-r50-fpn", class_names=["dog", "tooth"])  to fine-tune
-
-        Classes of the same name as the weights' keep their rows ("dog"); the others start anew.
-        `labkit info --pretrained` lists the names. See `labkit.weights.pretrained` for the rest.
-        """
-        from labkit.weights.pretrained import from_pretrained
-
-        return from_pretrained(source, class_names, config, verbose)
 
     # --- training ------------------------------------------------------------------------
 

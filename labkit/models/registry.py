@@ -33,6 +33,7 @@ class Entry:
 
 DETECTORS = {
     "mask_rcnn": Entry("labkit.models.config:Config", "labkit.models.mask_rcnn:MaskRCNN"),
+    "yolact": Entry("labkit.models.yolact_config:YolactConfig", "labkit.models.yolact:YOLACT"),
 }
 
 

@@ -4,7 +4,7 @@ The same code runs in training and in detection.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from PIL import Image
@@ -23,8 +23,11 @@ def resized_shape(height: int, width: int, config: DetectorConfig) -> tuple[int,
     "square": an image is enlarged until its shorter side is image_min_side, and never shrunk,
     except that a longer side above image_max_side becomes image_max_side. Detection puts the result
     in the middle of a black square of image_max_side. Source: Matterport.
+    "stretch": every image becomes a square of image_max_side, whatever its sides. Source: YOLACT.
     "none": the image stays as it is.
     """
+    if config.resize == "stretch":
+        return config.image_max_side, config.image_max_side
     if config.resize == "none":
         return height, width
     if config.resize == "square":
@@ -35,6 +38,21 @@ def resized_shape(height: int, width: int, config: DetectorConfig) -> tuple[int,
     short, long = np.float32(min(height, width)), np.float32(max(height, width))
     scale = float(min(config.image_min_side / short, config.image_max_side / long))
     return max(1, math.floor(height * scale)), max(1, math.floor(width * scale))
+
+
+def padded_shape(height, width, config: DetectorConfig) -> tuple:
+    """(height, width) of what the network sees of a resized image: padded, but by some rules not.
+
+    Args:
+        height: of the resized image (the largest, of several); a number or an array.
+        width: likewise.
+        config: the detector's.
+    """
+    if config.resize == "square":
+        return height * 0 + config.image_max_side, width * 0 + config.image_max_side
+    if config.resize == "stretch":
+        return height, width
+    return tuple(-(-side // config.pad_multiple) * config.pad_multiple for side in (height, width))
 
 
 def origins(canvas, sizes, config: DetectorConfig):
@@ -61,12 +79,14 @@ class Placement:
         origin: (top, left), in pixels of the batch.
         inclusive: boxes end at their last pixel (see `labkit.models.inclusive`), so that the last
             pixels of picture and batch correspond instead of their edges.
+        canvas: (rows, columns) of the batch.
     """
 
     shape: tuple[int, int]
     size: tuple[int, int]
     origin: tuple[int, int]
     inclusive: bool = False
+    canvas: tuple[int, int] = field(default=(0, 0), compare=False)
 
     @classmethod
     def of(cls, shape, size, canvas, config: DetectorConfig) -> "Placement":
@@ -80,7 +100,8 @@ class Placement:
         """
         top, left = origins(np.int32(canvas), np.int32(size), config).tolist()
         rows, columns = np.int32(size).tolist()
-        return cls(tuple(shape[:2]), (rows, columns), (top, left), config.inclusive_boxes)
+        canvas = tuple(int(side) for side in canvas)
+        return cls(tuple(shape[:2]), (rows, columns), (top, left), config.inclusive_boxes, canvas)
 
     @property
     def scale(self) -> tuple[float, float]:
@@ -92,6 +113,11 @@ class Placement:
         """The picture's own box in the batch, (y1, x1, y2, x2)."""
         (top, left), (rows, columns) = self.origin, self.size
         return [float(top), float(left), float(top + rows), float(left + columns)]
+
+    @property
+    def frame(self) -> np.ndarray:
+        """The whole batch image in pixels of the picture, float32 (y1, x1, y2, x2)."""
+        return self.in_picture(np.float32([0, 0, *self.canvas]))
 
     def in_picture(self, boxes: np.ndarray) -> np.ndarray:
         """Boxes [..., 4] of the batch in pixels of the picture, float32 [..., 4]."""

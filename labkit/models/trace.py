@@ -13,8 +13,8 @@ import tensorflow as tf
 
 from labkit.errors import LabkitError
 from labkit.io.images import read_image
-from labkit.models.config import Config
 from labkit.models.detections import Detections
+from labkit.models.detector_config import DetectorConfig
 from labkit.models.heads import roi_levels
 from labkit.models.inference import FOUND, batch_of, detections_of
 from labkit.models.resize import Placement
@@ -175,7 +175,7 @@ def trace_image(model, image, targets=None, step: int = 0) -> Trace:
     result |= {"rpn_boxes": rois[0].numpy(), "rpn_scores": roi_scores}
     lesson = None
     if targets is not None:
-        objects = _objects(model.config, targets, placement, batch.shape[1:3])
+        objects = objects_of(model.config, targets, placement, batch.shape[1:3])
         lesson = _lesson(model, {"images": images, "sizes": sizes} | objects, step)
     return Trace(
         image=picture,
@@ -255,7 +255,7 @@ def _lesson(model, batch: dict[str, tf.Tensor], step: int) -> Lesson:
     )
 
 
-def _objects(c: Config, targets, placement: Placement, canvas) -> dict[str, tf.Tensor]:
+def objects_of(c: DetectorConfig, targets, placement: Placement, canvas) -> dict[str, tf.Tensor]:
     """The objects of a Sample as a batch of one, in pixels of the image as the network sees it."""
     if targets.masks.shape[1:] != placement.shape:
         raise LabkitError(

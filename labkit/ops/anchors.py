@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 
-def cell_anchors(size: float, ratios, rounding: bool = False) -> np.ndarray:
+def cell_anchors(size: float, ratios, rounding: bool = False, square: bool = False) -> np.ndarray:
     """Anchors of one cell, centred at the origin.
 
     Args:
@@ -16,12 +16,15 @@ def cell_anchors(size: float, ratios, rounding: bool = False) -> np.ndarray:
         ratios: height / width of each anchor.
         rounding: move the corners to whole pixels, as torchvision does: its published weights were
             trained that way.
+        square: every anchor is as high as the ratio makes it wide: squares of different sizes. A
+            slip in YOLACT's code that its published weights were trained with.
 
     Returns:
         float32 [len(ratios), 4].
     """
     roots = np.sqrt(np.asarray(ratios, np.float32))
     heights, widths = np.float32(size) * roots, np.float32(size) * (np.float32(1.0) / roots)
+    heights = widths if square else heights
     anchors = np.stack([-heights, -widths, heights, widths], axis=1) / 2
     return np.round(anchors) if rounding else anchors
 
@@ -48,12 +51,20 @@ def grid_anchors(cell: np.ndarray, feature_shape, stride, offset: float = 0.0) -
 
 
 def pyramid_anchors(
-    image_shape, feature_shapes, sizes, ratios, rounding: bool = False, offset: float = 0.0
+    image_shape,
+    feature_shapes,
+    sizes,
+    ratios,
+    rounding: bool = False,
+    offset: float = 0.0,
+    square: bool = False,
+    whole_strides: bool = True,
 ) -> list[tf.Tensor]:
     """Anchors of every level of a pyramid.
 
     The stride of a level is image // feature, as in torchvision. 224 rows make 7 of P5 and, rounded
-    up, 4 of P6, whose stride then is 56 and not 64.
+    up, 4 of P6, whose stride then is 56 and not 64. 550 rows make 69 of P3: there a stride of 7
+    would end far from the border, and with `whole_strides` off it is 550 / 69, as in YOLACT.
 
     Args:
         image_shape: (height, width) of the padded image, in pixels.
@@ -62,6 +73,8 @@ def pyramid_anchors(
         ratios: as in `cell_anchors`.
         rounding: as in `cell_anchors`.
         offset: as in `grid_anchors`.
+        square: as in `cell_anchors`.
+        whole_strides: round strides down to whole pixels.
 
     Returns:
         A list of float32 [H*W*A, 4], in pixels of the image.
@@ -69,6 +82,8 @@ def pyramid_anchors(
     levels = []
     for (rows, columns), size in zip(feature_shapes, sizes, strict=True):
         stride = (image_shape[0] // rows, image_shape[1] // columns)
-        cell = cell_anchors(size, ratios, rounding)
+        if not whole_strides:
+            stride = (image_shape[0] / rows, image_shape[1] / columns)
+        cell = cell_anchors(size, ratios, rounding, square)
         levels.append(grid_anchors(cell, (rows, columns), stride, offset))
     return levels

@@ -356,6 +356,65 @@ def paste_masks(
     return masks
 
 
+def paste_grid(
+    grid: np.ndarray, frame: Any, box: Any, height: int, width: int
+) -> tuple[np.ndarray, int, int]:
+    """A mask on a grid over a whole image, resampled to the pixels near its box.
+
+    In contrast to `paste_mask` the grid spans the image, and is zero outside the box but for a cell
+    or so. Pixels beyond the outermost cells' centres have their value.
+    Source: YOLACT (Bolya et al. 2019), which resizes the whole grid to the whole image.
+
+    Args:
+        grid: float `[h, w]` in 0..1.
+        frame: `(y1, x1, y2, x2)`, what the grid spans, in pixels of the image; larger than the
+            image where this was padded.
+        box: `(y1, x1, y2, x2)` in pixels; may reach beyond the image.
+        height: of the image, in pixels.
+        width: of the image, in pixels.
+
+    Returns:
+        As `paste_mask`.
+
+    Raises:
+        LabkitError: a box is not four finite numbers.
+    """
+    frame, box = _checked_box(frame), _checked_box(box)
+    rows, top = _positions(frame[0], frame[2], box[0], box[2], grid.shape[0], height)
+    columns, left = _positions(frame[1], frame[3], box[1], box[3], grid.shape[1], width)
+    grid = np.asarray(grid, np.float32)
+    return _interpolate(_interpolate(grid, rows).T, columns).T, top, left
+
+
+def paste_grids(
+    grids: np.ndarray, frame: Any, boxes: np.ndarray, height: int, width: int, threshold: float
+) -> np.ndarray:
+    """Masks on grids `[N, h, w]` over a whole image as masks of its pixels: bool `[N, H, W]`.
+
+    A pixel belongs to the instance where the resampled grid is at least `threshold` (and above 0).
+    The other arguments are `paste_grid`'s, with a box for each.
+    """
+    masks = np.zeros((len(grids), height, width), bool)
+    for mask, grid, box in zip(masks, grids, boxes, strict=True):
+        window, top, left = paste_grid(grid, frame, box, height, width)
+        rows, columns = window.shape
+        mask[top : top + rows, left : left + columns] = (window >= threshold) & (window > 0)
+    return masks
+
+
+def _positions(
+    start: float, stop: float, near: float, far: float, cells: int, length: int
+) -> tuple[np.ndarray, int]:
+    """Where pixels lie among cells from start to stop, from 0 to the last; and the first pixel.
+
+    The pixels are those from near to far, and three cells more on either side.
+    """
+    cell = (stop - start) / cells
+    first = int(np.clip(np.floor(near - 3 * cell), 0, length))
+    last = int(np.clip(np.ceil(far + 3 * cell), first, length))
+    return np.clip((np.arange(first, last) + 0.5 - start) / cell - 0.5, 0, cells - 1), first
+
+
 def paste_window(
     prob: np.ndarray,
     box: Any,

@@ -1,10 +1,13 @@
 """Matching boxes to objects by IoU, and drawing a balanced sample of the matches.
 
-Used twice: the region proposal network matches anchors (IoU 0.7 and 0.3, and every object gets its
-best anchor), the heads match proposals (0.5 and 0.5).
+`match` is used twice in Mask R-CNN: the region proposal network matches anchors (IoU 0.7 and 0.3,
+and every object gets its best anchor), the heads match proposals (0.5 and 0.5). `match_distinct` is
+YOLACT's: there every object gets an anchor of its own.
 """
 
 import tensorflow as tf
+
+from labkit.ops import boxes as box_ops
 
 BACKGROUND = -1  # IoU below the low threshold: a negative example
 BETWEEN = -2  # between the thresholds: ignored by the loss
@@ -42,6 +45,71 @@ def match(
     return matches
 
 
+def match_distinct(iou: tf.Tensor, valid: tf.Tensor, high: float, low: float) -> tf.Tensor:
+    """The object that each candidate is matched to, where every object gets a candidate of its own.
+
+    Two objects that share their best anchor would leave one of them without a positive in `match`.
+    Here the pair of the highest IoU is matched first, whatever that IoU is; its object and its
+    candidate are then taken, and the next pair is the best of those that are left, until every
+    object has one or no candidate is left. Of equal IoUs the first object, and of its candidates
+    the first, comes first. Source: SSD (Liu et al. 2016), as YOLACT (Bolya et al. 2019) orders it.
+
+    Args:
+        iou: [B, N, G], of N candidates with G objects.
+        valid: bool [B, G], False for padding.
+        high: a candidate whose best IoU is at least this is positive, too.
+        low: a candidate whose best IoU is below this is background.
+
+    Returns:
+        int32 [B, N]: the object's index, or BACKGROUND, or BETWEEN.
+    """
+    matches = match(iou, valid, high, low, every_object=False)
+    batch, candidates, objects = tf.unstack(tf.shape(iou))
+    # So many at most are taken by other objects, so an object's own is among its best G.
+    most = tf.minimum(objects, candidates)
+    overlap = tf.where(valid[:, None], iou, -1.0)
+    best, place = tf.math.top_k(tf.linalg.matrix_transpose(overlap), most)  # [B, G, most]
+    rows = tf.range(batch)
+
+    def take_one(turn, best, matches):
+        flat = tf.reshape(best, [batch, -1])
+        first = tf.argmax(flat, axis=1, output_type=tf.int32)
+        real = tf.reduce_max(flat, axis=1) >= 0.0
+        owner = first // most
+        taken = tf.gather(tf.reshape(place, [batch, -1]), first, batch_dims=1)
+        old = tf.gather(matches, taken, batch_dims=1)
+        places = tf.stack([rows, taken], axis=1)
+        matches = tf.tensor_scatter_nd_update(matches, places, tf.where(real, owner, old))
+        used = tf.range(objects)[None, :, None] == owner[:, None, None]
+        return turn + 1, tf.where(used | (place == taken[:, None, None]), -1.0, best), matches
+
+    def open_pairs(turn, best, _):
+        return (turn < most) & tf.reduce_any(best >= 0.0)
+
+    loop = (tf.constant(0), best, matches)
+    shapes = (tf.TensorShape([]), tf.TensorShape([None, None, None]), matches.shape)
+    return tf.while_loop(open_pairs, take_one, loop, shape_invariants=shapes)[2]
+
+
+def spare_crowds(
+    matches: tf.Tensor, candidates: tf.Tensor, crowds: tf.Tensor, share: float
+) -> tf.Tensor:
+    """Matches in which background inside a crowd is BETWEEN: nobody knows what is there.
+
+    Args:
+        matches: int32 [B, N].
+        candidates: [N, 4] or [B, N, 4].
+        crowds: [B, K, 4], boxes of regions whose objects are not separated; those without an area
+            are padding.
+        share: a candidate with more than this share of its own area in one crowd is spared, unless
+            it is positive.
+    """
+    area = box_ops.area(candidates)[..., None]
+    inside = tf.math.divide_no_nan(box_ops.intersection(candidates, crowds), area)
+    inside = tf.reduce_any(inside > share, axis=-1)
+    return tf.where(inside & (matches < 0), BETWEEN, matches)
+
+
 def pick(values: tf.Tensor, index: tf.Tensor) -> tf.Tensor:
     """The values [B, G, ...] of the matched objects, index [B, K]; zeros where there are none."""
     padded = tf.pad(values, [[0, 0], [0, 1]] + [[0, 0]] * (values.shape.rank - 2))
@@ -72,9 +140,9 @@ def sample(
     most = tf.minimum(number, candidates)
     most_positive = tf.minimum(most_positives(number, positive_fraction), candidates)
     limit = tf.fill([tf.shape(positive)[0]], most_positive)
-    taken = _take(positive, priority, most_positive, limit)
+    taken = take_highest(positive, priority, most_positive, limit)
     count = tf.reduce_sum(tf.cast(taken, tf.int32), axis=1)
-    return taken, _take(negative, priority, most, number - count)
+    return taken, take_highest(negative, priority, most, number - count)
 
 
 def most_positives(number: int, fraction: float) -> int:
@@ -82,7 +150,7 @@ def most_positives(number: int, fraction: float) -> int:
     return int(number * fraction + 1e-6)  # 0.3 * 10 is 2.9999
 
 
-def _take(eligible: tf.Tensor, priority: tf.Tensor, most, limit: tf.Tensor) -> tf.Tensor:
+def take_highest(eligible: tf.Tensor, priority: tf.Tensor, most, limit: tf.Tensor) -> tf.Tensor:
     """Of the eligible, the `limit` [B] with the highest priority (limit <= most): bool [B, N]."""
     lowest = priority.dtype.min
     values, indices = tf.math.top_k(tf.where(eligible, priority, lowest), k=most)

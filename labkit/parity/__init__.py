@@ -1,8 +1,9 @@
-"""Compares labkit's Mask R-CNN with torchvision's, and its evaluation with pycocotools.
+"""Compares labkit's detectors with their originals, and its evaluation with pycocotools.
 
-`compare(folder)` goes through a folder of reference values that torchvision and pycocotools have
-computed, and yields a `Check` for each quantity. `labkit parity` prints them. This package may know
-Mask R-CNN, its parts and its losses: they are what it compares.
+`compare(folder)` goes through a folder of reference values that torchvision and pycocotools, or
+YOLACT's own code, have computed, and yields a `Check` for each quantity. The names of its files say
+which. `labkit parity` prints them. This package may know the detectors, their parts and their
+losses: they are what it compares.
 
     check              one quantity: how many values, how far from the reference, how far allowed
     golden             files of reference values, in labkit's conventions
@@ -11,6 +12,7 @@ Mask R-CNN, its parts and its losses: they are what it compares.
     reference_weights  those weights, drawn anew from the names of the tensors
     training           targets, losses, gradients and a few steps of SGD
     coco               the numbers and arrays of COCO evaluation
+    yolact             which of the yolact_ files below compares what
 """
 
 from collections.abc import Callable, Iterator
@@ -18,7 +20,7 @@ from functools import partial
 from pathlib import Path
 
 from labkit.errors import LabkitError, MissingFileError
-from labkit.parity import coco, network, operators, training
+from labkit.parity import coco, network, operators, training, yolact
 from labkit.parity.check import Check
 from labkit.parity.golden import Golden
 
@@ -45,7 +47,7 @@ def compare(folder) -> Iterator[tuple[str, Check | str]]:
     files = sorted(folder.glob("*.npz"))
     if not files:
         raise LabkitError(f"{folder} holds no .npz file: give a folder of reference values.")
-    networks: dict[str, network.ReferenceNetwork] = {}
+    networks = {}
     for path in files:
         if path.stem == "images":  # the input of the networks, not a result
             continue
@@ -68,7 +70,7 @@ def _comparison(folder: Path, name: str, networks) -> Callable[[Golden], Iterato
         return partial(coco.evaluation, folder, name)
     kind, _, rest = name.partition("maskrcnn_")
     if kind or not rest:
-        return None
+        return yolact.comparison(folder, name, networks)
     version, _, what = rest.partition("_")
 
     def reference() -> network.ReferenceNetwork:

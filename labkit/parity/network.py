@@ -18,7 +18,7 @@ from labkit.models.mask_rcnn import MaskRCNN
 from labkit.ops.masks import paste_mask, paste_masks
 from labkit.parity.check import Check, in_reference_order
 from labkit.parity.golden import Golden
-from labkit.parity.reference_weights import parameters
+from labkit.parity.reference_weights import TORCHVISION, parameters
 from labkit.weights import load_tensors
 
 # About ten times the float32 rounding error of these networks against float64, as measured for the
@@ -41,7 +41,7 @@ class ReferenceNetwork:
     """
 
     def __init__(self, folder: Path, version: str, **changes):
-        self.tensors = parameters(folder / f"maskrcnn_{version}_params.json", version)
+        self.tensors = parameters(folder / f"maskrcnn_{version}_params.json", TORCHVISION[version])
         classes = len(self.tensors["roi_heads.box_predictor.cls_score.bias"]) - 1
         self.version = version
         self.config = Config.preset(
@@ -87,7 +87,7 @@ def _features(model, x, g: Golden, title: str) -> Iterator[Check]:
     check = Check(f"{title}: features", **FEATURES)
     for name, value in maps.items():
         value = value.numpy().transpose(0, 3, 1, 2)
-        _sampled(check, value, g, name)
+        sampled(check, value, g, name)
         if f"{name}_full" in g:
             check.add(value, g[f"{name}_full"])
         if f"{name}_first32" in g:
@@ -95,7 +95,7 @@ def _features(model, x, g: Golden, title: str) -> Iterator[Check]:
     yield check
 
 
-def _sampled(check: Check, value: np.ndarray, g: Golden, name: str) -> None:
+def sampled(check: Check, value: np.ndarray, g: Golden, name: str) -> None:
     """Compares a map [N, C, H, W] with samples, and each channel's mean and standard deviation."""
     check.add(value.shape, g[f"{name}_shape"])
     check.add(value.ravel()[g[f"{name}_idx"]], g[f"{name}_val"])
@@ -117,7 +117,7 @@ def _rpn(result, g: Golden, title: str) -> Iterator[Check]:
         if name in g:
             deltas.add(delta, g[name])
         else:
-            _sampled(deltas, delta, g, name)
+            sampled(deltas, delta, g, name)
     yield objectness
     yield deltas
 
@@ -139,7 +139,7 @@ def _heads(model, maps, g: Golden, title: str) -> Iterator[Check]:
     rois = tf.constant(g.boxes("proposals")[None])
     pooled = model.pool(maps, rois, model.config.box_pool)[0]
     check = Check(f"{title}: pooled features", **FEATURES)
-    _sampled(check, pooled.numpy().transpose(0, 3, 1, 2), g, "box_pooled")
+    sampled(check, pooled.numpy().transpose(0, 3, 1, 2), g, "box_pooled")
     yield check
     last = model.box_head.get_layer(f"fc{len(model.config.box_dense) - 1}")
     dense = keras.Model(model.box_head.inputs, last.output)(pooled[:16])

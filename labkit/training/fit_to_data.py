@@ -118,16 +118,18 @@ def fit_batch(settings: TrainSettings, gibibytes: float) -> tuple[TrainSettings,
 def _scale(shapes: list[tuple[int, int]], config: DetectorConfig) -> float:
     """The factor by which the image of median area is resized."""
     middle = sorted(shapes, key=math.prod)[len(shapes) // 2]
-    return resized_shape(*middle, config)[0] / middle[0]
+    return math.sqrt(math.prod(resized_shape(*middle, config)) / math.prod(middle))
 
 
 def _canvas(shapes: list[tuple[int, int]], config: DetectorConfig, settings) -> tuple[int, int]:
-    """The smallest canvas that holds every image after resizing, in multiples of 32.
+    """The smallest canvas that holds every image after resizing.
 
-    Where images are scaled at random, it is not larger than the settings' own.
+    Where images are padded, it has multiples of 32. Where they are scaled at random, it is not
+    larger than the settings' own.
     """
     resized = [resized_shape(*shape, config) for shape in shapes]
-    whole = tuple(math.ceil(max(r[axis] for r in resized) / 32) * 32 for axis in (0, 1))
+    of = config.canvas_multiple
+    whole = tuple(math.ceil(max(r[axis] for r in resized) / of) * of for axis in (0, 1))
     if settings.augment.scale == (1.0, 1.0):
         return whole
     return tuple(min(side, own) for side, own in zip(whole, settings.canvas, strict=True))

@@ -97,8 +97,8 @@ class TrainSettings(Frozen):
         )
         yield "stages", are_stages, "must hold Stages (on the command line: --stage)"
         yield "augment", isinstance(self.augment, Augment), "must be an Augment"
-        good = len(self.canvas) == 2 and all(s > 0 == s % 32 for s in self.canvas)
-        yield "canvas", good, "must be two sides (H, W), multiples of 32"
+        good = len(self.canvas) == 2 and all(s > 0 for s in self.canvas)
+        yield "canvas", good, "must be two sides (H, W) above 0"
         for name in ("ema", "momentum"):
             yield name, 0 <= getattr(self, name) < 1, "must be at least 0 and below 1"
         good = len(self.images_seen) == 2 and 0 < self.images_seen[0] <= self.images_seen[1]
@@ -162,8 +162,41 @@ class TrainSettings(Frozen):
         return {name: PRESETS.get(name, PRESETS["r50_fpn"]) for name in presets()}
 
 
+# YOLACT's: 800,000 steps of 8 of COCO's 118,000 images. Pictures are brightened, padded, cropped
+# and mirrored in an order of its own; these views come nearest to that.
+_YOLACT = TrainSettings(
+    epochs=54,
+    images_seen=(48_000, 10**9),
+    batch_size=8,
+    rate_for_batch=8,
+    canvas=(550, 550),
+    optimizer="sgd",
+    learning_rate=1e-3,
+    weight_decay=5e-4,
+    schedule="step",
+    milestones=(0.35, 0.75, 0.875, 0.9375),
+    warmup_steps=500,
+    clip_norm=0.0,
+    augment=Augment(scale=(0.5, 1.6), brightness=0.125, contrast=0.5, saturation=0.5, hue=0.05),
+    checkpoint_every=5000,
+)
+
 # The presets of detectors that are not named here are variants of r50_fpn, and train as it does.
 PRESETS = {
+    "yolact_r50": _YOLACT,
+    "yolact_darknet53": _YOLACT,
+    "yolact_base": _YOLACT,
+    "yolact_im700": _YOLACT.replace(epochs=54, canvas=(700, 700)),
+    "yolact_lite0": TrainSettings(
+        epochs=40,
+        images_seen=(1600, 3200),
+        batch_size=4,
+        canvas=(384, 384),
+        learning_rate=6e-4,
+        ema=0.98,
+        augment=Augment(scale=(0.6, 1.2), brightness=0.1, contrast=0.2, saturation=0.2, hue=0.02),
+    ),
+    "yolact_tiny": TrainSettings(steps=1200, learning_rate=3e-3),
     "tiny": TrainSettings(steps=1200, learning_rate=3e-3),
     # Ten minutes on two cores; see benchmarks/learning_curve.py.
     "lite0_fpn": TrainSettings(

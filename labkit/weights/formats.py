@@ -9,7 +9,14 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 
 from labkit.models.registry import name_of
-from labkit.weights import darknet, efficientnet_lite, labkit_layout, matterport, torchvision
+from labkit.weights import (
+    darknet,
+    efficientnet_lite,
+    labkit_layout,
+    matterport,
+    torchvision,
+    yolact,
+)
 from labkit.weights.pair import Format
 
 ANY = "any detector"
@@ -17,6 +24,7 @@ ANY = "any detector"
 #: By the detector's name. The first format that recognises the names in a file is taken.
 FORMATS: dict[str, tuple[Format, ...]] = {
     "mask_rcnn": (torchvision.FORMAT, matterport.FORMAT),
+    "yolact": (yolact.FORMAT,),
     ANY: (
         torchvision.BACKBONE_FORMAT,
         efficientnet_lite.FORMAT,

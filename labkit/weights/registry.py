@@ -178,6 +178,34 @@ def _of_torchvision(
     )
 
 
+_YOLACT = "https://github.com/dbolya/yolact"
+# Of YOLACT: name (and file), repository, what it is, mask AP on test-dev, preset.
+_YOLACTS = (
+    ("yolact_resnet50", "yolact-resnet50", "ResNet-50-FPN, 550 px", 28.2, "yolact_r50"),
+    ("yolact_darknet53", "yolact-darknet53", "Darknet-53-FPN, 550 px", 28.7, "yolact_darknet53"),
+    ("yolact_base", "yolact-base", "ResNet-101-FPN, 550 px", 29.8, "yolact_base"),
+    ("yolact_im700", "yolact-im700", "ResNet-101-FPN, 700 px", 31.2, "yolact_im700"),
+)
+
+
+def _of_yolact(name: str, repository: str, title: str, mask_ap: float, preset: str) -> Pretrained:
+    """The entry of a network of YOLACT's authors, who give neither digest nor exact size."""
+    return Pretrained(
+        name=name,
+        title=f"YOLACT, {title}, by its authors",
+        address=f"https://huggingface.co/dbolya/{repository}/resolve/main/{name}_54_800000.pth",
+        size=None,
+        sha256=None,
+        licence="MIT, as YOLACT's code; trained on COCO, whose annotations are CC BY 4.0 and whose "
+        "pictures are under Flickr's terms",
+        source=f"{_YOLACT}#evaluation",
+        recipe=f"{_YOLACT}/blob/master/data/config.py (its AP is on test-dev)",
+        class_names=COCO_NAMES,
+        mask_ap=mask_ap,
+        preset=preset,
+    )
+
+
 _ENTRIES = (
     Pretrained(
         name="coco-r50-fpn",
@@ -255,6 +283,7 @@ _ENTRIES = (
         box_ap=34.7,
         preset="matterport",
     ),
+    *(_of_yolact(*row) for row in _YOLACTS),
 )
 
 #: The weights by name.

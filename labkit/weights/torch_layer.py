@@ -23,6 +23,14 @@ DEPTHWISE = Layout(lambda a: a.transpose(2, 3, 0, 1), lambda a: a.transpose(2, 3
 DENSE = Layout(np.transpose, np.transpose)
 
 
+def _swap_boxes(a: np.ndarray) -> np.ndarray:
+    """Rows of (x, y, w, h) as rows of (y, x, h, w), and back."""
+    return a.reshape(-1, 4, *a.shape[1:])[:, [1, 0, 3, 2]].reshape(a.shape)
+
+
+BOX_ROWS = Layout(_swap_boxes, _swap_boxes)
+
+
 def then(first: Layout, second: Layout) -> Layout:
     """Two layouts combined; on the way back to torch `first` is applied last."""
     return Layout(

@@ -16,6 +16,7 @@ from labkit.models.backbones import BACKBONES
 from labkit.models.config import Config
 from labkit.weights.pair import Format, Layout, Pair
 from labkit.weights.torch_layer import (
+    BOX_ROWS,
     CLASSIFIER,
     CONV,
     COUNTER,
@@ -44,17 +45,9 @@ def _flattened(side: int) -> Layout:
     return Layout(inward, outward)
 
 
-def _swap_boxes(a: np.ndarray) -> np.ndarray:
-    """Rows of (x, y, w, h) as rows of (y, x, h, w), and back."""
-    return a.reshape(-1, 4, *a.shape[1:])[:, [1, 0, 3, 2]].reshape(a.shape)
-
-
 def _no_background(rows: int) -> Layout:
     """The layout that drops the background's rows, the first `rows`, and puts zeros back."""
     return Layout(lambda a: a[rows:], lambda a: np.pad(a, [(rows, 0)] + [(0, 0)] * (a.ndim - 1)))
-
-
-BOX_ROWS = Layout(_swap_boxes, _swap_boxes)
 
 
 # --- names ------------------------------------------------------------------------------
@@ -139,7 +132,7 @@ def _convolution(prefix: str, layer) -> Iterator[Pair]:
 
 def recognises(tensors) -> bool:
     """Whether the names are those of a torchvision detector."""
-    return any(name.startswith("backbone.") for name in tensors)
+    return any(name.startswith("backbone.body.") for name in tensors)
 
 
 def recognises_backbone(tensors) -> bool:

@@ -9,7 +9,7 @@ from labkit import cli
 from labkit.commands.run_data import remembered
 from labkit.data.catalogue import GENERATED
 from labkit.models.backbones import resnet
-from labkit.models.registry import presets
+from labkit.models.registry import name_of, presets
 from labkit.training import History
 
 
@@ -81,16 +81,18 @@ def test_a_resumed_run_refuses_another_preset(train, tmp_path):
 
 
 # At its own size a preset takes minutes and gigabytes for a step.
-SMALL = (
-    "--image-size 64 --batch-size 1 --set proposals=20 "
-    "--set proposals_before_nms=40 --set proposals_train=20 --set roi_samples=16"
-)
+SMALL = "--image-size 64 --batch-size 1"
+FEW = {
+    "mask_rcnn": " --set proposals=20 --set proposals_before_nms=40 --set proposals_train=20 "
+    "--set roi_samples=16"
+}
 
 
 @pytest.mark.parametrize("preset", presets())
 def test_every_preset_that_is_offered_trains(monkeypatch, tmp_path, preset):
     monkeypatch.setitem(GENERATED, "val", {"count": 2, "seed": 1})
     options = f"--data shapes --steps 1 --backbone-weights none --set validate_every=0 {SMALL}"
+    options += FEW.get(name_of(presets()[preset]), "")
     if presets()[preset].backbone_blocks:
         options += " --set backbone_blocks=1,1,1,1"
     argv = ["train", "--preset", preset, "--run", str(tmp_path / "r"), *options.split()]

@@ -114,6 +114,8 @@ def test_images_without_objects_are_negatives():
 def test_unusable_plans_are_refused():
     with pytest.raises(LabkitError, match="multiples of 32"):
         batches(canvas=(100, 100))
+    with pytest.raises(LabkitError, match="32 pixels at least"):
+        batches(canvas=(16, 16))
     with pytest.raises(LabkitError, match="batch_size"):
         batches(batch_size=0)
     with pytest.raises(LabkitError, match="no images"):

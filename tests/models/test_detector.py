@@ -82,7 +82,7 @@ def test_its_classes_keep_their_rows_by_name(run):
 
 def test_a_line_in_the_registry_is_enough():
     assert presets()["toy"] == ToyConfig.preset("toy") and name_of(ToyConfig()) == "toy"
-    assert loss_names() == ("objectness", "rpn_box", "class", "box", "mask")
+    assert loss_names() == ("objectness", "rpn_box", "class", "box", "mask", "semantic")
     assert isinstance(build_detector(ToyConfig(), ["a"]), ToyDetector)
     with pytest.raises(LabkitError, match="ToyConfig: there is no preset 'tiny'; there are: toy"):
         ToyConfig.preset("tiny")

@@ -7,7 +7,15 @@ import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labkit.ops.matching import BACKGROUND, BETWEEN, match, pick, sample
+from labkit.ops.matching import (
+    BACKGROUND,
+    BETWEEN,
+    match,
+    match_distinct,
+    pick,
+    sample,
+    spare_crowds,
+)
 
 RPN, ROI = (0.7, 0.3, True), (0.5, 0.5, False)
 
@@ -135,3 +143,49 @@ def test_shapes_are_static_in_a_graph():
         tf.TensorSpec([2, 30, 4]), tf.TensorSpec([2, 4], tf.bool), tf.TensorSpec([2, 30])
     ).structured_outputs
     assert [tuple(s.shape) for s in got] == [(2, 30)] * 3
+
+
+# --- an own candidate for every object ------------------------------------------------------
+
+
+def plain_distinct(iou, high, low):
+    """The rule, pair by pair."""
+    matches = plain_match(iou, high, low, every_object=False)
+    left = iou.copy()
+    for _ in range(min(iou.shape)):
+        g, n = np.unravel_index(np.argmax(left.T), left.T.shape)
+        matches[n] = int(g)
+        left[n], left[:, g] = -1, -1
+    return matches
+
+
+@given(TENTHS, st.integers(0, 3))
+def test_match_distinct_equals_the_rule_and_ignores_padding(iou, padding):
+    candidates, objects = iou.shape
+    padded = np.concatenate([iou, np.ones((candidates, padding), np.float32)], axis=1)
+    valid = np.arange(objects + padding) < objects
+    got = match_distinct(padded[None], valid[None], 0.5, 0.4)[0].numpy().tolist()
+    assert got == plain_distinct(iou, 0.5, 0.4)
+    for g in range(min(objects, candidates) if objects <= candidates else 0):
+        assert g in got  # every object has one
+
+
+def test_two_objects_that_share_their_best_candidate_get_one_each():
+    iou = np.float32([[0.3, 0.35], [0.2, 0.1], [0.0, 0.0]])
+    got = match_distinct(iou[None], np.ones((1, 2), bool), 0.5, 0.4)[0]
+    assert got.numpy().tolist() == [1, 0, BACKGROUND]
+    assert match(iou, np.ones(2, bool), 0.5, 0.4, True).numpy().tolist()[0] == 1
+
+
+def test_no_objects_are_all_background():
+    got = match_distinct(np.zeros((2, 5, 0), np.float32), np.zeros((2, 0), bool), 0.5, 0.4)
+    assert (got.numpy() == BACKGROUND).all()
+
+
+def test_background_in_a_crowd_is_spared_and_positives_are_not():
+    candidates = np.float32([[0, 0, 10, 10], [0, 0, 10, 20], [50, 50, 60, 60], [0, 0, 10, 10]])
+    crowds = np.float32([[[0, 0, 10, 14], [0, 0, 0, 0]]])  # the second is padding
+    matches = np.int32([[BACKGROUND, BACKGROUND, BACKGROUND, 0]])
+    got = spare_crowds(matches, candidates, crowds, 0.7)[0].numpy().tolist()
+    # all of the first, exactly 0.7 of the second, none of the third, and a positive
+    assert got == [BETWEEN, BACKGROUND, BACKGROUND, 0]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from labkit.models import inference
 from labkit.models.mask_rcnn import MaskRCNN
 from labkit.ops import boxes as box_ops
-from labkit.ops.nms import batched_nms, grouped_nms_padded, nms
+from labkit.ops.nms import batched_nms, fast_nms, grouped_nms_padded, nms
 
 
 @st.composite
@@ -181,3 +181,39 @@ def test_shapes_are_static_in_a_graph():
         tf.TensorSpec([2, 50, 1, 4]), tf.TensorSpec([2, 50, 3])
     ).structured_outputs
     assert [tuple(s.shape) for s in got] == [(2, 20, 4), (2, 20), (2, 20), (2,)]
+
+
+# --- Fast NMS -------------------------------------------------------------------------------
+
+
+@given(scored_boxes())
+def test_fast_nms_keeps_what_no_better_box_overlaps(found):
+    boxes, scores, _ = found
+    order, keep = (x.numpy()[0] for x in fast_nms(boxes, scores[None], 0.5, 100))
+    assert order.tolist() == np.argsort(-scores, kind="stable").tolist()
+    overlap = box_ops.iou(boxes[order], boxes[order]).numpy()
+    want = [not (overlap[:i, i] > 0.5).any() for i in range(len(order))]
+    assert keep.tolist() == want
+    assert set(order[keep]) <= set(nms(boxes, scores, 0.5).numpy())  # never more than greedy
+
+
+def test_a_suppressed_box_suppresses():
+    chain = np.float32([[0, 0, 10, 10], [0, 0, 10, 7], [0, 0, 10, 4]])
+    scores = np.float32([0.9, 0.8, 0.7])
+    _, keep = fast_nms(chain, scores[None], 0.5, 10)
+    assert keep.numpy().tolist() == [[True, False, False]]
+    assert nms(chain, scores, 0.5).numpy().tolist() == [0, 2]
+
+
+def test_fast_nms_compares_the_best_of_each_group_only():
+    boxes = np.tile(np.float32([0, 0, 1, 1]), (6, 1)) * np.arange(1, 7, dtype=np.float32)[:, None]
+    order, keep = fast_nms(boxes, np.float32([np.arange(6), -np.arange(6)]), 0.99, 2)
+    assert order.numpy().tolist() == [[5, 4], [0, 1]] and keep.numpy().all()
+    order, keep = fast_nms(np.zeros((0, 4), np.float32), np.zeros((3, 0), np.float32), 0.5, 2)
+    assert order.shape == keep.shape == (3, 0)
+
+
+def test_of_two_boxes_without_area_one_is_kept():
+    boxes = np.float32([[3, 3, 3, 3], [3, 3, 3, 3], [0, 0, 9, 9]])
+    _, keep = fast_nms(boxes, np.float32([[0.9, 0.8, 0.7]]), 0.5, 10)
+    assert keep.numpy().tolist() == [[True, False, True]]

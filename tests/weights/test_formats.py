@@ -14,6 +14,7 @@ from labkit.weights import (
     labkit_layout,
     matterport,
     torchvision,
+    yolact,
 )
 from labkit.weights.formats import FORMATS, formats_of, recognised
 from labkit.weights.pair import Format, Pair
@@ -24,6 +25,7 @@ from labkit.weights.transfer import load_tensors
     "name, expected",
     [
         ("backbone.body.conv1.weight", torchvision.FORMAT),
+        ("prediction_layers.0.conf_layer.bias", yolact.FORMAT),
         ("mrcnn_class_logits/mrcnn_class_logits/bias:0", matterport.FORMAT),
         ("layer1.0.conv1.weight", torchvision.BACKBONE_FORMAT),
         ("_conv_stem.weight", efficientnet_lite.FORMAT),

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from labkit.errors import LabkitError
 from labkit.viz.colors import CROWD, FAINT, INK, PREDICTION, TRUTH, instance_color
@@ -117,6 +117,7 @@ def box_sizes(description) -> Figure:
         aspect="equal",
     )
     for axis in (ax.xaxis, ax.yaxis):
+        axis.set_major_locator(LogLocator(base=2))  # decades would leave one tick or two
         axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axis.set_minor_formatter(NullFormatter())
     ax.grid(color="#e6e8ea", linewidth=0.8)

@@ -27,7 +27,7 @@ def error_type_figure(runs: Mapping[str, ErrorTypes], *, title: str | None = Non
     _grouped_bars(right, {n: [r.counts[t] for t in ERROR_TYPES] for n, r in runs.items()}, "{:,}")
     left.set_yticks(range(len(ERROR_TYPES)), list(ERROR_TYPES), fontsize=10)
     left.set_ylim(len(ERROR_TYPES) - 0.4, -0.6)
-    left.set_title("AP gained if mended", fontsize=11, loc="left")
+    left.set_title("AP gained if fixed", fontsize=11, loc="left")
     right.set_title("how often", fontsize=11, loc="left")
     run_legend(figure, left, runs)
     if title:

@@ -19,7 +19,7 @@ from labkit.viz.colors import ink_on, instance_color
 from labkit.viz.labels import place_labels, plain_text
 
 MASK_ALPHA = 0.45
-EMPTY_CANVAS = 235  # the grey that replaces a picture that is not there
+EMPTY_CANVAS = 235  # the grey that replaces a missing picture
 LONG_SIDE = 7.0  # inches of a figure for one picture
 PAINTED = 1600  # pixels of the longer side that are painted: twice what a figure shows
 LONGEST = 40  # characters of a label

@@ -127,8 +127,9 @@ class AnchorsExplorer(Explorer):
         for box, name, best in zip(self.boxes, self.names, self.found["best"], strict=True):
             haloed(ax, box, TRUTH, "--")
             if best["iou"] < POOR_IOU:
-                ax.plot([box[1], box[3]], [box[0], box[2]], color=TRUTH, linewidth=1.2)
-                ax.plot([box[1], box[3]], [box[2], box[0]], color=TRUTH, linewidth=1.2)
+                for y1, y2 in ((box[0], box[2]), (box[2], box[0])):  # a cross, with a halo
+                    ax.plot([box[1], box[3]], [y1, y2], color="white", linewidth=4.5)
+                    ax.plot([box[1], box[3]], [y1, y2], color=TRUTH, linewidth=2.5)
             label = f" {plain_text(name)}: {best['iou']:.2f}" + " ✗" * (best["iou"] < POOR_IOU)
             ax.text(
                 box[3],

@@ -27,7 +27,7 @@ from labkit.widgets.image_results import (
 AT_ONCE = 8  # images in which a model detects before the first is shown: switching is then smooth
 MOST_BARS = 6  # classes with a bar each; the others share one more
 SIDE = 28  # cells of the mask head's grid
-COLORS = {"agreed": AGREED, "missed": MISSED, "invented": FALSE_POSITIVE}
+COLORS = {"agreed": AGREED, "missed": MISSED, "false_positives": FALSE_POSITIVE}
 
 
 class DetectionsExplorer(Explorer):
@@ -38,7 +38,7 @@ class DetectionsExplorer(Explorer):
             first of its objects; or "".
         scene: for the browser, the shapes in the image.
         sorted_out: for the browser, which of them are matched ("agreed"), "missed" and false
-            positives ("invented").
+            positives ("false_positives").
         detail: for the browser, all about the chosen one.
     """
 
@@ -155,7 +155,7 @@ class DetectionsExplorer(Explorer):
                 {
                     "agreed": [[g, d, round(float(overlaps[d, g]), 3)] for g, d in found.agreed],
                     "missed": found.missed,
-                    "invented": found.false_positives,
+                    "false_positives": found.false_positives,
                 },
             )
             self._describe()
@@ -199,7 +199,7 @@ class DetectionsExplorer(Explorer):
                 return f"matches object {g}, IoU {iou:.2f}"
         if pairs.scores[d] < self.score:
             return "not shown: its score is below the threshold"
-        if d not in found["invented"]:
+        if d not in found["false_positives"]:
             return "neither right nor wrong: in a crowd, or its class is switched off"
         return "false positive: " + self._why_false(d)
 

@@ -103,9 +103,7 @@ class NmsExplorer(Explorer):
         for numbers, color, dashes, width, name in groups:
             outline(ax, [self.boxes[i] for i in numbers], color, dashes, width, name)
         outline(ax, self.truth, TRUTH, "--", 2.5, "object (ground truth)")
-        for box, score in zip(self.boxes, self.scores, strict=True):
-            # In its lower right corner: boxes of one object end in different places.
-            ax.text(box[3] - 2, box[2] - 2, f"{score:.2f}", fontsize=9, ha="right", va="bottom")
+        _write_scores(ax, self.boxes, self.scores)
         for rank, i in enumerate(found["kept"], 1):
             ax.text(
                 self.boxes[i][1],
@@ -117,6 +115,21 @@ class NmsExplorer(Explorer):
             )
         figure.legend(loc="outside lower center", ncols=3, fontsize=10)
         return figure, f"Overlapping boxes during non-maximum suppression; {sentence}."
+
+
+def _write_scores(ax, boxes, scores) -> None:
+    """Each score below the lower right corner of its box, further down where there is another."""
+    taken = []
+    for (_, _, y2, x2), score in sorted(
+        zip(boxes, scores, strict=True), key=lambda pair: pair[0][2]
+    ):
+        y = y2 + 2
+        while any(abs(x2 - x) < 28 and abs(y - other) < 11 for x, other in taken):
+            y += 1
+        taken.append((x2, y))
+        ax.text(
+            x2, y, f"{score:.2f}", fontsize=9, ha="right", va="top", backgroundcolor="#ffffffb0"
+        )
 
 
 def rounds_of(boxes, scores, threshold: float, truth=()) -> list[dict]:

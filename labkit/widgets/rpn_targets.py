@@ -188,7 +188,7 @@ class RpnTargetsExplorer(Explorer):
         rules = [
             f"positive from {self.positive_iou:g}, negative below {self.negative_iou:g}",
             f"best-anchor rule {'on' if self.every_object else 'off'}",
-            f"anchors across the border {'left out' if self.inside_only else 'used'}",
+            f"border anchors {'left out' if self.inside_only else 'used'}",
         ]
         return (
             f"{', '.join(rules)}:\n{found['positive']} positive, {found['ignored']} ignored, "

@@ -100,7 +100,7 @@ def test_it_matches_as_labkit_does(w, data, results):
             truth = agreement(pairs, iou_threshold=iou, score_threshold=score)
             assert [(g, d) for g, d, _ in w.sorted_out["agreed"]] == truth.agreed
             assert w.sorted_out["missed"] == truth.missed
-            assert w.sorted_out["invented"] == truth.false_positives
+            assert w.sorted_out["false_positives"] == truth.false_positives
             for g, d, overlap in w.sorted_out["agreed"]:
                 assert overlap == pytest.approx(pairs.overlaps[d, g], abs=1e-3)
 
@@ -124,7 +124,7 @@ def test_classes_that_are_off_are_neither_right_nor_wrong(w):
     w.classes = ["dog"]
     assert w.values["agreed"] == 0 and w.values["missed"] == 1 and w.values["false_positives"] == 2
     w.classes = []
-    assert w.sorted_out == {"agreed": [], "missed": [], "invented": []}
+    assert w.sorted_out == {"agreed": [], "missed": [], "false_positives": []}
     assert np.isnan(w.values["precision"]) and np.isnan(w.values["recall"])
     w.chosen = "found 0"
     assert "its class is switched off" in w.detail["fate"]

@@ -5,7 +5,7 @@ The files, and the notebook that each belongs to:
     tour                                00
     anchors_and_iou, deltas_of_boxes    01
     rpn_targets, proposals              02
-    roialign_vs_roipool                 03
+    roialign_vs_roipool, roi_operators  03
     heads_and_losses, losses_of_rois    04
     training, training_steps            05
     pr_curves, average_precision        06
@@ -26,6 +26,7 @@ from labkit.course.exercises import (
     photographs,
     pr_curves,
     proposals,
+    roi_operators,
     roialign_vs_roipool,
     rpn_targets,
     tour,
@@ -43,6 +44,7 @@ EXERCISES: dict[str, Exercise] = {
         rpn_targets,
         proposals,
         roialign_vs_roipool,
+        roi_operators,
         heads_and_losses,
         losses_of_rois,
         training,

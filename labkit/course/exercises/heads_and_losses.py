@@ -374,11 +374,13 @@ OWN_DELTAS = Exercise(
             _background_is_the_first,
         ),
         Mistake("every RoI gets the box of class 1, whatever it is.", _always_the_first),
-        Mistake("the classes are not asked for a compromise: only the true one is.", _mean_of_all),
+        Mistake(
+            "you average over the classes; only the deltas of the true class count.", _mean_of_all
+        ),
     ),
     hints=(
         "For one RoI of class c it is deltas[k, c - 1]; for all at once, indices may be arrays.",
-        "numpy's take_along_axis picks along one axis with an index array of as many axes; mend "
+        "numpy's take_along_axis picks along one axis with an index array of as many axes; repair "
         "the rows with class 0 afterwards.",
     ),
 )

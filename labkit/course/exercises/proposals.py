@@ -81,7 +81,7 @@ RECALL = Exercise(
     returns="one number",
     kinds={
         "no proposals": "without proposals every object is missed: the share is 0.",
-        "no objects": "where there is nothing to find, there is no share: say NaN.",
+        "no objects": "without objects there is no share: return NaN.",
     },
     mistakes=(
         Mistake(
@@ -194,20 +194,20 @@ NMS = Exercise(
     },
     mistakes=(
         Mistake(
-            "you go through the boxes in the order they were given; who is to choose first?",
+            "you go through the boxes in the order they were given; which one comes first?",
             _in_the_order_given,
         ),
         Mistake(
-            "you begin with the lowest score: so the worst box of every bundle survives.",
+            "you begin with the lowest score: so the worst of many copies survives.",
             _worst_first,
         ),
         Mistake(
-            "in a chain of boxes, one that is struck out must not strike out others any more: "
+            "in a chain of boxes, one that is suppressed must not suppress others any more: "
             "compare with the boxes you kept, not with all that came before.",
             _suppressed_ones_suppress,
         ),
         Mistake(
-            "only an IoU *above* the threshold strikes out; exactly the threshold may stay.",
+            "only an IoU *above* the threshold suppresses; a box with exactly the threshold stays.",
             _at_the_threshold,
         ),
         Mistake("the right boxes in another order: the best score comes first.", _by_index),
@@ -225,4 +225,69 @@ NMS = Exercise(
     ),
 )
 
-EXERCISES = (RECALL, NMS)
+# --- soft_nms: lower the score instead of suppressing -----------------------------------
+
+
+def _soft(boxes, scores, threshold, *, factor=lambda iou: 1 - iou, resort=True, at=np.greater):
+    overlap, scores = _overlap(boxes, boxes), np.array(scores, np.float64)
+    waiting = _by_score(scores).tolist()
+    while waiting:
+        best = max(waiting, key=lambda i: scores[i]) if resort else waiting[0]
+        waiting.remove(best)
+        for i in waiting:
+            if at(overlap[best, i], np.float32(threshold)):
+                scores[i] *= factor(overlap[best, i])
+    return scores
+
+
+def _soft_cases(rng):
+    for _ in range(3):
+        yield Case("overlapping boxes", (random_boxes(rng, 15, 40.0), _scores(rng, 15), 0.3))
+    # The second box falls behind the third, which then comes first.
+    row = np.float32([[0, 0, 10, 10], [0, 2, 10, 12], [0, 5, 10, 15]])
+    yield Case("an order that changes", (row, np.float32([0.9, 0.8, 0.7]), 0.3))
+    half = np.float32([[0, 0, 10, 10], [0, 0, 5, 10]])
+    yield Case("an IoU that is exactly the threshold", (half, np.float32([0.9, 0.8]), 0.5))
+    yield Case("boxes apart", (row + np.float32([[0], [20], [40]]), np.float32([0.2, 0.9, 0.5]), 0))
+    yield Case("no boxes at all", (np.zeros((0, 4), "f4"), np.zeros(0, "f4"), 0.5))
+
+
+def _set_to_zero(boxes, scores, threshold):
+    return _soft(boxes, scores, threshold, factor=lambda iou: 0.0)
+
+
+SOFT_NMS = Exercise(
+    name="soft_nms",
+    notebook=NOTEBOOK,
+    title="Soft-NMS: lower the score instead of suppressing",
+    reference=_soft,
+    cases=_soft_cases,
+    returns="the new score of each box, in the order of the boxes",
+    kinds={
+        "no boxes at all": "no boxes have no scores: an empty array.",
+        "an order that changes": "after a score was lowered, another box may be the best of those "
+        "that are left.",
+    },
+    mistakes=(
+        Mistake("that suppresses: Soft-NMS multiplies by 1 − IoU, not by 0.", _set_to_zero),
+        Mistake(
+            "you multiply by the IoU: a box that overlaps *more* should lose more of its score.",
+            lambda *args: _soft(*args, factor=lambda iou: iou),
+        ),
+        Mistake(
+            "the order is decided anew in each step: the next box is the best by the *new* scores.",
+            lambda *args: _soft(*args, resort=False),
+        ),
+        Mistake(
+            "only an IoU above the threshold lowers a score.",
+            lambda *args: _soft(*args, at=np.greater_equal),
+        ),
+    ),
+    hints=(
+        "It is NMS with one line changed: what happens to the boxes that overlap too much?",
+        "Keep a list of the boxes that are waiting. In each step: find the best by score, take it "
+        "out, and multiply the scores of those waiting that overlap it too much.",
+    ),
+)
+
+EXERCISES = (RECALL, NMS, SOFT_NMS)

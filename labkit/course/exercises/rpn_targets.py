@@ -7,7 +7,8 @@ from labkit.course.exercise import Case, Exercise, Mistake
 from labkit.course.exercises.anchors_and_iou import random_boxes
 from labkit.ops import boxes as box_ops
 from labkit.ops import losses
-from labkit.ops.matching import BACKGROUND, BETWEEN, match, sample
+from labkit.ops.matching import BACKGROUND, match, sample
+from labkit.ops.matching import BETWEEN as IGNORED
 
 NOTEBOOK = "02_rpn_targets"
 
@@ -80,40 +81,47 @@ INSIDE = Exercise(
 )
 
 
-# --- match_anchors: an object's number, BACKGROUND or BETWEEN ---------------------------
+# --- match_anchors: an object's index, BACKGROUND or IGNORED ----------------------------
 
 
-def _match(iou, high, low):
-    return match(tf.constant(iou), tf.ones(iou.shape[1], tf.bool), high, low, True).numpy()
+def _match(iou, real, high, low):
+    return match(tf.constant(iou), tf.constant(real), high, low, True).numpy()
 
 
 def _match_cases(rng):
     for _ in range(4):
-        yield Case("many anchors and a few objects", (_overlaps(rng, 40, 4), 0.7, 0.3))
-        yield Case("objects that no anchor fits well", (_overlaps(rng, 12, 3) / 2, 0.7, 0.3))
+        yield Case("many anchors and a few objects", (*_overlaps(rng, 40, 4), 0.7, 0.3))
+        yield Case("objects that no anchor fits well", (*_overlaps(rng, 12, 3, 0.5), 0.7, 0.3))
     exact = np.float32([[0.7, 0.1], [0.3, 0.2], [0.9, 0.1], [0.1, 0.8], [0.1, 0.05]])
-    yield Case("IoUs that are exactly a threshold", (exact, 0.7, 0.3))
+    both = np.ones(2, bool)
+    yield Case("IoUs that are exactly a threshold", (exact, both, 0.7, 0.3))
     ties = np.float32([[0.5, 0], [0.5, 0.1], [0.2, 0.9], [0.5, 0.2], [0.4, 0]])
-    yield Case("two anchors that fit an object equally well", (ties, 0.7, 0.3))
+    yield Case("two anchors that fit an object equally well", (ties, both, 0.7, 0.3))
     shared = np.float32([[0.6, 0.4], [0.65, 0.1], [0.2, 0.1], [0.1, 0.1]])
-    yield Case("an anchor that is best for two objects", (shared, 0.7, 0.3))
-    yield Case("a single threshold", (_overlaps(rng, 20, 3), 0.5, 0.5))
-    yield Case("no objects", (np.zeros((5, 0), "f4"), 0.7, 0.3))
+    yield Case("an anchor that is best for two objects", (shared, both, 0.7, 0.3))
+    yield Case("a single threshold", (*_overlaps(rng, 20, 3), 0.5, 0.5))
+    iou, _ = _overlaps(rng, 20, 3)
+    padded = np.pad(iou, ((0, 0), (1, 2)))
+    yield Case("padding", (padded, np.array([0, 1, 1, 1, 0, 0], bool), 0.7, 0.3))
+    yield Case("no objects", (np.zeros((5, 0), "f4"), np.zeros(0, bool), 0.7, 0.3))
+    yield Case("nothing but padding", (np.zeros((5, 2), "f4"), np.zeros(2, bool), 0.7, 0.3))
 
 
-def _overlaps(rng, anchors, objects):
-    """Typical IoUs: most of them near 0, a few high, none exactly 0."""
-    return (0.02 + 0.96 * rng.uniform(0, 1, (anchors, objects)) ** 3).astype("f4")
+def _overlaps(rng, anchors, objects, scale=1.0):
+    """Typical IoUs, most of them near 0, a few high, none exactly 0; and no padding."""
+    iou = (0.02 + 0.96 * rng.uniform(0, 1, (anchors, objects)) ** 3) * scale
+    return iou.astype("f4"), np.ones(objects, bool)
 
 
 def _wrong_match(
-    iou, high, low, *, rule="own", above=np.greater_equal, between=BETWEEN, below=np.less
+    iou, real, high, low, *, rule="own", above=np.greater_equal, ignored=IGNORED, below=np.less
 ):
     """The matching rule, with one of its parts replaced."""
-    if not iou.shape[1]:
+    if not real.any():
         return np.full(len(iou), BACKGROUND, "i4")
-    best, value = iou.argmax(axis=1).astype("i4"), iou.max(axis=1)
-    matches = np.where(above(value, np.float32(high)), best, between).astype("i4")
+    objects, iou = np.flatnonzero(real).astype("i4"), iou[:, real]
+    best, value = objects[iou.argmax(axis=1)], iou.max(axis=1)
+    matches = np.where(above(value, np.float32(high)), best, ignored).astype("i4")
     matches[below(value, np.float32(low))] = BACKGROUND
     if rule == "own":
         top = (iou == iou.max(axis=0)).any(axis=1)
@@ -123,44 +131,51 @@ def _wrong_match(
         matches[top] = best[top]
     elif rule == "forced":
         for g in range(iou.shape[1]):
-            matches[iou[:, g] == iou[:, g].max()] = g
+            matches[iou[:, g] == iou[:, g].max()] = objects[g]
     return matches
 
 
-def _no_best(iou, high, low):
-    return _wrong_match(iou, high, low, rule="none")
+def _no_best(*args):
+    return _wrong_match(*args, rule="none")
 
 
-def _one_of_a_tie(iou, high, low):
-    return _wrong_match(iou, high, low, rule="first")
+def _one_of_a_tie(*args):
+    return _wrong_match(*args, rule="first")
 
 
-def _to_that_object(iou, high, low):
-    return _wrong_match(iou, high, low, rule="forced")
+def _to_that_object(*args):
+    return _wrong_match(*args, rule="forced")
 
 
-def _above_only(iou, high, low):
-    return _wrong_match(iou, high, low, above=np.greater)
+def _above_only(*args):
+    return _wrong_match(*args, above=np.greater)
 
 
-def _up_to_low(iou, high, low):
-    return _wrong_match(iou, high, low, below=np.less_equal)
+def _up_to_low(*args):
+    return _wrong_match(*args, below=np.less_equal)
 
 
-def _nothing_between(iou, high, low):
-    return _wrong_match(iou, high, low, between=BACKGROUND)
+def _nothing_ignored(*args):
+    return _wrong_match(*args, ignored=BACKGROUND)
+
+
+def _padding_matched(iou, real, high, low):
+    return _wrong_match(iou, np.ones(iou.shape[1], bool), high, low)
 
 
 MATCH = Exercise(
     name="match_anchors",
     notebook=NOTEBOOK,
-    title="Match anchors to objects",
+    title="Repair a matcher of anchors and objects",
     reference=_match,
     cases=_match_cases,
     returns="one whole number for each anchor",
     kinds={
         "no objects": "without objects there is no largest IoU: everything is background then.",
-        "a single threshold": "where both thresholds are equal, nothing lies between.",
+        "nothing but padding": "an image whose boxes are all padding has no objects.",
+        "padding": "a box of padding must neither be matched nor have a best anchor; the others "
+        "keep their indices.",
+        "a single threshold": "where both thresholds are equal, nothing is ignored.",
     },
     mistakes=(
         Mistake(
@@ -181,16 +196,23 @@ MATCH = Exercise(
         Mistake("an IoU that is exactly the upper threshold is enough.", _above_only),
         Mistake("an IoU that is exactly the lower threshold is not background yet.", _up_to_low),
         Mistake(
-            "what lies between the thresholds is asked nothing: it is not background.",
-            _nothing_between,
+            "an anchor with an IoU of at least `low`, but below `high`, is ignored: it is not "
+            "background.",
+            _nothing_ignored,
+        ),
+        Mistake(
+            "all is right but for the padding: a box that overlaps nothing still has a best "
+            "anchor, all of them in fact.",
+            _padding_matched,
         ),
     ),
     hints=(
-        "For every anchor find its best object and that IoU: a maximum along one axis.",
-        "Three cases by that IoU: at least high, below low, or neither. Then overrule: which "
-        "anchors reach the largest IoU of some column?",
-        "iou == iou.max(axis=0) marks the best anchors of each object, ties and all; an anchor "
-        "that is marked anywhere in its row gets its own best object.",
+        "Run the small case by hand: which anchors are positive, which ignored? Compare with "
+        "what each line of the code does.",
+        "Look at the third line (what should it write?), at the fourth (ties, and whose object?), "
+        "and at the columns of padding, which should be taken out first.",
+        "Without padding, iou == iou.max(axis=0) marks the best anchors of each object, ties and "
+        "all; an anchor that is marked anywhere in its row gets its own best object.",
     ),
 )
 
@@ -410,4 +432,70 @@ LOSS = Exercise(
     ),
 )
 
-EXERCISES = (INSIDE, MATCH, SAMPLE, LOSS)
+# --- diagnose_targets: from counts of labels to the cause ------------------------------
+
+
+def _diagnose(positive, negative, objects, without, most_each=10, order=(1, 2, 3)):
+    found = {
+        1: positive > negative,
+        2: without > 0,
+        3: positive >= most_each * objects,
+    }
+    return next((cause for cause in order if found[cause]), 0)
+
+
+def _runs(rng):
+    yield Case("a run in which nothing is wrong", (4.7, 4006.0, 3.0, 0.0))
+    yield Case("a run in which padding was matched", (4000.0, 40.0, 3.0, 0.0))
+    yield Case("a run without the best-anchor rule", (1.0, 4006.0, 3.0, 2.0))
+    yield Case("a run with one low threshold", (85.8, 4006.0, 3.0, 0.0))
+    yield Case("a run with exactly ten positives an object", (30.0, 4000.0, 3.0, 0.0))
+    yield Case("a run with two causes", (90.0, 4000.0, 3.0, 0.1))
+    yield Case("a run with two causes", (4000.0, 40.0, 3.0, 1.0))
+    yield Case("images with many objects", (120.0, 3900.0, 40.0, 0.0))
+
+
+DIAGNOSE = Exercise(
+    name="diagnose_targets",
+    notebook=NOTEBOOK,
+    title="Which rule is broken? Tell it from the labels",
+    reference=_diagnose,
+    cases=_runs,
+    returns="one whole number from 0 to 3",
+    kinds={
+        "images with many objects": "120 anchors are not many for 40 objects: compare with the "
+        "number of objects.",
+        "a run with two causes": "several causes fit; the order in which you test them counts.",
+    },
+    mistakes=(
+        Mistake(
+            "40 objects may well have 120 positive anchors: what is the number compared with?",
+            lambda positive, negative, objects, without: _diagnose(
+                positive, negative, 3.0, without
+            ),
+        ),
+        Mistake(
+            "ten positive anchors for each object are enough for cause 3, not more than ten.",
+            lambda *args: _diagnose(*args, most_each=10.001),
+        ),
+        Mistake(
+            "where several causes fit, test for padding first and for the low threshold last.",
+            lambda *args: _diagnose(*args, order=(3, 2, 1)),
+        ),
+        Mistake(
+            "where some objects have no anchor and many anchors are positive, which comes first?",
+            lambda *args: _diagnose(*args, order=(1, 3, 2)),
+        ),
+        Mistake(
+            "a run can be right: then the answer is 0.",
+            lambda *args: _diagnose(*args) or 3,
+        ),
+    ),
+    hints=(
+        "In the table of rules above, which column changes for which rule?",
+        "Padding: more positive than negative anchors. No best-anchor rule: objects without an "
+        "anchor. One low threshold: at least ten positive anchors for each object.",
+    ),
+)
+
+EXERCISES = (INSIDE, MATCH, SAMPLE, LOSS, DIAGNOSE)

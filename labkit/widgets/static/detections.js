@@ -17,7 +17,7 @@ function render({ model, el }) {
   const ticks = html("div", { class: "lk-controls" });
   const view = pictureView(model, change), counts = html("div"), about = detailView(model);
   const legend = html("p", { class: "lk-caption" }, "Blue, solid: agrees (thin dashes: the truth). Vermilion, "
-    + "long dashes: missed. Purple, dotted, with ✕: invented. Black: the chosen one; dotted box: its RoI.");
+    + "long dashes: missed. Purple, dotted, with ✕: false positive. Black: the chosen one; dotted box: its RoI.");
   const say = frame(el, model, html("div", { class: "lk-controls" }, ...(last > 0 ? [picture.node] : []), score.node, iou.node),
                     ticks, html("div", { class: "lk-row" }, view.node, html("div", {}, counts, about.node)), legend);
   let boxes = {};
@@ -45,12 +45,12 @@ function render({ model, el }) {
     for (const [name, box] of Object.entries(boxes)) box.put(model.get("classes").includes(name));
     view.draw();
     about.draw();
-    const { agreed, missed, invented } = model.get("sorted_out"), right = agreed.length;
+    const { agreed, missed, false_positives: wrong } = model.get("sorted_out"), right = agreed.length;
     const share = (all) => (all ? (right / all).toFixed(2) : "–");
-    const precision = share(right + invented.length), recall = share(right + missed.length);
+    const precision = share(right + wrong.length), recall = share(right + missed.length);
     counts.replaceChildren(numbers([["agree", String(right), "lk-strong"], ["missed", String(missed.length), "lk-strong"],
-      ["invented", String(invented.length), "lk-strong"], ["precision here", precision], ["recall here", recall]]));
-    say(`${right} agree, ${missed.length} missed, ${invented.length} invented; precision ${precision}, recall ${recall} `
+      ["false positives", String(wrong.length), "lk-strong"], ["precision here", precision], ["recall here", recall]]));
+    say(`${right} agree, ${missed.length} missed, ${wrong.length} false positives; precision ${precision}, recall ${recall} `
         + "in this picture.");
   }
   entered();
@@ -83,15 +83,15 @@ function pictureView(model, change) {
 
   /** {key: [colour, dashes, how opaque the fill, tag]} of the shapes to be seen. */
   function looks() {
-    const { agreed, missed, invented } = model.get("sorted_out"), colors = model.get("colors");
+    const { agreed, missed, false_positives: wrong } = model.get("sorted_out"), colors = model.get("colors");
     const { found, objects } = model.get("scene"), seen = {};
     for (const [g, d] of agreed) {
       seen[`object ${g}`] = ["#fff", "2 2", 0, ""];
       seen[`found ${d}`] = [colors.agreed, null, 0.4, `${found[d].name} ${found[d].score.toFixed(2)}`];
     }
     for (const g of missed) seen[`object ${g}`] = [colors.missed, "8 4", 0.15, `missed: ${objects[g].name}`];
-    for (const d of invented) {
-      seen[`found ${d}`] = [colors.invented, "2 3", 0.4, `✕ ${found[d].name} ${found[d].score.toFixed(2)}`];
+    for (const d of wrong) {
+      seen[`found ${d}`] = [colors.false_positives, "2 3", 0.4, `✕ ${found[d].name} ${found[d].score.toFixed(2)}`];
     }
     return seen;
   }

@@ -74,7 +74,7 @@ function render({ model, el }) {
     threshold.put(model.get("threshold"));
     if (!step) return say(`${boxes.length} boxes, best score first: nothing is decided yet.`);
     const { taken, suppressed } = rounds[step - 1];
-    return say(`Step ${step} of ${steps()}: the box with score ${scores[taken].toFixed(2)} is kept and strikes out `
+    return say(`Step ${step} of ${steps()}: the box with score ${scores[taken].toFixed(2)} is kept and suppresses `
                + `${suppressed.length}.`);
   }
   draw();

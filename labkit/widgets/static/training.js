@@ -40,19 +40,19 @@ function render({ model, el }) {
 
   function draw() {
     const at = clamp(model.get("frame"), 0, last), { step, found } = frames[at], bar = model.get("score");
-    const count = { right: 0, invented: 0 };
+    const count = { right: 0, wrong: 0 };
     let objects = 0;
     found.forEach((rows, i) => {
       const kept = rows.filter((d) => d.score >= bar);
       tiles[i].draw(kept, model.get("truth"));
-      for (const d of kept) count[d.object >= 0 ? "right" : "invented"] += 1;
+      for (const d of kept) count[d.object >= 0 ? "right" : "wrong"] += 1;
       objects += tiles[i].objects;
     });
     time.put(at);
     score.put(bar);
     truth.put(model.get("truth"));
     curves.draw(step);
-    say(`Step ${step}: ${count.right + count.invented} found, ${count.right} right, ${count.invented} invented, `
+    say(`Step ${step}: ${count.right + count.wrong} found, ${count.right} right, ${count.wrong} false positives, `
         + `${objects - count.right} of ${objects} missed.`);
   }
   draw();

@@ -4,6 +4,7 @@ import json
 
 from labkit.commands.numbers import area_range, fraction, fractions, positive_int
 from labkit.commands.options import add_evaluation_data, add_json
+from labkit.commands.reader_options import add_reader_options
 from labkit.commands.run_data import note_if_seen
 from labkit.commands.sources import chosen_data
 from labkit.commands.weights import SOURCES, model_of
@@ -64,6 +65,7 @@ def add_options(parser) -> None:
         "--save-results", metavar="FILE", help="keep the detections as a COCO json of results"
     )
     add_json(parser)
+    add_reader_options(parser)
 
 
 def run(args) -> int:
@@ -80,10 +82,11 @@ def evaluate_results_file(args):
     """The Evaluation of a file of results: it needs no model, so no TensorFlow."""
     from labkit.evaluation import evaluate_results
 
-    if args.weights or args.images or args.data or args.split or args.score is not None:
+    others = args.weights or args.images or args.data or args.split or args.reader
+    if others or args.score is not None:
         raise LabkitError(
             "--results is evaluated by itself against --annotations: leave out --weights, "
-            "--images, --data, --split and --score."
+            "--images, --data, --split, --score and options of reading."
         )
     if not args.annotations:
         raise LabkitError("--results needs the ground truth beside it: add --annotations FILE.")

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from labkit.commands.numbers import positive_int
 from labkit.commands.options import add_batches, add_json, add_model, add_training_data
+from labkit.commands.reader_options import add_reader_options
 from labkit.commands.settings import chosen_settings
 from labkit.commands.sources import chosen_data
 from labkit.commands.start import start_weights
@@ -57,6 +58,7 @@ def add_options(parser) -> None:
     add_json(test)
     add_batches(test)
     add_model(parser)
+    add_reader_options(parser)
     # Options of `labkit train` that a test does not have, but `chosen_settings` reads.
     parser.set_defaults(steps=None, learning_rate=None, deterministic=False, recipe=None, stage=[])
 
@@ -78,7 +80,7 @@ def range_test(args):
         raise LabkitError(
             f"--from must be above 0 and below --to, got --from {args.first:g} --to {args.last:g}."
         )
-    choice = {name: getattr(args, name) for name in ("data", "annotations", "images")}
+    choice = {name: getattr(args, name) for name in ("data", "annotations", "images", "reader")}
     size = args.image_size if isinstance(args.image_size, int) else None
     dataset = chosen_data(choice | {"image_size": size}, "train")
     import_tensorflow()

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 from labkit.commands.options import add_json
+from labkit.commands.reader_options import add_reader_options
 from labkit.commands.sources import is_drawn, load_by_name, preset_for
 from labkit.errors import LabkitError
 from labkit.models.registry import presets
@@ -15,6 +16,7 @@ EPILOG = """\
 examples:
   labkit inspect data/nuclei/train.json --images data/nuclei/train
   labkit inspect data/nuclei --check --out report/
+  labkit inspect photos/ --format yolo
   labkit inspect shapes --json
 
 Classes and how rare they are, sizes of boxes and whether the anchors suit them, overlaps, pictures
@@ -39,6 +41,7 @@ def add_options(parser) -> None:
     )
     parser.add_argument("--out", metavar="DIR", help="folder for the figures and description.json")
     add_json(parser)
+    add_reader_options(parser)
 
 
 def run(args) -> int:
@@ -61,14 +64,14 @@ def load(args):
     """The data set that PATH names: a file or folder in any known format, or the catalogue's."""
     if not args.images:
         part = "val" if is_drawn(args.path) else "train"
-        return load_by_name(args.path, part, split=args.split)
+        return load_by_name(args.path, part, split=args.split, reader=args.reader)
     from labkit.data.catalogue import CATALOGUE
 
     if not Path(args.path).exists() and args.path in CATALOGUE:
         raise LabkitError(f"--images goes with your own annotations; {args.path} has its own.")
     from labkit.data.load import load_dataset
 
-    return load_dataset(args.path, images=args.images, split=args.split)
+    return load_dataset(args.path, images=args.images, split=args.split, **args.reader)
 
 
 def write_report(dataset, description, out: Path) -> list[Path]:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from labkit.commands.numbers import fraction, positive_int
 from labkit.commands.options import add_evaluation_data
+from labkit.commands.reader_options import add_reader_options
 from labkit.commands.run_data import note_if_seen
 from labkit.commands.sources import chosen_data
 from labkit.commands.weights import SOURCES, model_of
@@ -56,6 +57,7 @@ def add_options(parser) -> None:
         metavar="X",
         help="show detections from this score on (default: 0.5)",
     )
+    add_reader_options(parser)
 
 
 def run(args) -> int:
@@ -65,10 +67,10 @@ def run(args) -> int:
     names = short_names(sources)
     files = [source.endswith(".json") for source in sources]
     if all(files) and args.annotations and not args.images:
-        if args.data or args.split:
+        if args.data or args.split or args.reader:
             raise LabkitError(
-                "files of results are compared with --annotations alone: leave out --data and "
-                "--split, or --annotations."
+                "files of results are compared with --annotations alone: leave out --data, "
+                "options of reading and --split, or --annotations."
             )
         dataset, truth = None, args.annotations
     else:

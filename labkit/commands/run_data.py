@@ -44,6 +44,8 @@ def data_options(args, stored: Path | None) -> dict:
     choice = {f: os.path.abspath(path) for f in files if (path := getattr(args, f))}
     if data := args.data:  # resumed from another folder, it is still the same
         choice["data"] = os.path.abspath(data) if os.path.exists(data) else data
+    if args.reader:
+        choice["reader"] = args.reader
     size = args.image_size if isinstance(args.image_size, int) else None
     before = remembered(stored) if stored else None
     if before and all(before.get(name) == value for name, value in choice.items()):
@@ -81,7 +83,8 @@ def note_if_seen(run: str | Path, choice: dict) -> None:
     data, annotations = choice.get("data"), choice.get("annotations")
     if data and os.path.exists(data):
         same = started_on.get("data") == os.path.abspath(data)
-        seen = same and is_training_part(data, choice.get("split"))
+        format = (choice.get("reader") or {}).get("format")
+        seen = same and is_training_part(data, choice.get("split"), format)
     elif data:  # of the catalogue
         seen = started_on.get("data") == data and choice.get("split") == "train"
     else:

@@ -1,12 +1,14 @@
 """Where a command's pictures come from: the catalogue, files on disk, or a json and a folder.
 
 A "choice" is a dict of the options that say which data, by name: data, annotations, images, split,
-image_size, and in a training val_annotations and val_images. What is missing was not given.
+image_size, reader (see `labkit.commands.reader_options`), and in a training val_annotations and
+val_images. What is missing was not given.
 """
 
+import sys
 from pathlib import Path
 
-from labkit.errors import LabkitError, MissingFileError
+from labkit.errors import LabkitError, MissingFileError, listed
 
 
 def chosen_data(choice: dict, part: str):
@@ -28,13 +30,21 @@ def chosen_data(choice: dict, part: str):
     if choice.get("split") and not name:
         raise LabkitError("--split goes with --data: --annotations names one file, without splits.")
     if name:
-        return load_by_name(name, part, size=choice.get("image_size"), split=choice.get("split"))
+        return load_by_name(
+            name,
+            part,
+            size=choice.get("image_size"),
+            split=choice.get("split"),
+            reader=choice.get("reader"),
+        )
     if not annotations and not images:
         raise LabkitError(
             "say on which data: --data PATH, --data shapes (or another name of the catalogue), or "
             "--annotations FILE --images DIR."
         )
-    return load_annotations(annotations, images, "--annotations", "--images")
+    return load_annotations(
+        annotations, images, "--annotations", "--images", reader=choice.get("reader")
+    )
 
 
 def training_data(choice: dict):
@@ -47,10 +57,28 @@ def training_data(choice: dict):
                 "--val-annotations and --val-images go with --annotations; --data brings its own "
                 "validation pictures."
             )
-        return dataset, validation_data(choice)
-    if not annotations and not images:
+        validation = validation_data(choice)
+    elif annotations or images:
+        validation = load_annotations(
+            annotations, images, "--val-annotations", "--val-images", reader=choice.get("reader")
+        )
+    else:
         return dataset, None
-    return dataset, load_annotations(annotations, images, "--val-annotations", "--val-images")
+    if validation is not None:
+        note_if_shared(dataset, validation)
+    return dataset, validation
+
+
+def note_if_shared(dataset, validation) -> None:
+    """Print a note where pictures of the training are in the validation, too."""
+    from labkit.data.picture_checks import shared_pictures
+
+    if names := shared_pictures(dataset, validation):
+        print(
+            f"note: {len(names)} of {len(validation)} validation pictures have the same content as "
+            f"one of the training ({listed(names, 3)}), so the AP says too much; keep them apart.",
+            file=sys.stderr,
+        )
 
 
 def validation_data(choice: dict):
@@ -59,8 +87,9 @@ def validation_data(choice: dict):
     if Path(name).exists():
         from labkit.data.load import validation_split
 
-        split = validation_split(name)
-        return None if split is None else load_by_name(name, "val", split=split)
+        reader = choice.get("reader") or {}
+        split = validation_split(name, reader.get("format"))
+        return None if split is None else load_by_name(name, "val", split=split, reader=reader)
     entry = catalogue_entry(name)
     return None if entry.splits and "val" not in entry.splits else chosen_data(choice, "val")
 
@@ -89,7 +118,14 @@ def preset_for(name: str | None) -> str:
     return "lite0_fpn" if suits_photographs(name) else "tiny"
 
 
-def load_by_name(name: str, part: str, *, size: int | None = None, split: str | None = None):
+def load_by_name(
+    name: str,
+    part: str,
+    *,
+    size: int | None = None,
+    split: str | None = None,
+    reader: dict | None = None,
+):
     """The data set at a path or, where nothing is there, the catalogue's of that name.
 
     Args:
@@ -97,27 +133,33 @@ def load_by_name(name: str, part: str, *, size: int | None = None, split: str | 
         part: "train" or "val", where there is a choice.
         size: side of drawn pictures, in pixels.
         split: the split by its own name, instead of `part`.
+        reader: further arguments of `load_dataset`, for files.
 
     Raises:
         LabkitError: there is neither such a path nor such a name, or no such part.
     """
+    reader = reader or {}
     if not Path(name).exists():
         from labkit.data import catalogue
 
         entry = catalogue_entry(name)
+        if reader:
+            option = next(iter(reader)).replace("_", "-")
+            raise LabkitError(f"--{option} goes with files of your own, not with {name}.")
         if split is None and (not entry.splits or part in entry.splits):
             split = part
         return catalogue.load(name, split, size=size)
     from labkit.data.load import load_dataset, splits, validation_split
 
-    if part == "val" and split is None and (available := splits(name)):
-        split = validation_split(name)
+    format = reader.get("format")
+    if part == "val" and split is None and (available := splits(name, format)):
+        split = validation_split(name, format)
         if split is None:  # measuring on the training pictures would flatter
             raise LabkitError(
                 f"{name} has the splits {', '.join(available)}, of which none is for validation; "
                 "choose with --split."
             )
-    return load_dataset(name, split=split)
+    return load_dataset(name, split=split, **reader)
 
 
 def catalogue_entry(name: str):
@@ -132,20 +174,23 @@ def catalogue_entry(name: str):
     return catalogue.CATALOGUE[name]
 
 
-def load_annotations(annotations: str | None, images: str | None, *options: str):
+def load_annotations(
+    annotations: str | None, images: str | None, *options: str, reader: dict | None = None
+):
     """The data set of annotations, in any format, and the folder of their pictures.
 
     Args:
         annotations: a file or folder.
         images: a folder.
         *options: the names of these two options, for the error when one of them is missing.
+        reader: further arguments of `load_dataset`.
     """
     if not annotations or not images:
         missing, given = options if not annotations else options[::-1]
         raise LabkitError(f"{given} needs {missing} beside it: the json and its pictures.")
     from labkit.data import load_dataset
 
-    return load_dataset(annotations, images=images)
+    return load_dataset(annotations, images=images, **(reader or {}))
 
 
 def image_files(sources: list[str]) -> list[Path]:

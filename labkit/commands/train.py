@@ -6,6 +6,7 @@ from pathlib import Path
 
 from labkit.commands.numbers import positive_int
 from labkit.commands.options import add_batches, add_model, add_training_data
+from labkit.commands.reader_options import add_reader_options
 from labkit.commands.run_data import data_options, remember
 from labkit.commands.settings import chosen_settings, with_validation
 from labkit.commands.sources import training_data
@@ -107,6 +108,7 @@ def add_options(parser) -> None:
         help="the same seed gives the same losses to the last digit (slower)",
     )
     add_model(parser)
+    add_reader_options(parser)
 
 
 def run(args) -> int:

@@ -43,12 +43,16 @@ from labkit.data.merging import merge
 from labkit.data.mini_mask_error import mini_mask_error
 from labkit.data.readers.cityscapes import CityscapesDataset
 from labkit.data.readers.coco import CocoDataset
+from labkit.data.readers.cvat import CvatDataset
 from labkit.data.readers.label_maps import LabelMapDataset
+from labkit.data.readers.label_studio import LabelStudioDataset
 from labkit.data.readers.labelme import LabelmeDataset
 from labkit.data.readers.mask_folders import MaskFolderDataset
 from labkit.data.readers.panoptic import PanopticDataset
 from labkit.data.readers.via import ViaDataset
 from labkit.data.readers.voc import VocDataset
+from labkit.data.readers.voc_boxes import VocBoxDataset
+from labkit.data.readers.yolo import YoloDataset
 from labkit.data.sample import Sample
 from labkit.data.synthetic.collage import collage
 from labkit.data.synthetic.digits import digits
@@ -61,14 +65,18 @@ __all__ = [
     "BatchPlan",
     "CityscapesDataset",
     "CocoDataset",
+    "CvatDataset",
     "Dataset",
     "LabelMapDataset",
+    "LabelStudioDataset",
     "LabelmeDataset",
     "MaskFolderDataset",
     "PanopticDataset",
     "Sample",
     "ViaDataset",
+    "VocBoxDataset",
     "VocDataset",
+    "YoloDataset",
     "catalogue",
     "collage",
     "digits",

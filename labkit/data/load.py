@@ -11,17 +11,21 @@ from pathlib import Path
 from typing import Any
 
 from labkit.data.dataset import Dataset
+from labkit.data.readers import cvat, label_studio
 from labkit.data.readers.formats import (
     READERS,
     Found,
     colour_maps_in,
+    file_format,
     found_in,
-    json_format,
     split_of,
 )
+from labkit.data.readers.other_formats import other_format, other_format_in
+from labkit.data.readers.yolo import read_settings
 from labkit.errors import LabkitError, MissingFileError
 from labkit.io.data_files import Unusable, list_folder, path_inside, quote, read_json, subfolders
 from labkit.io.picture_finder import base_name
+from labkit.io.xml_files import read_xml
 
 # If there are several splits and none is named, the first of these that exists is taken. The names
 # on one line mean the same.
@@ -31,6 +35,8 @@ _SPLITS = (
     {"val", "valid", "validation", "dev"},
     {"test", "testing"},
 )
+_TOOLS = {"cvat": cvat, "label_studio": label_studio}  # one file, with names that a tool made
+_ONE_JSON = ("coco", "panoptic", "via", "label_studio")  # formats of one json beside pictures
 _VALIDATION = 2  # the place of "val" among them
 
 _MOST_JSON = 5  # LabelMe json files that are opened to find the folder of the pictures
@@ -56,8 +62,8 @@ def load_dataset(
 
     Args:
         path: the folder of the data set, or its annotation file.
-        format: "coco", "panoptic", "via", "labelme", "voc", "cityscapes", "mask_folders" or
-            "label_maps". Only needed if several fit.
+        format: "coco", "panoptic", "via", "labelme", "voc", "cityscapes", "mask_folders",
+            "label_maps", "yolo", "cvat", "label_studio" or "voc_boxes". Only needed if several fit.
         images: the folder of the pictures (or its name in `path`). By default it is searched
             beside the annotations, and below and beside their folder.
         annotations: the file or folder of the annotations (or its name in `path`), if `path` holds
@@ -72,8 +78,7 @@ def load_dataset(
         LabkitError: no format fits, or several do, or the reader finds the data unusable.
     """
     root = Path(path)
-    if format is not None and format not in READERS:
-        raise LabkitError(f"There is no format {format!r}; choose one of {', '.join(READERS)}.")
+    _check_format(format)
     start = root if annotations is None else _given(annotations, root)
     if not start.exists():
         raise MissingFileError(f"{start}: there is no such file or folder; check the path.")
@@ -81,21 +86,27 @@ def load_dataset(
     return _open(found, None if images is None else _given(images, root), strict, options)
 
 
-def splits(path: str | os.PathLike) -> tuple[str, ...]:
+def splits(path: str | os.PathLike, format: str | None = None) -> tuple[str, ...]:
     """The names that `load_dataset(path, split=…)` knows; empty if there is nothing to choose.
+
+    Args:
+        path: as in `load_dataset`.
+        format: as in `load_dataset`.
 
     Raises:
         LabkitError: as `load_dataset`.
     """
-    return _splits(_all_at(Path(path)))
+    return _splits(_all_at(Path(path), format))
 
 
-def validation_split(path: str | os.PathLike) -> str | None:
+def validation_split(path: str | os.PathLike, format: str | None = None) -> str | None:
     """The name of the validation split, e.g. "val2017"; None if there is none."""
-    return _validation(_all_at(Path(path)))
+    return _validation(_all_at(Path(path), format))
 
 
-def is_training_part(path: str | os.PathLike, split: str | None = None) -> bool:
+def is_training_part(
+    path: str | os.PathLike, split: str | None = None, format: str | None = None
+) -> bool:
     """Whether `split`, by default the validation split, is what `load_dataset(path)` trains on.
 
     "train" may stand for "train2017". Without splits this is always true.
@@ -104,7 +115,7 @@ def is_training_part(path: str | os.PathLike, split: str | None = None) -> bool:
         LabkitError: as `load_dataset`.
     """
     start = Path(path)
-    found = _all_at(start)
+    found = _all_at(start, format)
     with warnings.catch_warnings(action="ignore"):  # `load_dataset` gives the warning
         measured = _choose(found, split or _validation(found), start)
         return measured == _choose(found, None, start)
@@ -127,8 +138,8 @@ def _find(start: Path, format: str | None) -> list[Found]:
         if len({one.format for one in found}) > 1:
             fitting = ", ".join(str(one) for one in found)
             raise LabkitError(
-                f'{start}: several formats fit: {fitting}; choose with format="{found[0].format}", '
-                "or name the file or folder with annotations=PATH."
+                f'{start}: several formats fit: {fitting}; choose with format="{found[0].format}" '
+                f"(--format {found[0].format}), or name the file or folder with annotations=PATH."
             )
         if found:
             return found
@@ -163,27 +174,42 @@ def _folders_of(found: Found) -> set[Path]:
         except LabkitError:
             return folders  # a file that cannot be read has no pictures here
         folders |= {pictures, *(pictures / Path(name).parent for name in _names(content))}
+    if found.format in _TOOLS:
+        try:
+            folders |= {folder.resolve() for folder in [_tool_pictures(found)] if folder}
+        except LabkitError:
+            return folders
     return folders
 
 
 def _file(path: Path, format: str | None) -> Found:
-    name = format or json_format(path)
+    name = format or file_format(path)
     if name is None:
+        if other := other_format(path):
+            raise LabkitError(f"{path} {other}.")
+        if path.suffix.lower() in (".xml", ".yaml", ".yml"):
+            (read_xml if path.suffix.lower() == ".xml" else read_settings)(path)  # says as much
+            raise LabkitError(
+                f"{path} is neither CVAT's or VOC's xml nor YOLO's data.yaml; give another file "
+                "or folder, or name the format with --format NAME, in Python format=NAME."
+            )
         read_json(path)  # says what is wrong with a file that is no json at all
         raise LabkitError(
             f"{path} is json, but neither COCO's (with images, annotations, categories) nor "
-            "panoptic, VIA's or LabelMe's; give another file or folder, or name the format with "
-            "format=NAME."
+            "panoptic, VIA's, LabelMe's or Label Studio's; give another file or folder, or name "
+            "the format with --format NAME, in Python format=NAME."
         )
-    return Found(name, path, split_of(path))
+    return Found(name, path, "" if name in ("yolo", "voc_boxes") else split_of(path))
 
 
 def _last_resort(start: Path, format: str | None) -> list[Found]:
     """Nothing was recognised: try the named format anyway; its reader says what is missing."""
     files = [path for path in list_folder(start) if path.suffix.lower() == ".json"]
+    if format is None and (other := other_format_in(list_folder(start))):
+        raise LabkitError(other)
     if format is None and len(files) == 1:
         return [_file(files[0], None)]
-    if format in ("coco", "panoptic", "via"):
+    if format in _ONE_JSON:
         if len(files) == 1:
             return [Found(format, files[0], split_of(files[0]))]
         raise LabkitError(
@@ -200,18 +226,25 @@ def _last_resort(start: Path, format: str | None) -> list[Found]:
         )
     raise LabkitError(
         f"{start}: no data set was recognised there; labkit looked for {', '.join(READERS)}. Give "
-        "the annotations' file or folder, or name the format with format=NAME."
+        "the annotations' file or folder, or name the format with --format NAME, in Python "
+        "format=NAME."
     )
 
 
 # ---- which of several ----------------------------------------------------------------------------
 
 
-def _all_at(start: Path) -> list[Found]:
-    """`_find` of any format, for a path that may not exist."""
+def _all_at(start: Path, format: str | None) -> list[Found]:
+    """`_find`, for a path that may not exist."""
+    _check_format(format)
     if not start.exists():
         raise MissingFileError(f"{start}: there is no such file or folder; check the path.")
-    return _find(start, None)
+    return _find(start, format)
+
+
+def _check_format(format: str | None) -> None:
+    if format is not None and format not in READERS:
+        raise LabkitError(f"There is no format {format!r}; choose one of {', '.join(READERS)}.")
 
 
 def _splits(found: list[Found]) -> tuple[str, ...]:
@@ -264,6 +297,8 @@ def _open(found: Found, images: Path | None, strict: bool, options: dict[str, An
         if found.format == "coco" and isinstance(content, dict):  # large ones are not read twice
             return reader(content, folder, label=str(found.path), **options)
         return reader(found.path, folder, **options)
+    if found.format in _TOOLS:
+        return reader(found.path, images or _tool_pictures(found), **options)
     if found.format == "labelme":
         return reader(found.path, images or _labelme_pictures(found), **options)
     if found.format == "mask_folders":
@@ -312,6 +347,12 @@ def _names(content: Any) -> list[str]:
         if isinstance(entry, dict)
     ]
     return [name for name in names if isinstance(name, str) and name]
+
+
+def _tool_pictures(found: Found) -> Path | None:
+    """The folder of the pictures of Label Studio's or CVAT's file; None if none is beside it."""
+    names = _TOOLS[found.format].picture_names(found.path)
+    return folder_with(names, found.path.parent, "")
 
 
 def _labelme_pictures(found: Found) -> Path | None:

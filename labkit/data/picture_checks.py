@@ -37,6 +37,15 @@ def duplicate_pictures(dataset: Dataset) -> list[list[int]]:
     return sorted([*groups, *twice])
 
 
+def shared_pictures(one: Dataset, other: Dataset) -> list[str]:
+    """The names of the pictures of `other` with the same content as one of `one`."""
+    own = {path for index in range(len(one)) if (path := one.picture_file(index))}
+    names = {other.picture_file(i): other.image_info(i)["file_name"] for i in range(len(other))}
+    names.pop(None, None)
+    groups = [*same_files([*own, *names]), *([path] for path in own & names.keys())]
+    return sorted({names[p] for g in groups if own & set(g) for p in g if p in names})
+
+
 def _indices(paths: Iterable[Path], indices: dict[Path, list[int]]) -> list[int]:
     return sorted(index for path in paths for index in indices[path])
 

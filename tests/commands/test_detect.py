@@ -117,3 +117,15 @@ def test_some_disks_do_not_tell_small_letters_from_large_ones(tmp_path):
     taken = {file_key(tmp_path / "IMG.PNG")}
     assert unused_path(tmp_path / "IMG.png", taken).name == "IMG-2.png"
     assert unused_path(tmp_path / "img.png", taken).name == "img-3.png"
+
+
+def test_pictures_with_two_readings_are_named(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(detect, "model_of", lambda source: Model())
+    pages = [Image.fromarray(np.full((40, 50), 900 + i, np.uint16)) for i in range(3)]
+    for name in "ab":
+        pages[0].save(tmp_path / f"{name}.tif", save_all=True, append_images=pages[1:])
+    argv = ["detect", "--weights", "r", "--out", str(tmp_path / "out"), str(tmp_path)]
+    assert cli.main(argv) == 0
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 2 and all(f"2 pictures, the first {tmp_path}/a.tif" in s for s in said)
+    assert "several pages" in said[0] and "12 bits" in said[1]

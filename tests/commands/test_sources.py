@@ -14,6 +14,7 @@ from labkit.commands.sources import (
     is_drawn,
     load_by_name,
     preset_for,
+    training_data,
     validation_data,
 )
 from labkit.data import CocoDataset, ViaDataset, VocDataset, save_label_maps, save_via, shapes
@@ -72,6 +73,17 @@ def test_without_a_validation_split_nothing_is_measured_on_training_pictures(coc
     with pytest.raises(LabkitError, match="the splits train, test, of which none.*--split"):
         chosen_data({"data": str(coco)}, "val")
     assert len(chosen_data({"data": str(coco), "split": "test"}, "val")) == 3
+
+
+def test_pictures_in_training_and_validation_are_named(coco, capsys):
+    folder, files = str(coco / "train"), coco / "annotations"
+    choice = {"annotations": str(files / "instances_train.json"), "images": folder}
+    choice |= {"val_annotations": choice["annotations"], "val_images": folder}
+    training_data(choice)
+    assert "2 of 2 validation pictures have the same content" in capsys.readouterr().err
+    choice["val_annotations"] = str(files / "instances_val.json")
+    training_data(choice | {"val_images": str(coco / "val")})
+    assert capsys.readouterr().err == ""
 
 
 def test_annotations_and_images_may_be_of_any_format(tmp_path):

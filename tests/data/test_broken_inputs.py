@@ -14,9 +14,12 @@ import pytest
 from whole_inputs import (
     CITY,
     COCO,
+    CVAT,
     GIVEN,
+    LABEL_STUDIO,
     LABELME,
     MASK,
+    OPTIONS,
     PANOPTIC,
     PHOTO,
     VIA,
@@ -37,7 +40,7 @@ HUGE = b'{"images": [' + b"9" * 5_000 + b"]}"
 def test_before_they_are_broken_they_are_whole(tmp_path, format):
     WRITERS[format](tmp_path)
     assert read_all(tmp_path, format, strict=True) == []
-    ds = load_dataset(tmp_path / GIVEN.get(format, "."))
+    ds = load_dataset(tmp_path / GIVEN.get(format, "."), **OPTIONS.get(format, {}))
     assert len(ds) == 2
     # cityscapesScripts draw the rim of a polygon, too: a pixel more at the far sides.
     assert ((ds[0].masks[0] ^ (MASK > 0)).sum() == 0) or format == "cityscapes"
@@ -100,6 +103,7 @@ BROKEN_PHOTO = PHOTO[: len(PHOTO) // 2]
 EMBEDDED = base64.b64encode(BROKEN_PHOTO).decode()
 
 # format, damage, and words that the sentence has besides the file's name: the field, mostly
+DRAWN = (1, "annotations", 0, "result", 0, "value")
 KINDS = [
     ("coco", replaced("x.json", b""), "x.json is not json"),
     ("coco", replaced("x.json", b'{"images": ['), "line 1"),
@@ -194,6 +198,22 @@ KINDS = [
     ("mask_folders", replaced("b/images/2.png", PHOTO), '2 pictures in "images"'),
     ("mask_folders", replaced("b/images/b.png", b""), "b.png is not a picture"),
     ("mask_folders", linked_out("b/masks/1.png"), "1.png is a link that leads out"),
+    ("yolo", replaced("labels/b.txt", b"\xff"), "b.txt is not text"),
+    ("yolo", replaced("labels/b.txt", b"0 1 2"), "b.txt: line 1 has 2 numbers after the class"),
+    ("yolo", replaced("images/b.png", None), "b.txt has no picture"),
+    ("yolo", replaced("images/b.png", b""), '"b.png" cannot be used'),
+    ("yolo", replaced("data.yaml", b"names: ["), "not yaml"),
+    ("yolo", linked_out("images/b.png"), "b.png is a link that leads out"),
+    ("cvat", replaced("annotations.xml", CVAT.encode()[:300]), "annotations.xml is not xml"),
+    ("cvat", replaced("annotations.xml", CVAT.replace("176", "175").encode()), "do not add up"),
+    ("cvat", replaced("annotations.xml", CVAT.replace("b.png", "../z.png").encode()), "z.png"),
+    ("cvat", replaced("b.png", None), "b.png"),
+    ("label_studio", edited("x.json", LABEL_STUDIO, 1, "data"), "tasks[1] has no picture in its"),
+    ("label_studio", edited("x.json", LABEL_STUDIO, 1, "data", "image", to="../c.png"), "c.png"),
+    ("label_studio", edited("x.json", LABEL_STUDIO, *DRAWN, "points", to=3), "points"),
+    ("label_studio", edited("x.json", LABEL_STUDIO, *DRAWN, "polygonlabels", to=3), "labels 3"),
+    ("voc_boxes", replaced("Annotations/b.xml", b"<annotation>"), "b.xml is not xml"),
+    ("voc_boxes", replaced("JPEGImages/b.png", None), "b.png"),
 ]
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from whole_inputs import CITY, COCO, LABELME, PANOPTIC, VIA, WRITERS, put, read_all
+from whole_inputs import CITY, COCO, LABEL_STUDIO, LABELME, PANOPTIC, VIA, WRITERS, put, read_all
 
 from labkit.errors import LabkitError
 
@@ -73,6 +73,7 @@ FUZZ = settings(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 SOURCES = {"coco": COCO, "panoptic": PANOPTIC, "via": VIA, "labelme": LABELME, "cityscapes": CITY}
+SOURCES["label_studio"] = LABEL_STUDIO
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -183,8 +183,8 @@ def test_nothing_is_there(tmp_path):
 
 
 def test_a_format_that_is_named_says_what_it_lacks(tmp_path):
-    with pytest.raises(LabkitError, match="There is no format 'yolo'; choose one of coco,"):
-        load_dataset(tmp_path, format="yolo")
+    with pytest.raises(LabkitError, match="There is no format 'tfrecord'; choose one of coco,"):
+        load_dataset(tmp_path, format="tfrecord")
     lacks = {
         "coco": "no json file of the format coco",
         "voc": "JPEGImages",

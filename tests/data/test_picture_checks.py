@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from labkit.data import CocoDataset, merge
-from labkit.data.picture_checks import duplicate_pictures
+from labkit.data.picture_checks import duplicate_pictures, shared_pictures
 
 
 @pytest.fixture
@@ -41,6 +41,13 @@ def test_copies_are_found_through_every_view(coco):
     assert duplicate_pictures(coco.group_classes({"x": ["thing"]})) == groups
     assert duplicate_pictures(coco[1:4]) == [[1, 2]]
     assert duplicate_pictures(merge([coco[:2], coco[:2]])) == [[0, 2], [1, 3]]
+
+
+def test_pictures_of_two_data_sets(coco, toy):
+    assert shared_pictures(coco[:2], coco[2:]) == ["e.png"]
+    assert shared_pictures(coco[:2], coco[1:3]) == ["b.png"]
+    assert shared_pictures(coco[:1], coco[1:]) == []
+    assert shared_pictures(toy([[(1, False)]]), toy([[(1, False)]])) == []
 
 
 def test_describe_says_so_if_it_reads_the_pictures(coco):

@@ -156,6 +156,74 @@ def write_mask_folders(root: Path) -> Path:
     return root / "b" / "masks" / "1.png"
 
 
+YOLO = "0 " + " ".join(str(v / (30 if i % 2 else 40)) for i, v in enumerate(FLAT)) + "\n"
+YOLO_YAML = "train: images\nnames:\n  0: cat\n"
+CVAT = """<?xml version="1.0" encoding="utf-8"?>
+<annotations><version>1.1</version><meta><task><labels><label><name>cat</name></label></labels>
+</task></meta>
+<image id="0" name="a.png" width="40" height="30">
+<polygon label="cat" points="4,4;20,4;20,15;4,15" group_id="1" z_order="0"></polygon></image>
+<image id="1" name="b.png" width="40" height="30">
+<mask label="cat" rle="0, 176" left="4" top="4" width="16" height="11" z_order="0"></mask></image>
+</annotations>
+"""
+LABEL_STUDIO = [
+    {
+        "id": i,
+        "data": {"image": f"/data/upload/1/{name}.png"},
+        "annotations": [
+            {
+                "id": i,
+                "was_cancelled": False,
+                "result": [
+                    {
+                        "id": "r",
+                        "type": "polygonlabels",
+                        "original_width": 40,
+                        "original_height": 30,
+                        "image_rotation": 0,
+                        "value": {
+                            "points": [[x / 0.4, y / 0.3] for x, y in POLYGON],
+                            "polygonlabels": ["cat"],
+                        },
+                    }
+                ],
+            }
+        ],
+    }
+    for i, name in enumerate("ab")
+]
+VOC_BOXES = """<annotation><filename>{}.png</filename><object><name>cat</name><bndbox><xmin>4</xmin>
+<ymin>4</ymin><xmax>20</xmax><ymax>15</ymax></bndbox></object></annotation>"""
+
+
+def write_yolo(root: Path) -> Path:
+    photos(root / "images")
+    for name in "ab":
+        put(root / "labels" / f"{name}.txt", YOLO.encode())
+    put(root / "data.yaml", YOLO_YAML.encode())
+    return root / "labels" / "b.txt"
+
+
+def write_cvat(root: Path) -> Path:
+    photos(root)
+    put(root / "annotations.xml", CVAT.encode())
+    return root / "annotations.xml"
+
+
+def write_label_studio(root: Path) -> Path:
+    photos(root)
+    put(root / "x.json", LABEL_STUDIO)
+    return root / "x.json"
+
+
+def write_voc_boxes(root: Path) -> Path:
+    for name in "ab":
+        put(root / "JPEGImages" / f"{name}.png", PHOTO)
+        put(root / "Annotations" / f"{name}.xml", VOC_BOXES.format(name).encode())
+    return root / "Annotations" / "b.xml"
+
+
 WRITERS = {
     "coco": write_coco,
     "panoptic": write_panoptic,
@@ -165,15 +233,23 @@ WRITERS = {
     "voc": write_voc,
     "label_maps": write_label_maps,
     "mask_folders": write_mask_folders,
+    "yolo": write_yolo,
+    "cvat": write_cvat,
+    "label_studio": write_label_studio,
+    "voc_boxes": write_voc_boxes,
 }
 # What is given to the reader: the folder that write_… filled, or something in it.
 GIVEN = {"coco": "x.json", "panoptic": "x.json", "via": "x.json", "label_maps": "maps"}
+GIVEN |= {"cvat": "annotations.xml", "label_studio": "x.json"}
+# Without this option the reader refuses the data, and says so.
+OPTIONS = {"voc_boxes": {"boxes_as_masks": True}}
 
 
 def read_all(root: Path, format: str, **options):
     """Load, look through everything, and return all problems."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
+        options = OPTIONS.get(format, {}) | options
         ds = load_dataset(root / GIVEN.get(format, "."), format=format, **options)
         assert ds.max_instances >= 0 and len(ds.image_ids) == len(ds)
         problems = ds.check()

@@ -13,19 +13,23 @@ from pathlib import Path
 
 import numpy as np
 
+from labkit.data.readers import yolo
 from labkit.data.readers.cityscapes import CityscapesDataset
 from labkit.data.readers.coco import CocoDataset
+from labkit.data.readers.cvat import CvatDataset
 from labkit.data.readers.label_maps import (
     LabelMapDataset,
     map_values,
     picture_folder,
     split_pair,
 )
+from labkit.data.readers.label_studio import LabelStudioDataset
 from labkit.data.readers.labelme import LabelmeDataset
 from labkit.data.readers.mask_folders import MaskFolderDataset
 from labkit.data.readers.panoptic import PanopticDataset
 from labkit.data.readers.via import ViaDataset
 from labkit.data.readers.voc import VocDataset
+from labkit.data.readers.voc_boxes import VocBoxDataset, box_files, is_box_file, split_names
 from labkit.errors import LabkitError
 from labkit.io.data_files import image_files, list_folder, subfolders
 from labkit.io.images import read_samples
@@ -40,6 +44,10 @@ READERS = {
     "cityscapes": CityscapesDataset,
     "mask_folders": MaskFolderDataset,
     "label_maps": LabelMapDataset,
+    "yolo": yolo.YoloDataset,
+    "cvat": CvatDataset,
+    "label_studio": LabelStudioDataset,
+    "voc_boxes": VocBoxDataset,
 }
 
 # The keys by which a json is recognised. A file with all keys of a line has that format; the first
@@ -51,8 +59,11 @@ _KEYS = (
     ("via", (b"regions", b"filename", b"shape_attributes")),
     ("labelme", (b"shapes", b"imagePath")),
     ("labelme", (b"shapes", b"imageData")),
+    ("label_studio", (b"original_width", b"original_height")),
+    ("label_studio", (b"annotations", b"result", b"data")),
 )
 
+_MOST_XML = 5
 _MOST_JSON = 50  # files opened in a folder; LabelMe has one for every picture
 _MOST_MAPS = 3  # files opened to see whether they are label maps
 _PICTURES, _NO_MAPS = {"images", "image", "img", "imgs"}, ("SegmentationObject", "JPEGImages")
@@ -87,15 +98,39 @@ def json_format(path: Path) -> str | None:
     return next((name for name, keys in _KEYS if all(map(present.get, keys))), None)
 
 
+def file_format(path: Path) -> str | None:
+    """The format of a file of annotations by its content; None if it is none that is read."""
+    kind = path.suffix.lower()
+    if kind == ".xml":
+        return "voc_boxes" if is_box_file(path) else "cvat" if _is_cvat(path) else None
+    if kind in (".yaml", ".yml"):
+        return "yolo" if yolo.is_yolo_yaml(path) else None
+    return json_format(path)
+
+
+def _is_cvat(path: Path) -> bool:
+    try:
+        with path.open("rb") as stream:
+            return b"<annotations>" in stream.read(4000)
+    except OSError:
+        return False
+
+
 def found_in(folder: Path) -> list[Found]:
-    """The data sets of any format in a folder."""
-    return [
+    """The data sets of any format in a folder.
+
+    Tools write YOLO's files and VOC's boxes beside richer annotations of the same pictures. So
+    these two count only where there is nothing else.
+    """
+    found = [
         *_json_files(folder),
+        *_cvat(folder),
         *_voc(folder),
         *_cityscapes(folder),
         *_mask_folders(folder),
         *_label_maps(folder),
     ]
+    return found or _yolo(folder) or _voc_boxes(folder)
 
 
 def split_of(path: Path) -> str:
@@ -117,6 +152,20 @@ def _json_files(folder: Path) -> list[Found]:
     return found
 
 
+def _cvat(folder: Path) -> list[Found]:
+    files = [path for path in list_folder(folder) if path.suffix.lower() == ".xml"]
+    return [Found("cvat", path) for path in files[:_MOST_XML] if _is_cvat(path)]
+
+
+def _yolo(root: Path) -> list[Found]:
+    splits = yolo.splits_at(root)
+    several = len(splits) > 1
+    return [
+        Found("yolo", root, split if several else "", (*places, *map(yolo.labels_of, places)))
+        for split, places in splits.items()
+    ]
+
+
 def _voc(root: Path) -> list[Found]:
     if not all((root / name).is_dir() for name in ("SegmentationObject", "SegmentationClass")):
         return []
@@ -125,6 +174,13 @@ def _voc(root: Path) -> list[Found]:
     lists = root / "ImageSets" / "Segmentation"
     splits = [path.stem for path in list_folder(lists)] if lists.is_dir() else [""]
     return [Found("voc", root, split, parts) for split in splits]
+
+
+def _voc_boxes(root: Path) -> list[Found]:
+    if not box_files(root):
+        return []
+    parts = tuple(root / name for name in ("Annotations", "JPEGImages", "images"))
+    return [Found("voc_boxes", root, split, parts) for split in split_names(root) or [""]]
 
 
 def _cityscapes(root: Path) -> list[Found]:

@@ -19,6 +19,7 @@ from labkit.data.readers.outlines import (
     check_segmentation,
     class_text,
     ellipse,
+    joined,
     rectangle,
 )
 from labkit.errors import LabkitError
@@ -35,7 +36,7 @@ from labkit.io.data_files import (
 from labkit.io.ids import is_id, whole_number
 from labkit.io.images import read_image, read_samples
 from labkit.io.picture_finder import base_name
-from labkit.ops.masks import decode_segmentation, encode_rle
+from labkit.ops.masks import encode_rle
 
 #: Special labels at the top of a labels.txt; they are not classes.
 NOT_CLASSES = ("__ignore__", "_background_")
@@ -172,7 +173,7 @@ class LabelmeDataset(OutlineDataset):
                 continue
             groups.setdefault(key, []).append((place, segmentation))
         return [
-            Outline(key[0], _joined([part for _, part in parts], *size), parts[0][0])
+            Outline(key[0], joined([part for _, part in parts], *size), parts[0][0])
             for key, parts in groups.items()
         ]
 
@@ -292,12 +293,3 @@ def _painted(shape: dict[str, Any], corners: tuple[int, ...], height: int, width
     mask = np.zeros((height, width), bool)
     mask[top : top + rows, left : left + columns] = png.reshape(rows, columns, -1).any(-1)
     return encode_rle(mask)
-
-
-def _joined(parts: list[Any], height: int, width: int) -> Any:
-    """The union of segmentations; polygons stay polygons unless one is a painted mask."""
-    if len(parts) == 1:
-        return parts[0]
-    if all(isinstance(part, list) for part in parts):
-        return [polygon for part in parts for polygon in part]
-    return encode_rle(np.any([decode_segmentation(part, height, width) for part in parts], axis=0))

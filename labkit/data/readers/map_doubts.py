@@ -7,6 +7,8 @@ for most of them.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from scipy import ndimage
 
@@ -18,6 +20,8 @@ _SCATTERED = 3  # pixels for each place where a value begins
 _MOST_CLASSES = 20  # a map with more values is one of objects
 _PART_PIXELS, _PART_SHARE = 9, 0.1  # a part of a value counts from both of these on
 _BORDER_SHARE = 0.95
+
+_MOST_PIXELS = 1_000_000  # of a map that are looked at
 
 _EIGHT_NEIGHBOURS = np.ones((3, 3), bool)
 _VOID = (255, 65535)  # the highest values of 8 and 16 bits
@@ -48,11 +52,13 @@ def doubts_about(label_map: np.ndarray) -> dict[str, int]:
     Returns:
         Keys of `DOUBTS`; empty if each value looks like one object.
     """
+    if is_soft(_middle(label_map)):
+        return {"soft": int(label_map.max())}
+    step = math.ceil(math.sqrt(label_map.size / _MOST_PIXELS))
+    label_map = label_map[::step, ::step]  # of a large map every step-th pixel tells enough
     values, counts = np.unique(label_map[label_map > 0], return_counts=True)
     if not len(values):
         return {}
-    if is_soft(label_map):
-        return {"soft": int(values[-1])}
     found = {}
     if len(values) > 1 and values[-1] in _VOID and values[-2] < values[-1] / 2:
         found["void"] = int(values[-1])
@@ -65,6 +71,13 @@ def doubts_about(label_map: np.ndarray) -> dict[str, int]:
         if sum(several) * 2 > len(several):
             found["parts"] = int(kept[0])
     return found
+
+
+def _middle(label_map: np.ndarray) -> np.ndarray:
+    """The middle of a large map, where most objects are."""
+    side = math.isqrt(_MOST_PIXELS)
+    top, left = (max(0, (length - side) // 2) for length in label_map.shape)
+    return label_map[top : top + side, left : left + side]
 
 
 def is_soft(label_map: np.ndarray) -> bool:

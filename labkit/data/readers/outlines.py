@@ -18,7 +18,7 @@ import numpy as np
 from labkit.data.readers.base import Picture, PictureDataset
 from labkit.errors import LabkitError
 from labkit.io.data_files import Unusable, is_number, quote, shown
-from labkit.ops.masks import decode_segmentation, segmentation_box
+from labkit.ops.masks import decode_segmentation, encode_rle, segmentation_box
 
 # An ellipse becomes a polygon that differs from it by at most this, in pixels.
 _ELLIPSE_ERROR = 0.02
@@ -66,6 +66,26 @@ class OutlineDataset(PictureDataset):
                         f"is not among {source}; it is left out."
                     )
             self._outlines[index] = [o for o in outlines if o.name in self._class_of]
+
+    def _note_boxes(self, boxes: int) -> None:
+        """Say what it means that `boxes` objects had no mask and were left out.
+
+        Raises:
+            LabkitError: no object has a mask.
+        """
+        others = sum(map(len, self._outlines))
+        if boxes and not others:
+            raise LabkitError(
+                f"{self.label}: all {boxes} objects are boxes without masks, from which no mask "
+                "can be learnt; draw their outlines, or take each box for a rectangular mask: "
+                "boxes_as_masks=True (on the command line --boxes-as-masks)."
+            )
+        if boxes:
+            self._problem(
+                f"{self.label}: {boxes} of {boxes + others} objects are boxes without masks; they "
+                "are left out, so a model learns that they are background. To take each for a "
+                "rectangular mask: boxes_as_masks=True (on the command line --boxes-as-masks)."
+            )
 
     def names_in_use(self) -> list[str]:
         return sorted({outline.name for outlines in self._outlines for outline in outlines})
@@ -170,3 +190,25 @@ def ellipse(cx: float, cy: float, rx: float, ry: float, theta: float = 0.0) -> l
     xs = cx + along * math.cos(theta) - across * math.sin(theta)
     ys = cy + along * math.sin(theta) + across * math.cos(theta)
     return [np.stack([xs, ys], 1).ravel().tolist()]
+
+
+def turned(polygons: list[list[float]], degrees: float) -> list[list[float]]:
+    """Polygons turned about the middle of their box, clockwise as seen."""
+    if not degrees:
+        return polygons
+    points = np.concatenate([np.reshape(polygon, (-1, 2)) for polygon in polygons])
+    middle, angle = (points.min(0) + points.max(0)) / 2, math.radians(degrees)
+    turn = np.array([[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]])
+    return [
+        ((np.reshape(polygon, (-1, 2)) - middle) @ turn + middle).ravel().tolist()
+        for polygon in polygons
+    ]
+
+
+def joined(parts: Sequence[Any], height: int, width: int) -> Any:
+    """The union of segmentations; polygons stay polygons unless one is a painted mask."""
+    if len(parts) == 1:
+        return parts[0]
+    if all(isinstance(part, list) for part in parts):
+        return [polygon for part in parts for polygon in part]
+    return encode_rle(np.any([decode_segmentation(part, height, width) for part in parts], axis=0))

@@ -166,7 +166,7 @@ def _class_attribute(entries: dict[str, Any], wanted: str | None, label: str) ->
     if wanted is None and len(found) > 1:
         raise LabkitError(
             f"{label}: several region attributes ({listed}) may hold the class; name one of them "
-            "with class_attribute=NAME."
+            "with class_attribute=NAME (--class-attribute NAME)."
         )
     return wanted or next(iter(found), None)
 

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from labkit.data import load_dataset
 from labkit.data.readers.formats import READERS, found_in, json_format, looks_like_maps, split_of
+from labkit.errors import LabkitError
 
 REGION = {"shape_attributes": {}, "region_attributes": {}}
 JSON = {
@@ -15,6 +17,9 @@ JSON = {
     "via": {"a1": {"filename": "a", "size": 1, "regions": [REGION]}},
     "labelme": {"shapes": [], "imagePath": "a.jpg"},
 }
+JSON["label_studio"] = [
+    {"data": {"image": "a"}, "annotations": [{"result": [{"original_width": 1}]}]}
+]
 OTHERS = [
     {},
     [],
@@ -37,6 +42,62 @@ def test_json_by_its_keys(tmp_path, name, indent):
 def test_other_json(tmp_path, content):
     (tmp_path / "a.json").write_text(json.dumps(content))
     assert json_format(tmp_path / "a.json") is None and found_in(tmp_path) == []
+
+
+def test_yolo_and_boxes_beside_other_annotations_do_not_count(tmp_path):
+    for place in ("images", "labels", "Annotations"):
+        (tmp_path / place).mkdir()
+    Image.new("RGB", (40, 30)).save(tmp_path / "images" / "a.png")
+    (tmp_path / "labels" / "a.txt").write_text("0 0.1 0.1 0.5 0.1 0.5 0.5\n")
+    (tmp_path / "Annotations" / "a.xml").write_text("<annotation></annotation>")
+    assert [found.format for found in found_in(tmp_path)] == ["yolo"]
+    (tmp_path / "labels" / "a.txt").unlink()
+    assert [found.format for found in found_in(tmp_path)] == ["voc_boxes"]
+    (tmp_path / "a.json").write_text(json.dumps(JSON["coco"]))
+    assert [found.format for found in found_in(tmp_path)] == ["coco"]
+
+
+NOT_READ = {
+    "a.csv": (
+        "filename,file_size,file_attributes,region_count,region_id,region_shape_attributes,"
+        "region_attributes\n",
+        "VIA's csv.*as json",
+    ),
+    "datumaro.json": (
+        {
+            "info": {},
+            "categories": {"label": {"labels": [{"name": "cat", "parent": ""}]}},
+            "items": [{"id": "a", "annotations": [{"type": "polygon", "label_id": 0}]}],
+        },
+        "Datumaro's json.*COCO",
+    ),
+    "createml.json": (
+        [{"image": "a.png", "annotations": [{"label": "x", "coordinates": {"x": 2, "y": 2}}]}],
+        "CreateML's json, which holds boxes.*COCO",
+    ),
+    "results.json": (
+        [{"image_id": 1, "category_id": 1, "bbox": [1, 1, 2, 2], "score": 0.9}],
+        "a file of results.*labkit evaluate --results",
+    ),
+    "captions.json": (
+        {"images": [], "annotations": [{"image_id": 1, "caption": "words"}]},
+        "COCO's file of captions.*instances",
+    ),
+    "supervisely.json": (
+        {"objects": [{"classTitle": "x", "points": {"exterior": []}}]},
+        "Supervisely's json.*COCO",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", NOT_READ)
+def test_formats_that_are_not_read_are_named(tmp_path, name):
+    content, words = NOT_READ[name]
+    path = tmp_path / name
+    path.write_text(content if isinstance(content, str) else json.dumps(content))
+    for place in (path, tmp_path):
+        with pytest.raises(LabkitError, match=f"{name} is {words}"):
+            load_dataset(place, images=tmp_path)
 
 
 def test_files_without_content(tmp_path):

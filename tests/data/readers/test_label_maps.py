@@ -15,6 +15,7 @@ from labkit.data.readers.label_maps import (
     separate,
     values_in,
 )
+from labkit.data.readers.map_doubts import doubts_about
 from labkit.errors import LabkitError, MissingFileError
 from labkit.ops.masks import boxes_from_masks
 
@@ -284,6 +285,13 @@ def test_smoothed_maps_are_loud_and_have_a_way_out(tmp_path):
     expected = np.array(Image.fromarray(discs()).resize((320, 240), Image.Resampling.NEAREST)) > 0
     union = ds[0].masks.any(0)
     assert (union & expected).sum() / (union | expected).sum() > 0.98
+
+
+def test_of_large_maps_a_part_is_enough(tmp_path):
+    large = np.kron(discs(), np.ones((20, 20), np.uint8))  # 7.7 million pixels
+    assert doubts_about(large.astype(np.int64)) == {"parts": 255}
+    soft = Image.fromarray(discs()).resize((3200, 2400), Image.Resampling.BICUBIC)
+    assert doubts_about(np.array(soft).astype(np.int64)) == {"soft": 255}
 
 
 def test_maps_in_jpeg_files(tmp_path):

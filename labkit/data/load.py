@@ -133,8 +133,7 @@ def _find(start: Path, format: str | None) -> list[Found]:
     """The data sets of one format at a path: one, or the splits of one."""
     if start.is_file():
         return [_file(start, format)]
-    for found in _places(start):
-        found = [one for one in found if format in (None, one.format)]
+    for found in _places(start, format):
         if len({one.format for one in found}) > 1:
             fitting = ", ".join(str(one) for one in found)
             raise LabkitError(
@@ -146,22 +145,22 @@ def _find(start: Path, format: str | None) -> list[Found]:
     return _last_resort(start, format)
 
 
-def _places(start: Path, depth: int = 0) -> Iterable[list[Found]]:
+def _places(start: Path, format: str | None, depth: int = 0) -> Iterable[list[Found]]:
     """The data sets in each place that a folder may stand for, the nearest first."""
-    yield found_in(start)
+    yield found_in(start, format)
     inside = subfolders(start)
     yield [
         Found(one.format, one.path, folder.name, one.parts)
         for folder in inside
         if _rank(folder.name) < len(_SPLITS)
-        for one in found_in(folder)
+        for one in found_in(folder, format)
     ]
     if len(inside) == 1 and depth < _DEEPEST:
-        yield from _places(inside[0], depth + 1)
+        yield from _places(inside[0], format, depth + 1)
     if depth == 0:  # COCO's pictures are in images/train2017, two folders below the data set's
         here = start.resolve()
         for above in list(here.parents)[:2]:
-            yield [one for one in found_in(above) if here in _folders_of(one)]
+            yield [one for one in found_in(above, format) if here in _folders_of(one)]
 
 
 def _folders_of(found: Found) -> set[Path]:
@@ -216,6 +215,8 @@ def _last_resort(start: Path, format: str | None) -> list[Found]:
             f"{start}: no json file of the format {format} was found there; give it with "
             "annotations=FILE."
         )
+    if format == "label_maps" and (maps := colour_maps_in(start)):
+        return [Found(format, maps, maps.name)]
     if format is not None:
         return [Found(format, start)]
     if maps := colour_maps_in(start):

@@ -65,6 +65,7 @@ _KEYS = (
 
 _MOST_XML = 5
 _MOST_JSON = 50  # files opened in a folder; LabelMe has one for every picture
+_NEARLY = 24  # grey values that JPEG may change
 _MOST_MAPS = 3  # files opened to see whether they are label maps
 _PICTURES, _NO_MAPS = {"images", "image", "img", "imgs"}, ("SegmentationObject", "JPEGImages")
 
@@ -116,12 +117,16 @@ def _is_cvat(path: Path) -> bool:
         return False
 
 
-def found_in(folder: Path) -> list[Found]:
-    """The data sets of any format in a folder.
+def found_in(folder: Path, format: str | None = None) -> list[Found]:
+    """The data sets in a folder, of any format or of the one that is named.
 
     Tools write YOLO's files and VOC's boxes beside richer annotations of the same pictures. So
-    these two count only where there is nothing else.
+    these two count only where they are named, or there is nothing else.
     """
+    if format == "yolo":
+        return _yolo(folder)
+    if format == "voc_boxes":
+        return _voc_boxes(folder)
     found = [
         *_json_files(folder),
         *_cvat(folder),
@@ -130,6 +135,8 @@ def found_in(folder: Path) -> list[Found]:
         *_mask_folders(folder),
         *_label_maps(folder),
     ]
+    if format is not None:
+        return [one for one in found if one.format == format]
     return found or _yolo(folder) or _voc_boxes(folder)
 
 
@@ -254,7 +261,7 @@ def colour_maps_in(folder: Path) -> Path | None:
 
 
 def _is_map(path: Path, colours: bool) -> bool:
-    """Whether most neighbouring foreground pixels are equal, as in labels but not in photos."""
+    """Whether a file is a map: black and white, or most neighbours in the foreground are equal."""
     try:
         samples = read_samples(path)
         if (samples.ndim == 3) != colours:
@@ -262,6 +269,9 @@ def _is_map(path: Path, colours: bool) -> bool:
         values = map_values(samples, path, colours=colours)
     except LabkitError:
         return False
+    highest = values.max(initial=0)
+    if highest == 255 and np.mean((values < _NEARLY) | (values > highest - _NEARLY)) > 0.97:
+        return True  # also in a JPEG, where hardly two neighbours are equal
     left, right = values[:, :-1], values[:, 1:]
     foreground = (left > 0) & (right > 0)
     return bool(np.mean((left == right)[foreground]) > 0.7) if foreground.any() else True

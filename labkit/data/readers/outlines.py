@@ -66,6 +66,11 @@ class OutlineDataset(PictureDataset):
                         f"is not among {source}; it is left out."
                     )
             self._outlines[index] = [o for o in outlines if o.name in self._class_of]
+        if self._outlines and not any(self._outlines):
+            self.problems.append(
+                f"{self.label}: there is no object in {len(self)} pictures, so there is nothing to "
+                "learn but background."
+            )
 
     def _note_boxes(self, boxes: int) -> None:
         """Say what it means that `boxes` objects had no mask and were left out.

@@ -296,8 +296,9 @@ def test_of_large_maps_a_part_is_enough(tmp_path):
 
 def test_maps_in_jpeg_files(tmp_path):
     folder = two(discs(), tmp_path, "jpg")
-    with pytest.warns(UserWarning, match="saved as JPEG"):
-        LabelMapDataset(folder)
+    for path in (folder, tmp_path):
+        with pytest.warns(UserWarning, match="saved as JPEG"):
+            assert type(load_dataset(path)) is LabelMapDataset
     sample = LabelMapDataset(folder, connected_components=True, strict=True)[0]
     assert len(sample) == 2 and (sample.masks.any(0) == (discs() > 0)).mean() > 0.999
 
@@ -348,8 +349,9 @@ def test_maps_with_colours(tmp_path):
         load_dataset(tmp_path)
     with pytest.raises(LabkitError, match="a.png has colours.*colour_coded=True"):
         load_dataset(folder, format="label_maps")
-    ds = load_dataset(folder, format="label_maps", colour_coded=True, strict=True)
-    assert ds.problems == [] and ds[0].masks.sum((1, 2)).tolist() == [200, 400]
+    for path in (folder, tmp_path):
+        ds = load_dataset(path, format="label_maps", colour_coded=True, strict=True)
+        assert ds.problems == [] and ds[0].masks.sum((1, 2)).tolist() == [200, 400]
 
 
 def test_good_maps_are_not_doubted(tmp_path):

@@ -7,9 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labkit.data.readers.outlines import check_segmentation, ellipse, numbers, rectangle
+from labkit.data.readers.outlines import (
+    check_segmentation,
+    ellipse,
+    joined,
+    numbers,
+    rectangle,
+    turned,
+)
 from labkit.io.data_files import Unusable
-from labkit.ops.masks import decode_segmentation
+from labkit.ops.masks import decode_segmentation, encode_rle
 
 
 def filled(polygons, size=(120, 140)):
@@ -40,6 +47,24 @@ def test_an_ellipse_is_where_its_equation_holds(rx, ry, theta, cx, cy):
     # pycocotools rounds corners to a fifth of a pixel: within a pixel of the rim all is allowed.
     assert mask[np.hypot(along / max(rx - 1, 0.1), across / max(ry - 1, 0.1)) < 1].all()
     assert not mask[np.hypot(along / (rx + 1), across / (ry + 1)) > 1].any()
+
+
+def test_turned_about_the_middle_clockwise():
+    right = [[60, 50, 80, 50, 80, 54, 60, 54]]  # 20 x 4 about (70, 52)
+    assert turned(right, 0) is right
+    mask = filled(turned(right, 90))
+    assert mask.sum() == 80 and mask[42:62, 68:72].all()
+    wedge = [[60, 50, 80, 50, 60, 54]]  # its tip is on the right: then below, or above
+    for degrees, wide, narrow in ((90, 45, 59), (-90, 59, 45)):
+        rows = filled(turned(wedge, degrees)).sum(axis=1)
+        assert rows[wide] > rows[narrow]
+
+
+def test_joined():
+    one, two = rectangle(1, 1, 9, 9), rectangle(5, 5, 20, 20)
+    assert joined([one], 30, 30) is one and joined([one, two], 30, 30) == one + two
+    painted = joined([one, encode_rle(filled(two, (30, 30)))], 30, 30)
+    assert (filled(painted, (30, 30)) == filled(one + two, (30, 30))).all()
 
 
 def test_large_circles_have_their_area():

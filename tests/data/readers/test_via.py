@@ -63,6 +63,11 @@ def test_versions(folder, project, as_object):
     assert load_dataset(path)[0].boxes.tolist() == sample.boxes.tolist()
 
 
+def test_without_any_object_it_is_loud(folder):
+    with pytest.warns(UserWarning, match="there is no object in 1 pictures"):
+        ViaDataset(via(folder, entry([])), strict=True)
+
+
 def test_round_shapes(folder):
     shapes = [
         {"name": "circle", "cx": 20, "cy": 15, "r": 8},

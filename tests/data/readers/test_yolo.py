@@ -72,6 +72,16 @@ def test_ways_to_write_data_yaml(folder, names, expected, path):
     assert ds.class_names == expected and ds[0].class_ids.tolist() == [2]
 
 
+def test_named_beside_other_annotations(folder):
+    (folder / "labels" / "val").mkdir()
+    picture(folder / "images" / "val" / "c.jpg")
+    (folder / "x.json").write_text('{"images": [], "annotations": [], "categories": []}')
+    text(folder / "data.yaml", "train: images/train", "val: images/val", "names: [x, y]")
+    assert splits(folder, "yolo") == ("train", "val")
+    assert len(load_dataset(folder, format="yolo")) == 2
+    assert len(load_dataset(folder, format="yolo", split="val")) == 1
+
+
 def test_a_list_of_pictures_as_a_split(folder):
     text(folder / "train.txt", "./images/train/a.jpg", "/somewhere/else/images/train/b.jpg")
     text(folder / "data.yaml", "train: train.txt", "names: [x, y]")

@@ -50,13 +50,23 @@ __version__ = "0.1.0"
 
 def __getattr__(name: str):
     if name in _MODULE_OF:
-        value = getattr(importlib.import_module(f"labkit.{_MODULE_OF[name]}"), name)
+        value = getattr(_imported(_MODULE_OF[name]), name)
     elif name in _FOLDERS or name in _FILES:
-        return importlib.import_module(f"labkit.{name}")
+        return _imported(name)
     else:
         raise AttributeError(f"module 'labkit' has no attribute '{name}'")
     globals()[name] = value
     return value
+
+
+def _imported(name: str):
+    try:
+        return importlib.import_module(f"labkit.{name}")
+    except ImportError:  # Keras, asked for a back end that is not installed
+        from labkit.quiet import refuse_other_backends
+
+        refuse_other_backends()
+        raise
 
 
 def __dir__():

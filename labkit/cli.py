@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable
 
 from labkit import __version__
-from labkit.errors import LabkitError
+from labkit.errors import LabkitError, printable
 from labkit.quiet import replace_unprintable
 
 # The modules of `labkit.commands`, in the order of `labkit --help`.
@@ -104,5 +104,6 @@ def exit_status(command: str, run: Callable[[], int]) -> int:
         sentence = str(error)
     except OSError as error:
         sentence = f"{error.filename}: {error.strerror}." if error.filename else str(error)
-    print(f"labkit {command}: {sentence.removeprefix(f'{command}: ')}", file=sys.stderr)
+    sentence = printable(sentence.removeprefix(f"{command}: "))  # a file's name may hold anything
+    print(f"labkit {command}: {sentence}", file=sys.stderr)
     return 2

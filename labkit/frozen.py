@@ -14,9 +14,10 @@ from typing import Self
 
 from labkit.errors import LabkitError
 
+LARGEST = 1e15  # so that every float is an ordinary number: not infinite, not NaN
 _FITS = {
     int: lambda v: isinstance(v, int) and not isinstance(v, bool),
-    float: lambda v: isinstance(v, int | float) and not isinstance(v, bool) and abs(v) < 1e9,
+    float: lambda v: isinstance(v, int | float) and not isinstance(v, bool) and abs(v) < LARGEST,
     bool: lambda v: isinstance(v, bool),
     str: lambda v: isinstance(v, str),
 }
@@ -47,9 +48,8 @@ class Frozen:
     """
 
     def __post_init__(self):
-        for field in dataclasses.fields(self):  # JSON gives lists where tuples are meant
-            if isinstance(getattr(self, field.name), list):
-                self._set(field.name, tuple(getattr(self, field.name)))
+        for field in dataclasses.fields(self):
+            self._set(field.name, _plain(getattr(self, field.name)))
         self._prepare()
         self._check_types()
         for problem in self._problems():
@@ -92,6 +92,8 @@ class Frozen:
                 continue
             if not good:
                 wanted = field.type.__name__ if field.type in _FITS else field.type
+                if isinstance(value, float) and field.type is float:
+                    wanted = "a finite number"
                 raise LabkitError(
                     f"{type(self).__name__}: '{field.name}' must be {wanted}, got {value!r}."
                 )
@@ -135,3 +137,12 @@ class Frozen:
     def to_json(self) -> str:
         """All fields as indented JSON."""
         return json.dumps(self.to_dict(), indent=2)
+
+
+def _plain(value):
+    """A value as Python's own: NumPy's numbers and arrays are converted, lists become tuples."""
+    if type(value).__module__ == "numpy":
+        value = value.tolist()
+    if type(value) in (list, tuple):  # JSON gives lists where tuples are meant
+        return tuple(v.tolist() if type(v).__module__ == "numpy" else v for v in value)
+    return value

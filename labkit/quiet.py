@@ -5,6 +5,8 @@ import os
 import sys
 import tempfile
 
+from labkit.errors import LabkitError
+
 
 @contextlib.contextmanager
 def quiet_stderr():
@@ -33,6 +35,7 @@ def import_tensorflow():
     One of the lines that are hidden may be important: that it cannot use the GPU. `train` and
     `labkit info` look for that themselves, see `labkit.training.device`.
     """
+    refuse_other_backends()
     # TensorFlow logs even an oneDNN operator that this processor lacks as an error, and goes on.
     # Real errors are raised as exceptions too.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -41,6 +44,16 @@ def import_tensorflow():
 
         tf.config.list_physical_devices()  # the first look at the devices writes notes too
     return tf
+
+
+def refuse_other_backends() -> None:
+    """Raise LabkitError where Keras is told to compute with something else than TensorFlow."""
+    backend = os.environ.get("KERAS_BACKEND") or "tensorflow"
+    if backend != "tensorflow":
+        raise LabkitError(
+            f"KERAS_BACKEND is {backend!r}, but labkit's networks are written for TensorFlow: set "
+            "KERAS_BACKEND=tensorflow, or leave it out."
+        )
 
 
 @contextlib.contextmanager

@@ -1,6 +1,7 @@
 """The command line: its help, its errors, and the way from training to numbers."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -96,6 +97,14 @@ def test_help_names_the_presets_and_the_demos_steps(capsys):
         ("train --run r --resume", "r holds no run to go on with"),
         ("train --run r --crop 100", "100 is no multiple of 32; 96 is, or 128"),
         ("train --run r --image-size natve", "nor 'native'"),
+        (
+            "train --run r --data shapes --image-size 100000",
+            "must be at most 16384",
+        ),
+        ("train --run r --data shapes --set learning_rate=1e9", "must be at most 100, got 1e+09"),
+        ("train --run r --data shapes --learning-rate inf", "must be a finite number, got inf"),
+        ("find-lr --data shapes --steps 5", "--steps must be at least 10, got 5"),
+        ("detect --weights r \x1b[31m\x07.png", r"\x1b[31m\x07.png: there is no such file"),
         ("train --run r --data shapes --set steps", "like --set steps=VALUE"),
         ("detect --weights r", "PICTURE"),
         ("detect --weights r nowhere.png", "nowhere.png"),
@@ -368,3 +377,22 @@ def test_info_describes_the_installation(capsys):
     assert facts["versions"]["labkit"] and facts["devices"]
     presets = facts["presets (with 80 classes)"]
     assert presets["tiny"]["parameters"] < 5e6 < presets["r50_fpn"]["parameters"]
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import labkit; labkit.MaskRCNN",
+        "from labkit import cli; sys.exit(cli.main(['find-lr', '--data', 'shapes']))",
+    ],
+)
+def test_another_back_end_is_refused_in_a_sentence(code):
+    done = subprocess.run(
+        [sys.executable, "-c", f"import sys; {code}"],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"KERAS_BACKEND": "jax"},
+    )
+    last = done.stderr.splitlines()[-1]
+    assert done.returncode in (1, 2)
+    assert "KERAS_BACKEND is 'jax', but labkit's networks are written for TensorFlow" in last

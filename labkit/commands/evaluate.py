@@ -1,7 +1,5 @@
 """`labkit evaluate`: COCO's numbers of a model, or of a file of results."""
 
-import json
-
 from labkit.commands.numbers import area_range, fraction, fractions, positive_int
 from labkit.commands.options import add_evaluation_data, add_json
 from labkit.commands.reader_options import add_reader_options
@@ -9,6 +7,7 @@ from labkit.commands.run_data import note_if_seen
 from labkit.commands.sources import chosen_data
 from labkit.commands.weights import SOURCES, model_of
 from labkit.errors import LabkitError
+from labkit.io.data_files import write_json
 from labkit.quiet import import_tensorflow, only_json_on_stdout
 
 NAME = "evaluate"
@@ -71,10 +70,9 @@ def add_options(parser) -> None:
 def run(args) -> int:
     with only_json_on_stdout(args.json):
         evaluation = evaluate_results_file(args) if args.results else evaluate_model(args)
+    print(evaluation.to_json() if args.json else evaluation, flush=True)
     if args.save_results:
-        with open(args.save_results, "w", encoding="utf-8") as file:
-            json.dump(evaluation.results, file)
-    print(evaluation.to_json() if args.json else evaluation)
+        write_json(args.save_results, evaluation.results)
     return 0
 
 

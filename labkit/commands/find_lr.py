@@ -25,6 +25,7 @@ A short training in which the rate rises from far too low to far too high; nothi
 Give it the options of the `labkit train` that you plan: batch size, optimizer, clipping and model
 all change the answer. With --out there is a figure (rates.png) and the curve itself (rates.json).
 """
+FEWEST_STEPS = 10  # as labkit.training.lr_finder has it, which imports TensorFlow
 
 
 def add_options(parser) -> None:
@@ -66,10 +67,9 @@ def add_options(parser) -> None:
 def run(args) -> int:
     with only_json_on_stdout(args.json):
         found = range_test(args)
-        written = write_test(found, Path(args.out)) if args.out else []
-    print(json.dumps(found.to_dict(), indent=2) if args.json else found)
-    if not args.json:
-        for path in written:
+    print(json.dumps(found.to_dict(), indent=2) if args.json else found, flush=True)
+    with only_json_on_stdout(args.json):
+        for path in write_test(found, Path(args.out)) if args.out else []:
             print(f"  {path}")
     return 0
 
@@ -79,6 +79,11 @@ def range_test(args):
     if not 0 < args.first < args.last:
         raise LabkitError(
             f"--from must be above 0 and below --to, got --from {args.first:g} --to {args.last:g}."
+        )
+    if args.test_steps < FEWEST_STEPS:
+        raise LabkitError(
+            f"--steps must be at least {FEWEST_STEPS}, got {args.test_steps}: a test of fewer "
+            "steps cannot tell rates apart."
         )
     choice = {name: getattr(args, name) for name in ("data", "annotations", "images", "reader")}
     size = args.image_size if isinstance(args.image_size, int) else None

@@ -21,6 +21,7 @@ examples:
 
 Classes and how rare they are, sizes of boxes and whether the anchors suit them, overlaps, pictures
 without objects, and every entry that cannot be used. With --out there are figures of all this.
+With --check the exit status is 1 where there is a problem.
 """
 
 
@@ -50,14 +51,11 @@ def run(args) -> int:
         dataset = load(args)
         config = presets()[args.preset or preset_for(args.path)]
         description = dataset.describe(config, check=args.check)
-        written = write_report(dataset, description, Path(args.out)) if args.out else []
-    if args.json:
-        print(json.dumps(description.to_dict(), indent=2))
-    else:
-        print(description)
-        for path in written:
+    print(json.dumps(description.to_dict(), indent=2) if args.json else description, flush=True)
+    with only_json_on_stdout(args.json):
+        for path in write_report(dataset, description, Path(args.out)) if args.out else []:
             print(f"  {path}")
-    return 0
+    return 1 if args.check and description.problems else 0
 
 
 def load(args):

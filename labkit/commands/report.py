@@ -76,6 +76,7 @@ def run(args) -> int:
     else:
         dataset = chosen_data(choice, "val")
         truth = dataset.to_coco()
+    Path(args.out).parent.mkdir(parents=True, exist_ok=True)  # or refused before the work begins
     evaluations = {}
     for name, source, is_file in zip(names, sources, files, strict=True):
         evaluations[name] = (

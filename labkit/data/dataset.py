@@ -19,6 +19,7 @@ from PIL import Image
 
 from labkit.data.picture_checks import readings
 from labkit.data.sample import Cutouts, Labels, Sample
+from labkit.data.sample_check import checked_sample
 from labkit.errors import LabkitError, printable
 from labkit.io.data_files import write_json
 from labkit.ops.masks import encode_rle
@@ -28,24 +29,32 @@ if TYPE_CHECKING:
     from labkit.models.detector_config import DetectorConfig
 
 
+class _OneToN:
+    """The category ids of a data set that sets none: 1 for its first class, and so on."""
+
+    def __get__(self, dataset: Dataset | None, owner: type) -> tuple[int, ...] | _OneToN:
+        return self if dataset is None else tuple(range(1, len(dataset.class_names) + 1))
+
+
 class Dataset(ABC):
     """A sequence of `Sample`s with the same classes.
 
     A subclass sets `class_names` (and, where the data has ids of its own, `category_ids`) and
     defines `__len__`, `read` and `image_info`. Everything else follows from these, and may be
-    overridden where the data knows a cheaper way.
+    overridden where the data knows a cheaper way. What `read` returns is checked before it is used:
+    see `labkit.data.sample_check`.
 
     Attributes:
         class_names: the foreground classes; class id `i + 1` is `class_names[i]`.
-        category_ids: the data set's own id of each class, in the same order.
+        category_ids: the data set's own id of each class, in the same order; by default 1 to N.
         problems: what could not be used and was left out, one sentence each (file, field, remedy).
         repairs: what was written oddly and could be repaired, one sentence for each kind.
         original_category_ids: the ids in the file, for those that had to be replaced by a number.
     """
 
     class_names: tuple[str, ...] = ()
-    category_ids: tuple[int, ...] = ()
-    problems: list[str]
+    category_ids: tuple[int, ...] = _OneToN()
+    problems: Sequence[str] = ()
     repairs: Sequence[str] = ()
     original_category_ids: Mapping[int, Any] = MappingProxyType({})
 
@@ -75,7 +84,7 @@ class Dataset(ABC):
 
         Overridden where this is possible without making all the whole masks first.
         """
-        return Cutouts.of(self.read(index))
+        return Cutouts.of(self._sample(index))
 
     # ---- a sequence --------------------------------------------------------------------------
 
@@ -83,10 +92,13 @@ class Dataset(ABC):
         """The sample at an index (negative ones count from the end); a slice gives a subset."""
         if isinstance(index, slice):
             return self.subset(range(len(self))[index])
-        return self.read(self._check_index(index))
+        return self._sample(self._check_index(index))
 
     def __iter__(self) -> Iterator[Sample]:
-        return (self.read(index) for index in range(len(self)))
+        return (self._sample(index) for index in range(len(self)))
+
+    def _sample(self, index: int) -> Sample:
+        return checked_sample(self.read(index), self.class_names, index)
 
     def subset(self, indices: Iterable[int]) -> Dataset:
         """The pictures at these indices, in this order, as a data set of its own."""
@@ -116,7 +128,7 @@ class Dataset(ABC):
 
     def labels(self, index: int) -> Labels:
         """Class ids, crowds and boxes of one picture, in the order of `coco_annotations`."""
-        sample = self.read(index)
+        sample = self._sample(index)
         return Labels(sample.class_ids, sample.crowd, sample.boxes)
 
     def check(self) -> list[str]:
@@ -128,14 +140,14 @@ class Dataset(ABC):
         broken = []
         for index in range(len(self)):
             try:
-                self.read(index)
+                self._sample(index)
             except LabkitError as error:
                 broken.append(str(error))
         return [*self.problems, *broken, *readings(self)]
 
     def instance_limit(self, index: int) -> int:
         """An upper bound on the number of instances in one picture, cheap to compute."""
-        return len(self.read(index))
+        return len(self._sample(index))
 
     @property
     def max_instances(self) -> int:
@@ -211,7 +223,7 @@ class Dataset(ABC):
 
     def coco_annotations(self, index: int) -> list[dict[str, Any]]:
         """The instances of one picture as COCO annotations with the data set's own category ids."""
-        sample = self.read(index)
+        sample = self._sample(index)
         return [
             {
                 "image_id": sample.image_id,

@@ -64,6 +64,11 @@ def evaluate(
             out of its range.
     """
     settings = _checked_settings(max_dets, iou_thresholds, area_ranges)
+    if not hasattr(model, "detect"):
+        raise LabkitError(
+            f"evaluate: the model is a {type(model).__name__}; give one that can detect, e.g. "
+            "labkit.load_model of a run's folder."
+        )
     if len(dataset) == 0:
         raise LabkitError("evaluate: the data set has no images.")
     truth = read_ground_truth(dataset.to_coco())

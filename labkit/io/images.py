@@ -176,6 +176,8 @@ def exif_orientation(picture: Image.Image) -> int:
 def _open_path(path: Path) -> io.BufferedReader:
     try:
         with opening(path, "image file"):
+            if path.exists() and not (path.is_file() or path.is_dir()):  # opening a pipe may block
+                raise LabkitError(f"{printable(path)} is a pipe or a device, not a file.")
             return path.open("rb")
     except LabkitError:
         raise

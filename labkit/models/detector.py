@@ -9,7 +9,7 @@ the command line) works on a `Detector` and knows no other kind. To add one, wri
 
 import contextlib
 import random
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -78,6 +78,7 @@ class Detector(keras.Model):
     Args:
         config: its settings; the class of the config decides which detector it is.
         class_names: the classes, in the order of their ids from 1 on.
+        category_ids: what the data call these classes, for `Detections.to_coco`; by default 1 to N.
 
     Attributes:
         LOSSES: the names of its losses, in the order they are reported.
@@ -156,12 +157,16 @@ class Detector(keras.Model):
 
     # --- making one -----------------------------------------------------------------------
 
-    def __init__(self, config, class_names, **kwargs):
+    def __init__(self, config, class_names, category_ids=None, **kwargs):
         super().__init__(**kwargs)
         if keras.backend.backend() != "tensorflow":
-            raise LabkitError("labkit runs on TensorFlow: set KERAS_BACKEND=tensorflow.")
+            raise LabkitError(
+                f"Keras computes with {keras.backend.backend()}, but labkit's networks are written "
+                "for TensorFlow: set KERAS_BACKEND=tensorflow."
+            )
         self.config = config
         self.class_names = _checked_names(class_names)
+        self.category_ids = category_ids
         if len(config.class_weights) not in (0, 1 + len(self.class_names)):
             raise LabkitError(
                 f"{type(config).__name__}: 'class_weights' has {len(config.class_weights)} values; "
@@ -189,13 +194,34 @@ class Detector(keras.Model):
         weights = {**self.config.loss_weights, **weights}
         self._loss_weights = tuple(float(weights[name]) for name in self.LOSSES)
 
+    @property
+    def category_ids(self) -> tuple[int, ...]:
+        """The id of each class in the data that it was trained on; 1 to N where None was set."""
+        return self._category_ids
+
+    @category_ids.setter
+    def category_ids(self, ids: Sequence[int] | None) -> None:
+        ids = range(1, len(self.class_names) + 1) if ids is None else ids
+        if len(ids) != len(self.class_names):
+            raise LabkitError(
+                f"{type(self).__name__}: {len(ids)} category_ids for {len(self.class_names)} "
+                "classes; give one for each, in the order of class_names."
+            )
+        self._category_ids = tuple(int(i) for i in ids)
+
     def get_config(self):
-        return {"config": self.config.to_dict(), "class_names": list(self.class_names)}
+        return {
+            "config": self.config.to_dict(),
+            "class_names": list(self.class_names),
+            "category_ids": list(self.category_ids),
+        }
 
     @classmethod
     def from_config(cls, values):
         entry = next(e for e in DETECTORS.values() if issubclass(cls, e.model_class))
-        return cls(entry.config_class.from_dict(values["config"]), values["class_names"])
+        config = entry.config_class.from_dict(values["config"])
+        # files of an older labkit do not hold the ids
+        return cls(config, values["class_names"], values.get("category_ids"))
 
     @classmethod
     def from_pretrained(cls, source, class_names=None, config=None, verbose=True) -> "Detector":
@@ -260,9 +286,21 @@ class Detector(keras.Model):
             list.
 
         Raises:
-            LabkitError: an image cannot be read; the message names it.
+            LabkitError: an image cannot be read, and the message names it; or an option is out of
+                its range.
         """
         return detect_images(self, images, score_threshold, nms_iou, max_detections, batch_size)
+
+    def export(self, filepath, format="tf_saved_model", **options):
+        """Write the network for programs without labkit; see `keras.Model.export`.
+
+        Without an input_signature it takes images of any number and size: [B, H, W, 3] in 0..255,
+        sides a multiple of 32. What it returns is `call`'s.
+        """
+        if format == "tf_saved_model":
+            anything = tf.TensorSpec([None, None, None, 3], tf.float32, name="images")
+            options.setdefault("input_signature", [anything])
+        return super().export(filepath, format=format, **options)
 
     def call(self, images, training=False):
         """Padded detections of images [B, H, W, 3] (0..255, sides a multiple of 32): a dict."""

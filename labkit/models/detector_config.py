@@ -145,6 +145,11 @@ class DetectorConfig(Frozen):
         if self.class_weights and (min(self.class_weights) < 0 or max(self.class_weights) == 0):
             given = self.class_weights
             yield f"'class_weights' must not be negative, nor all of them 0, got {given}"
+        if self.resize != "none" and self.image_max_side > LARGEST_SIDE:
+            yield (
+                f"'image_max_side' must be at most {LARGEST_SIDE}, got {self.image_max_side}: no "
+                "memory holds the features of such an image; cut it into tiles"
+            )
         if self.image_max_side < self.image_min_side:
             yield "'image_max_side' must not be below 'image_min_side'"
         if self.resize == "square" and self.image_max_side % self.pad_multiple:
@@ -232,6 +237,8 @@ def _backbone_defaults(backbone: str) -> dict[str, tuple[int, ...]]:
     known = BACKBONES[backbone]
     return {"backbone_channels": known.channels, "backbone_blocks": known.blocks}
 
+
+LARGEST_SIDE = 16384  # pixels of an image as the network sees it
 
 CHOICES = {
     "resize": ("shortest_edge", "square", "stretch", "none"),

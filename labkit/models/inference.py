@@ -10,6 +10,7 @@ import os
 import numpy as np
 import tensorflow as tf
 
+from labkit.errors import LabkitError
 from labkit.io.images import image_size, read_image
 from labkit.models.detections import Detections, unused_slots
 from labkit.models.resize import Placement, origins, padded_shape, resize_image, resized_shape
@@ -25,6 +26,12 @@ def detect_images(
     detector, images, score_threshold, nms_iou, max_detections, batch_size: int
 ) -> Detections | list[Detections]:
     """Find the objects in an image, or in each of a list of images: see `Detector.detect`."""
+    for name, value in (("max_detections", max_detections), ("batch_size", batch_size)):
+        if value is not None and not (isinstance(value, int | np.integer) and value >= 1):
+            raise LabkitError(f"detect: {name} must be a whole number of at least 1, got {value}.")
+    for name, value in (("score_threshold", score_threshold), ("nms_iou", nms_iou)):
+        if value is not None and not 0 <= value <= 1:  # NaN is not, either
+            raise LabkitError(f"detect: {name} must lie between 0 and 1, got {value}.")
     several = isinstance(images, list | tuple)
     # Of a file only the header is read before its turn comes: a thousand photos fill no memory.
     sources = [i if _is_file(i) else read_image(i) for i in (images if several else [images])]

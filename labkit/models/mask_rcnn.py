@@ -29,9 +29,11 @@ class MaskRCNN(Detector):
     """Mask R-CNN for `class_names` (background not among them).
 
     model = MaskRCNN(Config.preset("tiny"), ["cat", "dog"])
-    model.compile(optimizer=keras.optimizers.Adam(1e-3))
-    model.fit(batches)             # batches as `labkit.data.batches` makes them
+    labkit.train(model, data, "runs/mine")
     model.detect("photo.jpg")      # Detections
+
+    It is a Keras model, too: after `compile(optimizer=...)` its `fit` takes what
+    `labkit.data.pipeline.Batches(data, config, plan).tf_dataset(steps)` gives.
     """
 
     LOSSES = Config.LOSSES

@@ -22,7 +22,7 @@ from labkit.ops import losses
 from labkit.ops.masks import mini_mask
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Candidates:
     """The RPN's K best anchors on their way to proposals, one row each.
 
@@ -44,8 +44,11 @@ class Candidates:
     large_enough: np.ndarray
     kept: np.ndarray
 
+    def __repr__(self) -> str:
+        return f"Candidates({len(self.kept)} anchors, {self.kept.sum()} kept)"
 
-@dataclass(frozen=True, eq=False)
+
+@dataclass(frozen=True, eq=False, repr=False)
 class Lesson:
     """What training would teach on this image: targets, samples and losses.
 
@@ -90,8 +93,12 @@ class Lesson:
     losses: dict[str, float]
     roi_losses: dict[str, np.ndarray]
 
+    def __repr__(self) -> str:
+        losses = ", ".join(f"{name} {value:.3f}" for name, value in self.losses.items())
+        return f"Lesson({len(self.gt_boxes)} objects, {len(self.rois)} RoIs; losses: {losses})"
 
-@dataclass(frozen=True, eq=False)
+
+@dataclass(frozen=True, eq=False, repr=False)
 class Trace:
     """One image on its way through the network. See the module for units.
 
@@ -155,6 +162,14 @@ class Trace:
     def scale(self) -> tuple[float, float]:
         """(y, x): pixels seen per pixel of the original."""
         return self.placement.scale
+
+    def __repr__(self) -> str:
+        height, width = self.image.shape[:2]
+        lesson = "" if self.lesson is None else f", lesson of {len(self.lesson.gt_boxes)} objects"
+        return (
+            f"Trace({height} × {width} pixels, {len(self.rois)} proposals, "
+            f"{len(self.boxes)} detections{lesson})"
+        )
 
     def in_image(self, boxes: np.ndarray) -> np.ndarray:
         """Boxes [..., 4] in pixels of the original image."""

@@ -24,6 +24,7 @@ from labkit.evaluation.per_image import CRITERIA, image_scores, worst_images
 from labkit.evaluation.result import Evaluation
 from labkit.evaluation.tables import KINDS, meanings
 from labkit.evaluation.thresholds import ThresholdCurve, pooled, threshold_curves
+from labkit.io.data_files import write_text
 from labkit.reports.page import Page, figure, paragraph, table
 from labkit.viz.agreement import worst_gallery
 from labkit.viz.calibration import calibration_figure
@@ -72,7 +73,7 @@ def write_evaluation_page(
     """
     page = evaluation_page(runs, dataset=dataset, score_threshold=score_threshold, title=title)
     path = Path(path)
-    path.write_text(page.html(), encoding="utf-8")
+    write_text(path, page.html())
     return path
 
 

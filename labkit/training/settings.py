@@ -12,6 +12,7 @@ from labkit.models.registry import loss_names, presets
 from labkit.training.stages import OPTIMIZERS, SCHEDULES, Stage, planned_stages
 
 AP_METRICS = ("segm_AP", "segm_AP50", "bbox_AP", "bbox_AP50")
+HIGHEST_RATE = 100.0  # a learning rate above is a slip of the pen
 PRECISIONS = ("float32", "mixed_float16", "mixed_bfloat16")
 
 
@@ -80,6 +81,11 @@ class TrainSettings(Frozen):
             self._set("stages", tuple(stages))
 
     def _problems(self) -> Iterator[str]:
+        if self.learning_rate > HIGHEST_RATE:
+            yield (
+                f"'learning_rate' must be at most {HIGHEST_RATE:g}, got {self.learning_rate:g}: "
+                "what works is between 1e-5 and 0.1, and `labkit find-lr` finds it"
+            )
         above_zero = "steps batch_size accumulate learning_rate patience checkpoint_every"
         yield from self._not_above_zero([*above_zero.split(), "checkpoints_kept"])
         yield from self._negative(

@@ -87,11 +87,16 @@ def train(
         LabkitError: run_dir holds a run and resume is False, or it holds another run.
         NonFiniteLoss: a loss became NaN or infinite.
     """
-    settings, run_dir = settings or TrainSettings(), Path(run_dir)
+    settings, run_dir = TrainSettings() if settings is None else settings, Path(run_dir)
+    if not isinstance(settings, TrainSettings):
+        raise LabkitError(
+            f"train: settings is a {type(settings).__name__}; give TrainSettings(steps=300, ...)."
+        )
     if stages is not None:
         settings = settings.replace(stages=tuple(stages))
     settings = settings.planned(len(dataset))
     _check(model, dataset, validation, settings)
+    model.category_ids = dataset.category_ids  # so that what it finds has the data's ids
     team = Team(model)
     team.check(settings)
     record = run_record(model, dataset, settings, validation) | team.record()

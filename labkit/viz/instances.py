@@ -226,7 +226,7 @@ def _draw_box(ax: Axes, box, color, dashed: bool, width: float) -> None:
         ("white", width + 1.2, "solid"),
         (color, width, _dash(dashed)),
     ):
-        ax.add_patch(
+        ax.add_artist(  # add_patch would measure each box anew to set the limits of the axes
             Rectangle(
                 (x1, y1),
                 x2 - x1,

@@ -13,6 +13,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
+from labkit.viz.fonts import any_script
+
 DPI = 110  # sharp on a laptop, and a full-width figure has only a few hundred kilobytes
 
 
@@ -77,7 +79,8 @@ def render_png(figure: Figure, dpi: int = DPI) -> bytes:
     """The figure as PNG on opaque white, which is also readable in a dark theme."""
     FigureCanvasAgg(figure)
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=dpi, facecolor="white", transparent=False)
+    with any_script(figure):
+        figure.savefig(buffer, format="png", dpi=dpi, facecolor="white", transparent=False)
     return buffer.getvalue()
 
 
@@ -90,4 +93,5 @@ def _with_palette(png: bytes) -> bytes:
 
 def save(figure: Figure, path: str | os.PathLike, dpi: int = DPI) -> None:
     """Write a figure to a file on opaque white; the ending is the format (png, pdf, svg)."""
-    figure.savefig(path, dpi=dpi, facecolor="white", transparent=False)
+    with any_script(figure):
+        figure.savefig(path, dpi=dpi, facecolor="white", transparent=False)

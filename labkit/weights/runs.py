@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from labkit.errors import LabkitError
-from labkit.models.registry import detector_of_run
+from labkit.models.registry import DETECTORS, detector_of_run
 
 if TYPE_CHECKING:  # TensorFlow takes seconds to import; `labkit info --pretrained` does without
     from labkit.models.detector import Detector
@@ -30,22 +30,41 @@ def load_model(path: str | Path, which: str = "last") -> Detector:
     """The model of a run, ready to detect.
 
     Args:
-        path: a run's folder, or one of its checkpoint folders.
+        path: a run's folder, or one of its checkpoint folders; or the .keras file that `model.save`
+            wrote.
         which: of a run, its "last" weights (the final ones, or its newest checkpoint while there
             are none) or its "best", by the metric that TrainSettings.best_by names.
 
     Raises:
         LabkitError: there is nothing to load, or it does not fit.
     """
+    if Path(path).suffix == ".keras":
+        return _load_keras(path)
     folder = run_of(path)
     record, weights = read_run(folder), weights_of(path, which)
     config, detector = detector_of_run(record)
     model = detector(config, record["class_names"])
-    model.category_ids = tuple(record.get("category_ids") or range(1, len(model.class_names) + 1))
+    model.category_ids = record.get("category_ids") or None
     try:
         model.load_weights(weights)
     except (OSError, ValueError, KeyError) as error:
         raise LabkitError(f"{weights} does not fit {folder / 'run.json'}: {error}") from error
+    return model
+
+
+def _load_keras(path: str | Path) -> Detector:
+    """The detector in a .keras file. No code in the file is run: Keras refuses it."""
+    import keras
+
+    from labkit.models.detector import Detector
+
+    _ = [entry.model_class for entry in DETECTORS.values()]  # imported, so that Keras knows them
+    try:
+        model = keras.saving.load_model(path)
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise LabkitError(f"{path} cannot be read as a Keras model: {error}") from error
+    if not isinstance(model, Detector):
+        raise LabkitError(f"{path} holds a {type(model).__name__}, not a detector of labkit.")
     return model
 
 

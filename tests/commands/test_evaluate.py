@@ -40,3 +40,13 @@ def test_by_default_they_are_cocos(capsys):
 def test_mistakes_are_one_sentence(capsys, options, message):
     assert main(["evaluate", *FILES, *options]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_the_results_folder_is_made_after_the_numbers_are_printed(capsys, tmp_path):
+    results = tmp_path / "made" / "results.json"
+    assert main(["evaluate", *FILES, "--save-results", str(results)]) == 0
+    assert json.loads(results.read_text())
+    (tmp_path / "file").touch()
+    assert main(["evaluate", *FILES, "--save-results", str(tmp_path / "file" / "r.json")]) == 2
+    out, err = capsys.readouterr()
+    assert out.count("the COCO score") == 2 and err.count("\n") == 1

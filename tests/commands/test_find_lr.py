@@ -7,6 +7,7 @@ import pytest
 
 import labkit
 from labkit import cli
+from labkit.commands import find_lr
 from labkit.training import lr_finder
 from labkit.training.lr_finder import RateTest, running_mean
 
@@ -119,3 +120,7 @@ def test_a_real_test_from_the_command_line(capsys):
     assert cli.main(argv) == 0
     found = json.loads(capsys.readouterr().out)
     assert 1e-5 <= found["suggestion"] <= 1 and len(found["losses"]) <= 12
+
+
+def test_the_fewest_steps_are_known_without_tensorflow():
+    assert find_lr.FEWEST_STEPS == lr_finder.FIRST_LOOK

@@ -1,6 +1,7 @@
 """`labkit inspect`: words, JSON, pictures, and one sentence for a mistake."""
 
 import json
+import shutil
 
 import pytest
 
@@ -58,3 +59,15 @@ def test_built_in_data(capsys):
 def test_help_has_examples(capsys):
     status, out, _ = labkit(capsys, "inspect", "--help")
     assert status == 0 and "labkit inspect shapes --json" in out
+
+
+def test_a_truncated_picture_is_found_and_is_the_exit_status(capsys, saved, tmp_path):
+    shutil.copytree(saved, tmp_path, dirs_exist_ok=True)
+    picture = sorted((tmp_path / "images").iterdir())[1]
+    picture.write_bytes(picture.read_bytes()[:-200])
+    argv = ["inspect", tmp_path / "all.json", "--images", tmp_path / "images"]
+    assert labkit(capsys, *argv)[0] == 0  # it was not read
+    status, out, _ = labkit(capsys, *argv, "--check")
+    assert status == 1 and f"{picture.name} is damaged" in out
+    status, out, _ = labkit(capsys, *argv, "--check", "--json", "--out", tmp_path / "report")
+    assert status == 1 and len(json.loads(out)["problems"]) == 1

@@ -70,3 +70,13 @@ def test_a_run_and_its_file_of_results_are_two_sources():
     assert short_names(["x/a.json", "y/a"]) == ["x/a", "y/a"]
     with pytest.raises(LabkitError, match="named twice"):
         short_names(["runs/a.json", "runs/a", "runs/../runs/a.json"])
+
+
+def test_the_folder_of_the_page_is_made_or_refused_before_the_work(files, capsys, monkeypatch):
+    monkeypatch.chdir(files)
+    argv = ["report", "a/found.json", "--annotations", "truth.json", "--out"]
+    assert main([*argv, "made/on the way/page.html"]) == 0
+    assert Path("made/on the way/page.html").exists()
+    monkeypatch.setattr("labkit.commands.report.evaluate_results_file", None)
+    assert main([*argv, "truth.json/page.html"]) == 2
+    assert "truth.json" in capsys.readouterr().err

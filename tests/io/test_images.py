@@ -324,3 +324,11 @@ def test_the_limit_can_be_set():
     with pytest.raises(LabkitError, match="5 x 4 pixels, more than the limit of 19"):
         read_image(Image.fromarray(RGB), max_pixels=19)
     assert read_image(Image.fromarray(RGB), max_pixels=20).shape == (4, 5, 3)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no named pipes")
+def test_a_pipe_with_the_name_of_a_picture_does_not_block(tmp_path):
+    os.mkfifo(tmp_path / "x.png")
+    for read in (read_image, image_size):
+        with pytest.raises(LabkitError, match="x.png is a pipe or a device"):
+            read(tmp_path / "x.png")

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 
+import numpy as np
 import pytest
 import tensorflow as tf
 
@@ -251,3 +252,18 @@ def test_the_number_of_pyramid_levels_follows_the_strides(levels, micro_config):
 def test_another_level_is_another_stride_and_another_anchor():
     with pytest.raises(LabkitError, match="'anchor_sizes' must have 6 values"):
         Config(strides=(4, 8, 16, 32, 64, 128))
+
+
+def test_numbers_and_arrays_of_numpy_are_taken_as_pythons_own():
+    config = Config(
+        seed=np.int64(3),
+        nms_iou=np.float32(0.5),
+        freeze_batch_norm=np.bool_(True),
+        anchor_sizes=np.array([8.0, 16.0, 32.0, 64.0, 128.0]),
+        anchor_ratios=[np.float64(0.5), 1.0],
+    )
+    assert (config.seed, config.nms_iou, config.freeze_batch_norm) == (3, 0.5, True)
+    assert config.anchor_sizes == (8.0, 16.0, 32.0, 64.0, 128.0)
+    assert json.loads(config.to_json())["anchor_ratios"] == [0.5, 1.0]
+    with pytest.raises(LabkitError, match="'seed' must be int, got 0.5"):
+        Config(seed=np.float32(0.5))

@@ -3,9 +3,11 @@
 import weakref
 
 import numpy as np
+import pytest
 import tensorflow as tf
 from PIL import Image
 
+from labkit.errors import LabkitError
 from labkit.io.images import read_image
 from labkit.models import inference
 from labkit.models.config import Config
@@ -120,3 +122,13 @@ def test_files_are_read_in_their_turn_and_not_kept(tmp_path, monkeypatch):
     for one, other in zip(found, wanted, strict=True):
         np.testing.assert_array_equal(one.boxes, other.boxes)
         np.testing.assert_array_equal(one.image, other.image)
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("most", -5), ("most", 0), ("most", 2.5), ("batch_size", 0), ("nms_iou", np.nan)]
+    + [("nms_iou", 1.5), ("score", -0.1), ("score", np.nan)],
+)
+def test_options_out_of_range_are_one_sentence(option, value):
+    with pytest.raises(LabkitError, match=r"^detect: \w+ must .*, got .*\.$"):
+        detect(WholePicture(), PICTURES[0], **{option: value})

@@ -130,7 +130,7 @@ def test_the_same_config_builds_the_same_weights(micro_config):
 
 def test_weights_and_whole_models_are_saved_and_read(fitted, data, micro_config, tmp_path):
     model, _ = fitted
-    image = data[0].image
+    image, model.category_ids = data[0].image, (7, 9, 11, 13)
     expected = model.detect(image, score_threshold=0.0, max_detections=5).boxes
     model.save_weights(tmp_path / "m.weights.h5")
     other = MaskRCNN(micro_config.replace(seed=9), data.class_names)
@@ -140,6 +140,7 @@ def test_weights_and_whole_models_are_saved_and_read(fitted, data, micro_config,
     model.save(tmp_path / "m.keras")
     loaded = keras.saving.load_model(tmp_path / "m.keras")
     assert loaded.class_names == model.class_names and loaded.config == model.config
+    assert loaded.category_ids == model.category_ids == (7, 9, 11, 13)
     found = loaded.detect(image, score_threshold=0.0, max_detections=5).boxes
     np.testing.assert_array_equal(found, expected)
     was, now = model.optimizer, loaded.optimizer  # it goes on where the saved one stopped
@@ -283,3 +284,12 @@ def test_r50_fpn_has_the_size_of_torchvisions():
     background_box = 4 * (1024 + 1)  # torchvision regresses a box for background too, never used
     background_mask = 256 + 1  # and predicts a mask for it
     assert total - frozen + background_box + background_mask == 44_401_393
+
+
+def test_it_is_exported_for_images_of_any_size(fitted, tmp_path):
+    model, _ = fitted
+    model.export(tmp_path / "saved", verbose=False)
+    images = np.random.default_rng(0).integers(0, 255, (1, 96, 64, 3)).astype(np.float32)
+    found = tf.saved_model.load(tmp_path / "saved").serve(images)
+    for name, value in model(images).items():
+        np.testing.assert_allclose(found[name], value, atol=1e-4, err_msg=name)

@@ -155,3 +155,8 @@ def test_an_image_without_objects_teaches_that_there_are_none(model, data):
 def test_targets_of_another_image_are_refused(model, data):
     with pytest.raises(LabkitError, match="trace: the targets' masks are .* the image is"):
         model.trace(np.zeros((50, 50, 3), np.uint8), data[1])
+
+
+def test_as_the_last_line_of_a_cell_it_is_short(trace):
+    assert repr(trace).startswith("Trace(") and "proposals" in repr(trace)
+    assert max(map(len, map(repr, (trace, trace.candidates, trace.lesson)))) < 200

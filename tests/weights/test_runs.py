@@ -57,6 +57,18 @@ def test_an_old_run_detects_what_it_detected(old):
 
 def test_an_old_keras_file_does_too(old):
     check_detections(keras.saving.load_model(old / "model.keras"), old)
+    model = load_model(old / "model.keras")
+    check_detections(model, old)
+    assert model.category_ids == (1, 2, 3, 4)
+
+
+def test_a_keras_file_of_something_else_is_one_sentence(tmp_path):
+    keras.Sequential([keras.Input([2]), keras.layers.Dense(1)]).save(tmp_path / "other.keras")
+    with pytest.raises(LabkitError, match="other.keras holds a Sequential, not a detector"):
+        load_model(tmp_path / "other.keras")
+    (tmp_path / "broken.keras").write_bytes(b"PK")
+    with pytest.raises(LabkitError, match="broken.keras cannot be read as a Keras model"):
+        load_model(tmp_path / "broken.keras")
 
 
 def test_its_weights_load_into_a_new_model(old):

@@ -19,6 +19,7 @@ examples:
   labkit evaluate --weights coco-r50-fpn --data my-photos/
   labkit evaluate --weights runs/nuclei --annotations val.json --images val/ --max-dets 500
   labkit evaluate --annotations val.json --results results.json --json
+  labkit evaluate --annotations val.json --results found/detections.json    of labkit detect
 
 Classes are matched by name; those that the model does not know count as missed.
 The numbers are COCO's twelve, for boxes and for masks, by pycocotools. AP is between 0 and 1,

@@ -14,6 +14,7 @@ from labkit.errors import LabkitError, listed
 from labkit.evaluation.coco_conventions import COCO_AREAS
 from labkit.evaluation.coco_files import GroundTruth, Results, read_ground_truth, read_results
 from labkit.evaluation.cocoeval import run_coco
+from labkit.evaluation.detected import as_results
 from labkit.evaluation.result import Evaluation
 from labkit.io.progress import progress_bar
 from labkit.models.class_names import places_by_name
@@ -121,7 +122,8 @@ def evaluate_results(
 
     Args:
         annotations: path of a COCO annotation file, or the dict it holds.
-        results: path of a COCO results file, or the list it holds; it may be empty.
+        results: path of a COCO results file, or the list it holds; it may be empty. Or what
+            `labkit detect` wrote: its pictures and classes are found by their names.
         max_dets: detections that count per image and class.
         iou_types: "bbox", "segm" or both; by default what both files have.
         iou_thresholds: those that AP is the mean over; by default COCO's 0.50, 0.55, … 0.95.
@@ -136,7 +138,8 @@ def evaluate_results(
     """
     settings = _checked_settings(max_dets, iou_thresholds, area_ranges)
     truth = read_ground_truth(annotations)
-    return _evaluate(truth, read_results(results, truth), iou_types, settings, [])
+    results, notes = as_results(results, annotations)
+    return _evaluate(truth, read_results(results, truth), iou_types, settings, notes)
 
 
 # -------------------------------------------------------------------------------- from a model

@@ -290,6 +290,7 @@ def test_it_is_exported_for_images_of_any_size(fitted, tmp_path):
     model, _ = fitted
     model.export(tmp_path / "saved", verbose=False)
     images = np.random.default_rng(0).integers(0, 255, (1, 96, 64, 3)).astype(np.float32)
-    found = tf.saved_model.load(tmp_path / "saved").serve(images)
+    saved = tf.saved_model.load(tmp_path / "saved")
+    found = saved.serve(images)
     for name, value in model(images).items():
         np.testing.assert_allclose(found[name], value, atol=1e-4, err_msg=name)

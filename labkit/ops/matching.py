@@ -10,7 +10,7 @@ import tensorflow as tf
 from labkit.ops import boxes as box_ops
 
 BACKGROUND = -1  # IoU below the low threshold: a negative example
-BETWEEN = -2  # between the thresholds: ignored by the loss
+IGNORED = -2  # between the thresholds: takes part in no loss
 
 
 def match(
@@ -29,14 +29,14 @@ def match(
             and Detectron2 do the same).
 
     Returns:
-        int32 [..., N]: the object's index, or BACKGROUND, or BETWEEN.
+        int32 [..., N]: the object's index, or BACKGROUND, or IGNORED.
     """
     iou = tf.where(valid[..., None, :], iou, -1.0)
     # An image without objects has G padded columns, or none at all: then the best IoU is -1.
     iou = tf.pad(iou, [[0, 0]] * (iou.shape.rank - 1) + [[0, 1]], constant_values=-1.0)
     best = tf.argmax(iou, axis=-1, output_type=tf.int32)
     best_iou = tf.reduce_max(iou, axis=-1)
-    matches = tf.where(best_iou >= high, best, BETWEEN)
+    matches = tf.where(best_iou >= high, best, IGNORED)
     matches = tf.where(best_iou < low, BACKGROUND, matches)
     if every_object:
         top = tf.reduce_max(iou, axis=-2, keepdims=True)  # of each object
@@ -61,7 +61,7 @@ def match_distinct(iou: tf.Tensor, valid: tf.Tensor, high: float, low: float) ->
         low: a candidate whose best IoU is below this is background.
 
     Returns:
-        int32 [B, N]: the object's index, or BACKGROUND, or BETWEEN.
+        int32 [B, N]: the object's index, or BACKGROUND, or IGNORED.
     """
     matches = match(iou, valid, high, low, every_object=False)
     batch, candidates, objects = tf.unstack(tf.shape(iou))
@@ -94,7 +94,7 @@ def match_distinct(iou: tf.Tensor, valid: tf.Tensor, high: float, low: float) ->
 def spare_crowds(
     matches: tf.Tensor, candidates: tf.Tensor, crowds: tf.Tensor, share: float
 ) -> tf.Tensor:
-    """Matches in which background inside a crowd is BETWEEN: nobody knows what is there.
+    """Matches in which background inside a crowd is IGNORED: nobody knows what is there.
 
     Args:
         matches: int32 [B, N].
@@ -107,7 +107,7 @@ def spare_crowds(
     area = box_ops.area(candidates)[..., None]
     inside = tf.math.divide_no_nan(box_ops.intersection(candidates, crowds), area)
     inside = tf.reduce_any(inside > share, axis=-1)
-    return tf.where(inside & (matches < 0), BETWEEN, matches)
+    return tf.where(inside & (matches < 0), IGNORED, matches)
 
 
 def pick(values: tf.Tensor, index: tf.Tensor) -> tf.Tensor:

@@ -108,7 +108,7 @@ def _draw_truth(sample, names: list[str], ax: Axes, font_size: float) -> None:
         font_size=font_size,
         line_width=1.5,
     )
-    count = f"truth: {len(crowd) - crowd.sum()}"
+    count = f"ground truth: {len(crowd) - crowd.sum()}"
     _head(ax, count, TRUTH, "dashed", font_size, plain_text(sample.name, 40, keep="end"))
 
 

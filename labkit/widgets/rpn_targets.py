@@ -12,8 +12,7 @@ from labkit.models.inference import batch_of
 from labkit.models.resize import Placement
 from labkit.ops import boxes as box_ops
 from labkit.ops.anchors import pyramid_anchors
-from labkit.ops.matching import BACKGROUND, match, sample
-from labkit.ops.matching import BETWEEN as IGNORED
+from labkit.ops.matching import BACKGROUND, IGNORED, match, sample
 from labkit.viz.colors import CROWD, INK, PREDICTION, TRUTH
 from labkit.widgets.explorer import Boxes, Explorer, data_url, script
 from labkit.widgets.sketch import outline, sketch

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from labkit.ops.matching import (
     BACKGROUND,
-    BETWEEN,
+    IGNORED,
     match,
     match_distinct,
     pick,
@@ -38,7 +38,7 @@ def plain_match(iou, high, low, every_object):
         if value >= high or any(tops):
             matches.append(best)
         else:
-            matches.append(BACKGROUND if value < low else BETWEEN)
+            matches.append(BACKGROUND if value < low else IGNORED)
     return matches
 
 
@@ -188,4 +188,4 @@ def test_background_in_a_crowd_is_spared_and_positives_are_not():
     matches = np.int32([[BACKGROUND, BACKGROUND, BACKGROUND, 0]])
     got = spare_crowds(matches, candidates, crowds, 0.7)[0].numpy().tolist()
     # all of the first, exactly 0.7 of the second, none of the third, and a positive
-    assert got == [BETWEEN, BACKGROUND, BACKGROUND, 0]
+    assert got == [IGNORED, BACKGROUND, BACKGROUND, 0]

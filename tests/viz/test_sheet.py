@@ -57,7 +57,7 @@ def test_truth_has_names_and_prediction_names_and_scores():
     one = sample(3)
     truth, prediction = detection_sheet([one], [found(one)]).axes
     assert "disc" in words(truth) and "ring" in words(truth)
-    assert "truth: 2" in words(truth)
+    assert "ground truth: 2" in words(truth)
     assert "disc 0.90" in words(prediction)
     assert "found: 1 (+1 below 0.5)" in words(prediction)
     assert any("number" in word for word in words(truth))
@@ -82,8 +82,8 @@ def test_empty_pictures_and_crowds():
     empty = sample(0, count=0)
     crowd = sample(1, crowd=[True, False])
     axes = detection_sheet([empty, crowd], [found(empty), found(crowd)]).axes
-    assert "truth: 0" in words(axes[0]) and "found: 0" in words(axes[1])
-    assert "disc (crowd)" in words(axes[2]) and "truth: 1" in words(axes[2])
+    assert "ground truth: 0" in words(axes[0]) and "found: 0" in words(axes[1])
+    assert "disc (crowd)" in words(axes[2]) and "ground truth: 1" in words(axes[2])
 
 
 def test_unequal_lists_are_refused():

@@ -12,8 +12,7 @@ from labkit.models.config import Config
 from labkit.models.inference import batch_of
 from labkit.ops.anchors import pyramid_anchors
 from labkit.ops.boxes import iou
-from labkit.ops.matching import BACKGROUND, match
-from labkit.ops.matching import BETWEEN as IGNORED
+from labkit.ops.matching import BACKGROUND, IGNORED, match
 from labkit.widgets import explore_rpn_targets
 from labkit.widgets.explorer import script
 from labkit.widgets.rpn_targets import LEFT_OUT, VIEWS, matches_of

@@ -273,4 +273,63 @@ CLASS_GRADIENT = Exercise(
     ),
 )
 
-EXERCISES = (OWN_BOX_LOSS, OWN_MASK_LOSS, CLASS_GRADIENT)
+# --- first_loss: which losses cannot come from a new network ----------------------------
+
+
+def _expected(classes):
+    return np.log([2, 1 + classes, 2])
+
+
+def _first_loss(values, classes):
+    return np.abs(np.asarray(values)[[0, 2, 4]] - _expected(classes)) > 0.2
+
+
+def _first_losses(rng):
+    for classes in (1, 4, 80):
+        good = np.float32([0.69, 0.05, np.log(1 + classes), 0.002, 0.69])
+        yield Case("a new network", (good + rng.uniform(-0.04, 0.04, 5).astype("f4"), classes))
+        yield Case("a sum over the mask's cells", (good * [1, 1, 1, 1, 784], classes))
+        yield Case("a class loss that is too small", (good - [0, 0, 0.5, 0, 0], classes))
+        yield Case("large logits", (good + [2.5, 0, 7, 3, 4], classes))
+        yield Case("large box losses", (good + [0, 3, 0, 2, 0], classes))
+
+
+FIRST_LOSS = Exercise(
+    name="first_loss",
+    notebook=NOTEBOOK,
+    title="Can these be the losses of a new network?",
+    reference=_first_loss,
+    cases=_first_losses,
+    returns="three booleans: objectness, class, mask",
+    kinds={
+        "a class loss that is too small": "a value can also be too small: a new network cannot "
+        "know that much.",
+        "large box losses": "nothing is known of box losses in advance; which three values count?",
+    },
+    mistakes=(
+        Mistake(
+            "background is a class, too: how many classes does the softmax have?",
+            lambda values, classes: (
+                np.abs(np.asarray(values)[[0, 2, 4]] - np.log([2, max(classes, 1), 2])) > 0.2
+            ),
+        ),
+        Mistake(
+            "a loss that is too *small* is as impossible as one that is too large.",
+            lambda values, classes: np.asarray(values)[[0, 2, 4]] - _expected(classes) > 0.2,
+        ),
+        Mistake(
+            "you say which losses are right; the question is which are not.",
+            lambda values, classes: ~_first_loss(values, classes),
+        ),
+        Mistake(
+            "you took the first three values; the box losses are at the second and fourth place.",
+            lambda values, classes: np.abs(np.asarray(values)[:3] - _expected(classes)) > 0.2,
+        ),
+    ),
+    hints=(
+        "With all logits at 0, what probability has each answer, and what is minus its logarithm?",
+        "log 2 for objectness and mask, log(1 + classes) for the class. Then compare.",
+    ),
+)
+
+EXERCISES = (OWN_BOX_LOSS, OWN_MASK_LOSS, CLASS_GRADIENT, FIRST_LOSS)

@@ -7,8 +7,7 @@ from labkit.course.exercise import Case, Exercise, Mistake
 from labkit.course.exercises.anchors_and_iou import random_boxes
 from labkit.ops import boxes as box_ops
 from labkit.ops import losses
-from labkit.ops.matching import BACKGROUND, match, sample
-from labkit.ops.matching import BETWEEN as IGNORED
+from labkit.ops.matching import BACKGROUND, IGNORED, match, sample
 
 NOTEBOOK = "02_rpn_targets"
 

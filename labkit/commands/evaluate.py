@@ -73,7 +73,7 @@ def run(args) -> int:
         evaluation = evaluate_results_file(args) if args.results else evaluate_model(args)
     print(evaluation.to_json() if args.json else evaluation, flush=True)
     if args.save_results:
-        write_json(args.save_results, evaluation.results)
+        write_json(args.save_results, evaluation.results_for_file())
     return 0
 
 

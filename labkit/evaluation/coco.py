@@ -12,7 +12,13 @@ import numpy as np
 
 from labkit.errors import LabkitError, listed
 from labkit.evaluation.coco_conventions import COCO_AREAS
-from labkit.evaluation.coco_files import GroundTruth, Results, read_ground_truth, read_results
+from labkit.evaluation.coco_files import (
+    GroundTruth,
+    Results,
+    read_ground_truth,
+    read_results,
+    why_maskless,
+)
 from labkit.evaluation.cocoeval import run_coco
 from labkit.evaluation.detected import as_results
 from labkit.evaluation.result import Evaluation
@@ -103,7 +109,15 @@ def evaluate(
         notes.append(
             f"{unknown} detections of classes that the data set does not have were left out."
         )
-    return _evaluate(truth, read_results(found, truth), iou_types, settings, notes)
+    found = read_results(found, truth)
+    return _evaluate(truth, found, iou_types, settings, notes, _original_ids(dataset))
+
+
+def _original_ids(dataset) -> tuple[Mapping, Mapping]:
+    """The ids of images and categories in the data set's file, where labkit uses numbers."""
+    infos = (dataset.image_info(index) for index in range(len(dataset)))
+    images = {info["id"]: info["original_id"] for info in infos if "original_id" in info}
+    return images, getattr(dataset, "original_category_ids", {})
 
 
 def evaluate_results(
@@ -214,6 +228,7 @@ def _evaluate(
     iou_types: Sequence[str] | None,
     settings: dict,
     notes: list[str],
+    originals: tuple[Mapping, Mapping] | None = None,
 ) -> Evaluation:
     kinds, skipped = _kinds(truth, results, iou_types)
     objects = _objects_by_category(truth)
@@ -236,24 +251,30 @@ def _evaluate(
         coco_gt=truth.as_coco(),
         results=list(results.entries),
         area_ranges=settings["area_ranges"],
-        notes=notes + results.notes + skipped,
+        notes=notes + results.notes + skipped + _repairs(truth, results),
+        original_ids=originals or (truth.image_ids.originals, truth.category_ids.originals),
     )
+
+
+def _repairs(truth: GroundTruth, results: Results) -> list[str]:
+    return [f"{file.source}: {repair}" for file in (truth, results) for repair in file.repairs]
 
 
 def _kinds(
     truth: GroundTruth, results: Results, iou_types: Sequence[str] | None
 ) -> tuple[list[str], list[str]]:
     """The iou_types to evaluate, and a note if masks had to be left out."""
-    maskless = [file.source for file in (truth, results) if not file.has_masks]
+    maskless = why_maskless(truth, results)
     if iou_types is None:
-        note = f"Masks were not evaluated: {' and '.join(maskless)} has no segmentations."
+        why = " and ".join(f"{source} {reason}" for source, reason in maskless)
+        note = f"Masks were not evaluated: {why}."
         return (["bbox"], [note]) if maskless else (list(IOU_TYPES), [])
     wanted = [iou_types] if isinstance(iou_types, str) else list(iou_types)
     if not wanted or any(kind not in IOU_TYPES for kind in wanted):
         raise LabkitError(f"iou_types is {iou_types!r}; it must name 'bbox', 'segm' or both.")
     if "segm" in wanted and maskless:
         raise LabkitError(
-            f"{maskless[0]}: has no segmentations, so masks cannot be evaluated; ask for "
+            f"{maskless[0][0]}: {maskless[0][1]}, so masks cannot be evaluated; ask for "
             "iou_types=('bbox',)."
         )
     return [kind for kind in IOU_TYPES if kind in wanted], []

@@ -2,21 +2,37 @@
 
 pycocotools trusts its input: a wrong id becomes a bare `AssertionError`, a NaN score a number that
 looks fine, a broken run length an endless loop. So everything is checked here first, and an error
-message says in one sentence what is wrong: file, entry, field, remedy. The caller's data is not
-changed; pycocotools gets copies, with masks as compressed RLE.
+message says in one sentence what is wrong: file, entry, field, remedy. What is written oddly but
+has one meaning only is read, as the readers of data sets do (`labkit.io.coco_repair`), and noted.
+The caller's data is not changed; pycocotools gets copies, with masks as compressed RLE.
 """
 
+import functools
 import json
 import math
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from pycocotools import mask as coco_mask
 
 from labkit.errors import LabkitError, opening
 from labkit.evaluation.rle import check_texts, checked_rle
+from labkit.io.coco_repair import (
+    BOXES,
+    DUPLICATES,
+    Seen,
+    image_side,
+    note_numbered,
+    place_of,
+    repair_annotation,
+)
+from labkit.io.data_files import Unusable, shown
+from labkit.io.ids import Ids, is_id
+from labkit.io.repairs import Repairs
 
 
 @dataclass
@@ -25,17 +41,28 @@ class GroundTruth:
 
     Attributes:
         source: its path, or its name in messages.
-        images: id -> (height, width).
+        images: id -> (height, width). Where the file has no size, and no mask needs it, the
+            smallest that holds the boxes.
         categories: [{"id", "name"}] in the order of the file.
         annotations: id (1, 2, …), image_id, category_id, bbox, area, iscrowd, segmentation (RLE).
-        has_masks: whether annotations have a segmentation.
+        maskless: why masks cannot be evaluated, e.g. "has no segmentations"; "" if they can.
+        image_ids, category_ids: the numbers used here, and the ids as they came.
+        repairs: what was written oddly and was read.
     """
 
     source: str
     images: dict[int, tuple[int, int]]
     categories: list[dict]
     annotations: list[dict]
-    has_masks: bool
+    maskless: str
+    image_ids: Ids
+    category_ids: Ids
+    repairs: Repairs
+
+    @property
+    def has_masks(self) -> bool:
+        """Whether annotations have a segmentation that can be evaluated."""
+        return not self.maskless
 
     @property
     def names(self) -> list[str]:
@@ -61,23 +88,31 @@ class Results:
 
     Attributes:
         source: the path of the file, or its name in messages.
-        entries: image_id, category_id, score, bbox and, with masks, segmentation (RLE).
-        has_masks: whether entries have a segmentation.
+        entries: image_id, category_id, score, bbox and, with masks, segmentation (RLE); with the
+            ground truth's numbers for ids.
+        maskless: why masks cannot be evaluated, as in `GroundTruth`.
         notes: what the reader of the numbers should know.
+        repairs: what was written oddly and was read.
     """
 
     source: str
     entries: list[dict]
-    has_masks: bool
+    maskless: str
     notes: list[str] = field(default_factory=list)
+    repairs: Repairs = field(default_factory=Repairs)
+
+    @property
+    def has_masks(self) -> bool:
+        """Whether entries have a segmentation that can be evaluated."""
+        return not self.maskless
 
 
 def read_ground_truth(annotations: str | os.PathLike | dict) -> GroundTruth:
     """Reads and checks a COCO annotation file.
 
     A missing `iscrowd` counts as 0; a missing `area` or `bbox` is measured from the segmentation.
-    Annotations are renumbered from 1: nothing depends on their ids, and COCOeval takes an object
-    whose id is 0 for a missed one.
+    Sizes of images are needed for masks only. Annotations are renumbered from 1: nothing depends on
+    their ids, and COCOeval takes an object whose id is 0 for a missed one.
 
     Args:
         annotations: path of the file, or the dict it holds.
@@ -97,17 +132,43 @@ def read_ground_truth(annotations: str | os.PathLike | dict) -> GroundTruth:
                 f"{source}: the list {key!r} is missing; a COCO annotation file has images, "
                 "annotations and categories (a captions or panoptic file will not do)."
             )
-    images = _read_images(data["images"], source)
-    categories = _read_categories(data["categories"], source)
-    known = {category["id"] for category in categories}
-    has_masks = _have_masks(data["annotations"])
-    truth = GroundTruth(source, images, categories, [], has_masks)
+    repairs = Repairs()
+    image_ids, category_ids = (_ids(data[key], key, repairs) for key in ("images", "categories"))
+    sizes = _read_images(data["images"], source, image_ids, repairs)
+    categories = _read_categories(data["categories"], source, category_ids)
+    where = functools.partial(_where, source, "annotations")
+    entries = []
     for i, entry in enumerate(data["annotations"]):
-        where = f"{source}: annotations[{i}]"
-        _check_ids(entry, where, images, known, "the file's own images and categories")
-        truth.annotations.append(_read_annotation(entry, i + 1, where, images, has_masks))
-    _check_texts(truth, truth.annotations, data["annotations"], "annotations[{}]")
+        ids = _checked_ids(entry, where(i), image_ids, category_ids, _OWN)
+        entries.append(_repaired(entry, ids, where(i), place_of("annotations", i, entry), repairs))
+    maskless = "" if _have_masks(entries) else NO_MASKS
+    maskless = maskless or _missing_sizes(sizes, entries, image_ids)
+    truth = GroundTruth(source, {}, categories, [], maskless, image_ids, category_ids, repairs)
+    truth.images = _known_sizes(sizes, entries)
+    kept, seen = [], Seen()
+    for i, entry in enumerate(entries):
+        if seen.is_duplicate(entry):
+            repairs.note(DUPLICATES, place_of("annotations", i, entry))
+            continue
+        kept.append(i)
+        truth.annotations.append(_read_annotation(entry, len(kept), where(i), truth))
+    _check_texts(truth, truth.annotations, [entries[i] for i in kept], lambda n: where(kept[n]))
     return truth
+
+
+_OWN = "the file's own images and categories"
+NO_MASKS = "has no segmentations"
+
+
+def _where(source: str, list_name: str, number: int) -> str:
+    """How messages begin: file, list and number of an entry."""
+    return f"{source}: {list_name}[{number}]"
+
+
+def _ids(entries: list, key: str, repairs: Repairs) -> Ids:
+    ids = Ids(entry.get("id") for entry in entries if isinstance(entry, dict))
+    note_numbered(ids, {"images": "image", "categories": "category"}[key], repairs)
+    return ids
 
 
 def read_results(results: str | os.PathLike | list, truth: GroundTruth) -> Results:
@@ -126,24 +187,44 @@ def read_results(results: str | os.PathLike | list, truth: GroundTruth) -> Resul
             f"{source}: holds a {type(data).__name__}, but COCO results are a list of entries with "
             "image_id, category_id, score and bbox or segmentation."
         )
-    known = {category["id"] for category in truth.categories}
-    has_masks = _have_masks(data)
-    checked = Results(source, [], has_masks)
+    checked = Results(source, [], "" if _have_masks(data) else NO_MASKS)
+    if not truth.has_masks and truth.maskless != NO_MASKS:
+        checked.maskless = truth.maskless  # without sizes no mask can be checked
+    entries = []
     for i, entry in enumerate(data):
         where = f"{source}: entry {i}"
-        _check_ids(entry, where, truth.images, known, truth.source)
-        checked.entries.append(_read_result(entry, where, truth.images, has_masks))
-    _check_texts(checked, checked.entries, data, "entry {}")
+        ids = _checked_ids(entry, where, truth.image_ids, truth.category_ids, truth.source)
+        entries.append(_repaired(entry, ids, where, f"entry {i}", checked.repairs))
+        checked.entries.append(_read_result(entries[-1], where, truth.images, checked.has_masks))
+    _check_texts(checked, checked.entries, entries, lambda n: f"{source}: entry {n}")
     _note_repeats(checked)
     return checked
 
 
-def _check_texts(file, entries: list[dict], given: list[dict], name: str) -> None:
+def why_maskless(truth: GroundTruth, results: Results) -> list[tuple[str, str]]:
+    """Why masks cannot be evaluated: (source, reason) of each file; empty if they can be."""
+    if truth.maskless not in ("", NO_MASKS):  # the same reason for both
+        return [(truth.source, truth.maskless)]
+    return [(file.source, file.maskless) for file in (truth, results) if file.maskless]
+
+
+def _repaired(entry: dict, ids: tuple[int, int], where: str, place: str, repairs: Repairs) -> dict:
+    """An entry with the numbers used here for its ids, and its mask as COCO writes it."""
+    try:
+        entry = repair_annotation(entry, lambda: place, repairs)
+    except Unusable as error:
+        raise LabkitError(f"{where}: {error}; remove it, or outline it again.") from None
+    if (entry["image_id"], entry["category_id"]) == ids and type(entry["image_id"]) is int:
+        return entry
+    return {**entry, "image_id": ids[0], "category_id": ids[1]}
+
+
+def _check_texts(file, entries: list[dict], given: list[dict], where) -> None:
     """Checks the masks that were given as a text; the others are checked already."""
     if file.has_masks:
         texts = [i for i, entry in enumerate(given) if _is_text(entry["segmentation"])]
         compressed = [entries[i]["segmentation"] for i in texts]
-        check_texts(compressed, lambda i: f"{file.source}: {name.format(texts[i])}")
+        check_texts(compressed, lambda i: where(texts[i]))
 
 
 def _is_text(segmentation: list | dict) -> bool:
@@ -170,35 +251,61 @@ def _load(source, what: str):
         raise LabkitError(f"{path}: is not a JSON text file.") from None
 
 
-def _read_images(entries: list, source: str) -> dict:
-    images: dict[int, tuple[int, int]] = {}
+def _read_images(
+    entries: list, source: str, ids: Ids, repairs: Repairs
+) -> dict[int, tuple[int, int] | None]:
+    """The size of each image by its number; None where the file does not know it."""
+    images: dict[int, tuple[int, int] | None] = {}
     for i, entry in enumerate(entries):
         where = f"{source}: images[{i}]"
-        image_id = _identifier(entry, "id", where)
+        image_id = ids.find(_identifier(entry, "id", where))
         if image_id in images:
             raise LabkitError(
-                f"{where}: id {image_id} was used by an earlier image; give each image its own."
+                f"{where}: id {shown(entry['id'])} was used by an earlier image; give each image "
+                "its own."
             )
-        size = []
-        for key in ("height", "width"):
-            value = _number(entry, key, where)
-            if value < 1 or value != int(value):
-                raise LabkitError(f"{where}: {key} is {value}; it must be a whole number of pixels")
-            size.append(int(value))
-        images[image_id] = (size[0], size[1])
+        size = [image_side(entry, key, f"images[{i}]", repairs) for key in ("height", "width")]
+        images[image_id] = None if None in size else (size[0], size[1])
     if not images:
         raise LabkitError(f"{source}: lists no images, so there is nothing to evaluate.")
     return images
 
 
-def _read_categories(entries: list, source: str) -> list[dict]:
+def _missing_sizes(sizes: dict, entries: list[dict], ids: Ids) -> str:
+    """Why masks cannot be evaluated: polygons of an image whose size the file does not know."""
+    for entry in entries:
+        number = entry["image_id"]
+        if sizes[number] is None and isinstance(entry.get("segmentation"), list):
+            return f"has no height and width of image {shown(ids.original(number))}"
+    return ""
+
+
+def _known_sizes(sizes: dict, entries: list[dict]) -> dict[int, tuple[int, int]]:
+    """The sizes; where the file has none, those of run lengths, or what holds the boxes."""
+    found: dict[int, tuple[int, int]] = {n: size for n, size in sizes.items() if size}
+    for entry in entries:
+        segmentation, number = entry.get("segmentation"), entry["image_id"]
+        size = segmentation.get("size") if isinstance(segmentation, dict) else None
+        if isinstance(size, (list, tuple)) and len(size) == 2 and all(map(is_id, size)):
+            found.setdefault(number, (int(size[0]), int(size[1])))
+    held = {number: (1, 1) for number in sizes}
+    for entry in entries:
+        if not _wrong_box(entry.get("bbox")):
+            (x, y, width, height), number = entry["bbox"], entry["image_id"]
+            high, wide = held[number]
+            held[number] = max(high, math.ceil(y + height)), max(wide, math.ceil(x + width))
+    return held | found
+
+
+def _read_categories(entries: list, source: str, ids: Ids) -> list[dict]:
     categories: list[dict] = []
     for i, entry in enumerate(entries):
         where = f"{source}: categories[{i}]"
-        category_id = _identifier(entry, "id", where)
+        given = _identifier(entry, "id", where)
+        category_id = ids.find(given)
         if any(category_id == other["id"] for other in categories):
-            raise LabkitError(f"{where}: id {category_id} was used by an earlier category.")
-        categories.append({"id": category_id, "name": str(entry.get("name", category_id))})
+            raise LabkitError(f"{where}: id {shown(given)} was used by an earlier category.")
+        categories.append({"id": category_id, "name": str(entry.get("name", given))})
     if not categories:
         raise LabkitError(f"{source}: lists no categories; add one entry per class.")
     return categories
@@ -212,28 +319,39 @@ def _have_masks(entries: list) -> bool:
     return not entries or any(isinstance(e, dict) and e.get("segmentation") for e in entries)
 
 
-def _read_annotation(entry: dict, number: int, where: str, images: dict, has_masks: bool) -> dict:
-    height, width = images[entry["image_id"]]
-    crowd = entry.get("iscrowd", 0)
-    if crowd not in (0, 1):
-        raise LabkitError(f"{where}: iscrowd is {crowd!r}; it must be 0 or 1.")
+def _read_annotation(entry: dict, number: int, where: str, truth: GroundTruth) -> dict:
+    height, width = truth.images[entry["image_id"]]
     annotation = {
         "id": number,
         "image_id": entry["image_id"],
         "category_id": entry["category_id"],
-        "iscrowd": int(crowd),
+        "iscrowd": int(entry.get("iscrowd", 0)),
     }
-    if has_masks:
+    if truth.has_masks:
         remedy = "remove it, or outline it again"
         annotation["segmentation"] = checked_rle(entry, where, height, width, remedy)
+        if entry.get("bbox") is not None and (wrong := _wrong_box(entry["bbox"])):
+            truth.repairs.note(BOXES, f"{place_of('annotations', number - 1, entry)}: {wrong}")
+            entry = {key: value for key, value in entry.items() if key != "bbox"}
     annotation["bbox"] = _bbox(entry, annotation, where)
-    if "area" in entry:
+    if entry.get("area") is not None:
         annotation["area"] = _number(entry, "area", where)
-    elif has_masks:
+    elif truth.has_masks:
         annotation["area"] = float(coco_mask.area(annotation["segmentation"]))
     else:
         annotation["area"] = annotation["bbox"][2] * annotation["bbox"][3]
     return annotation
+
+
+def _wrong_box(bbox: Any) -> str:
+    """What is wrong with a bbox, as a part of a sentence; "" if nothing is."""
+    try:
+        values = [float(value) for value in bbox]
+    except (TypeError, ValueError):
+        values = []
+    if len(values) != 4 or not all(map(math.isfinite, values)):
+        return f"bbox is {shown(bbox)}, not four numbers"
+    return f"bbox {shown(bbox)} has no area" if values[2] <= 0 or values[3] <= 0 else ""
 
 
 def _read_result(entry: dict, where: str, images: dict, has_masks: bool) -> dict:
@@ -250,22 +368,32 @@ def _read_result(entry: dict, where: str, images: dict, has_masks: bool) -> dict
     return result
 
 
-def _check_ids(entry, where: str, images: dict, categories: set, truth: str) -> None:
-    """Checks that image_id and category_id are present and known."""
+def _checked_ids(
+    entry: Any, where: str, images: Ids, categories: Ids, truth: str
+) -> tuple[int, int]:
+    """The numbers of the image and category of an entry, which must be known."""
     image_id = _identifier(entry, "image_id", where)
-    if image_id not in images:
+    image = images.find(image_id)
+    if image is None:
         raise LabkitError(
-            f"{where}: image_id {image_id!r} is not among the {len(images)} images of {truth}; "
-            "take the annotation file that belongs to these pictures."
+            f"{where}: image_id {shown(image_id)} is not among the {len(images)} images of "
+            f"{truth}; take the annotation file that belongs to these pictures."
         )
     category_id = _identifier(entry, "category_id", where)
-    if category_id not in categories:
-        some = ", ".join(str(c) for c in sorted(categories, key=str)[:12])
+    category = categories.find(category_id)
+    if category is None:
+        known = _some(categories)
         raise LabkitError(
-            f"{where}: category_id {category_id!r} is not among the categories of {truth} "
-            f"({some}{', …' if len(categories) > 12 else ''}); write the data set's own ids, not "
-            "the model's class numbers."
+            f"{where}: category_id {shown(category_id)} is not among the categories of {truth} "
+            f"({known}); write the data set's own ids, not the model's class numbers."
         )
+    return image, category
+
+
+def _some(ids: Iterable, most: int = 12) -> str:
+    """The first ids for a message."""
+    ids = sorted(ids, key=str)
+    return ", ".join(map(shown, ids[:most])) + (", …" if len(ids) > most else "")
 
 
 def _identifier(entry, key: str, where: str) -> int | str:
@@ -274,8 +402,8 @@ def _identifier(entry, key: str, where: str) -> int | str:
     if key not in entry:
         raise LabkitError(f"{where}: has no {key}; add it.")
     value = entry[key]
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
-        raise LabkitError(f"{where}: {key} is {value!r}; it must be a whole number.")
+    if type(value) is not int and not is_id(value):
+        raise LabkitError(f"{where}: {key} is {shown(value)}; it must be a whole number or a text.")
     return value
 
 

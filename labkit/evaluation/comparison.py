@@ -13,7 +13,7 @@ import numpy as np
 from pycocotools import mask as coco_mask
 
 from labkit.errors import LabkitError
-from labkit.evaluation.coco_files import GroundTruth, read_ground_truth, read_results
+from labkit.evaluation.coco_files import GroundTruth, read_ground_truth, read_results, why_maskless
 from labkit.evaluation.result import Evaluation
 from labkit.models.detections import Detections
 
@@ -132,14 +132,14 @@ def compare(truth, results=None, *, iou_type: str | None = None) -> Comparison:
 
 
 def _checked_iou_type(iou_type: str | None, truth: GroundTruth, found) -> str:
-    maskless = [file.source for file in (truth, found) if not file.has_masks]
+    maskless = why_maskless(truth, found)
     if iou_type is None:
         return "bbox" if maskless else "segm"
     if iou_type not in SHAPE_KEYS:
         raise LabkitError(f"iou_type is {iou_type!r}; it must be 'segm' or 'bbox'.")
     if iou_type == "segm" and maskless:
         raise LabkitError(
-            f"{maskless[0]}: has no segmentations; compare boxes with iou_type='bbox'."
+            f"{maskless[0][0]}: {maskless[0][1]}; compare boxes with iou_type='bbox'."
         )
     return iou_type
 

@@ -2,8 +2,10 @@
 
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -90,6 +92,8 @@ class Evaluation:
         results: the detections in COCO's form, likewise.
         area_ranges: {name: (from, to)} in px²; the same for boxes and masks.
         notes: what the reader of the numbers should know.
+        original_ids: the ids of images and of categories in the data set's file, by the numbers
+            that coco_gt and results have in their place; see `labkit.io.ids`.
     """
 
     class_names: tuple[str, ...]
@@ -102,6 +106,7 @@ class Evaluation:
     results: list[dict]
     area_ranges: dict[str, tuple[float, float]] = field(default_factory=lambda: dict(COCO_AREAS))
     notes: list[str] = field(default_factory=list)
+    original_ids: tuple[Mapping[int, Any], Mapping[int, Any]] = ({}, {})
 
     @property
     def images(self) -> int:
@@ -117,6 +122,20 @@ class Evaluation:
     def crowds(self) -> int:
         """The number of crowd regions: detections inside them are neither right nor wrong."""
         return len(self.coco_gt["annotations"]) - self.objects
+
+    def results_for_file(self) -> list[dict]:
+        """The results with the ids of the data set's file, for programs that read both."""
+        images, categories = self.original_ids
+        if not images and not categories:
+            return self.results
+        return [
+            entry
+            | {
+                "image_id": images.get(entry["image_id"], entry["image_id"]),
+                "category_id": categories.get(entry["category_id"], entry["category_id"]),
+            }
+            for entry in self.results
+        ]
 
     def operating_point(self, name: str, iou: float = 0.5, kind: str = "segm") -> dict:
         """The score threshold with the best F1 of one class, as a threshold to start from.

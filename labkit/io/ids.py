@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import numbers
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import count
 from typing import Any
 
@@ -78,6 +78,13 @@ class Ids:
             return None
         meant = {self._number_of.get(number), *self._alike.get(number, [])} - {None}
         return meant.pop() if len(meant) == 1 else None
+
+    def __len__(self) -> int:
+        return len(self._number_of)
+
+    def __iter__(self) -> Iterator[Any]:
+        """The ids as they came."""
+        return iter(self._number_of)
 
     def original(self, number: int) -> Any:
         """The id as it came."""

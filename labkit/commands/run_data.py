@@ -47,6 +47,8 @@ def data_options(args, stored: Path | None) -> dict:
     if args.reader:
         choice["reader"] = args.reader
     size = args.image_size if isinstance(args.image_size, int) else None
+    if vars(args).get("skip_broken"):
+        choice["skip_broken"] = True
     before = remembered(stored) if stored else None
     if before and all(before.get(name) == value for name, value in choice.items()):
         refuse_another_size(size, before, stored)

@@ -51,6 +51,11 @@ def add_options(parser) -> None:
     )
     data.add_argument("--val-images", metavar="DIR", help="... and their folder")
     data.add_argument(
+        "--skip-broken",
+        action="store_true",
+        help="leave out pictures that are missing or broken (default: stop before the first step)",
+    )
+    data.add_argument(
         "--cache",
         metavar="DIR",
         help="keep decoded pictures in this folder, uncompressed: for pictures that are slow to "
@@ -121,6 +126,9 @@ def run(args) -> int:
         )
     choice = data_options(args, stored)
     dataset, validation = training_data(choice)
+    if choice.get("skip_broken"):
+        dataset = without_broken(dataset, "training")
+        validation = validation and without_broken(validation, "validation")
     import_tensorflow()
     import keras
 
@@ -171,6 +179,14 @@ def run(args) -> int:
     if chief:
         report_run(model, history, validation, run_dir, time.monotonic() - begin)
     return 0
+
+
+def without_broken(dataset, what: str):
+    """The data set without pictures that are missing or broken; prints how many are left out."""
+    whole = dataset.drop_unusable()
+    if len(whole) < len(dataset):
+        print(f"{len(dataset) - len(whole)} of {len(dataset)} {what} pictures are left out.")
+    return whole
 
 
 def report_run(model, history, validation, run_dir: Path, seconds: float) -> None:

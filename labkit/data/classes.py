@@ -68,6 +68,9 @@ class ClassView(Dataset):
     def picture_file(self, index: int) -> Path | None:
         return self.parent.picture_file(index)
 
+    def check_picture(self, index: int) -> str:
+        return self.parent.check_picture(index)
+
     def read(self, index: int) -> Sample:
         sample = self.parent.read(index)
         class_ids = self._class_of[sample.class_ids]

@@ -22,6 +22,7 @@ from labkit.data.sample import Cutouts, Labels, Sample
 from labkit.data.sample_check import checked_sample
 from labkit.errors import LabkitError, printable
 from labkit.io.data_files import write_json
+from labkit.io.images import size_problem
 from labkit.ops.masks import encode_rle
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ class Dataset(ABC):
     Attributes:
         class_names: the foreground classes; class id `i + 1` is `class_names[i]`.
         category_ids: the data set's own id of each class, in the same order; by default 1 to N.
+        label: what messages call the data set.
         problems: what could not be used and was left out, one sentence each (file, field, remedy).
         repairs: what was written oddly and could be repaired, one sentence for each kind.
         original_category_ids: the ids in the file, for those that had to be replaced by a number.
@@ -54,6 +56,7 @@ class Dataset(ABC):
 
     class_names: tuple[str, ...] = ()
     category_ids: tuple[int, ...] = _OneToN()
+    label: str = "the data set"
     problems: Sequence[str] = ()
     repairs: Sequence[str] = ()
     original_category_ids: Mapping[int, Any] = MappingProxyType({})
@@ -78,6 +81,16 @@ class Dataset(ABC):
     def picture_file(self, index: int) -> Path | None:
         """The file that a picture is read from; None where there is none, as for drawn ones."""
         return None
+
+    def check_picture(self, index: int) -> str:
+        """What is wrong with a picture's file as far as its header tells; "" if nothing is."""
+        path, info = self.picture_file(index), self.image_info(index)
+        if path is None:
+            return ""
+        try:
+            return size_problem(path, (info["height"], info["width"]), self.label)
+        except LabkitError as error:
+            return str(error)
 
     def cutouts(self, index: int) -> Cutouts:
         """The sample at `index` with its masks cut to their boxes.
@@ -213,6 +226,12 @@ class Dataset(ABC):
 
         return drop_empty(self)
 
+    def drop_unusable(self) -> Dataset:
+        """Only the pictures whose files can be used; see `labkit.data.quick_look`."""
+        from labkit.data.quick_look import drop_unusable
+
+        return drop_unusable(self)
+
     def split(self, fractions=(0.8, 0.2), seed: int = 0, *, group=None) -> tuple[Dataset, ...]:
         """Parts without a picture in common; see `labkit.data.splitting.split`."""
         from labkit.data.splitting import split
@@ -320,6 +339,9 @@ class Subset(Dataset):
 
     def picture_file(self, index: int) -> Path | None:
         return self.parent.picture_file(self.indices[index])
+
+    def check_picture(self, index: int) -> str:
+        return self.parent.check_picture(self.indices[index])
 
     def labels(self, index: int) -> Labels:
         return self.parent.labels(self.indices[index])

@@ -97,6 +97,10 @@ class Merged(Dataset):
         view, inner = self._part(index)
         return view.picture_file(inner)
 
+    def check_picture(self, index: int) -> str:
+        view, inner = self._part(index)
+        return view.check_picture(inner)
+
     def read(self, index: int) -> Sample:
         view, inner = self._part(index)
         return dataclasses.replace(view.read(inner), image_id=self._ids[index])

@@ -160,6 +160,28 @@ def image_size(
     return (width, height) if turned else (height, width)
 
 
+def size_problem(path: str | os.PathLike, wanted: tuple[int, int], label: str) -> str:
+    """What is wrong with the size of a picture; "" if it has it, upright or as it is stored.
+
+    Args:
+        path: the file; only its header is read.
+        wanted: (height, width) that its annotations are for.
+        label: what messages call the annotations.
+
+    Raises:
+        MissingFileError, LabkitError: as `image_size`.
+    """
+    found = image_size(path)
+    if wanted in (found, image_size(path, upright=False)):
+        return ""
+    swapped = " (height and width are swapped)" if wanted == found[::-1] else ""
+    return (
+        f"{printable(path)} has {found[0]} x {found[1]} pixels (height x width) but {label} says "
+        f"{wanted[0]} x {wanted[1]}{swapped}; correct the annotations, or use the pictures they "
+        "were made for."
+    )
+
+
 def page_count(picture: Image.Image) -> int:
     """The pages or frames of an opened file; 1 for the several views of one photo in an MPO."""
     return 1 if picture.format == "MPO" else getattr(picture, "n_frames", 1)

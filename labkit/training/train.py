@@ -11,6 +11,7 @@ from threadpoolctl import ThreadpoolController
 
 from labkit.data.dataset import Dataset
 from labkit.data.pipeline import BatchPlan
+from labkit.data.quick_look import check_before_training
 from labkit.errors import LabkitError
 from labkit.evaluation import evaluate
 from labkit.io.history import TABLES, History
@@ -84,7 +85,8 @@ def train(
         What was written down of every step and every validation.
 
     Raises:
-        LabkitError: run_dir holds a run and resume is False, or it holds another run.
+        LabkitError: run_dir holds a run and resume is False, or it holds another run; a picture
+            is missing or broken, or there is no object to learn from.
         NonFiniteLoss: a loss became NaN or infinite.
     """
     settings, run_dir = TrainSettings() if settings is None else settings, Path(run_dir)
@@ -96,6 +98,7 @@ def train(
         settings = settings.replace(stages=tuple(stages))
     settings = settings.planned(len(dataset))
     _check(model, dataset, validation, settings)
+    check_before_training(dataset, validation)
     model.category_ids = dataset.category_ids  # so that what it finds has the data's ids
     team = Team(model)
     team.check(settings)

@@ -7,6 +7,7 @@ import pytest
 
 from labkit import cli
 from labkit.commands.run_data import remembered
+from labkit.data import shapes
 from labkit.data.catalogue import GENERATED
 from labkit.models.backbones import resnet
 from labkit.models.registry import name_of, presets
@@ -132,3 +133,32 @@ def test_ap_is_looked_at_on_the_way_unless_it_is_said_how_often(train, asked):
 def test_a_new_run_that_is_to_be_measured_at_its_end_only(train, asked):
     assert train("--data shapes --set validate_every=0") == ""
     assert asked[0][1].validate_every == 0
+
+
+# ---- the data ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def crowds(tmp_path):
+    """Two pictures, each with one painted object that is marked as a crowd; one is missing."""
+    shapes(2, 64, seed=3).save_coco(tmp_path / "all.json", tmp_path / "pics")
+    written = json.loads((tmp_path / "all.json").read_text())
+    for annotation in written["annotations"]:
+        annotation["iscrowd"] = 1
+    (tmp_path / "all.json").write_text(json.dumps(written))
+    (tmp_path / "pics" / written["images"][1]["file_name"]).unlink()
+
+
+@pytest.mark.filterwarnings("ignore:all.json")
+def test_how_annotations_are_read_is_remembered(train, asked, crowds, tmp_path):
+    given = "--annotations all.json --images pics --preset tiny"
+    assert train(f"{given} --crowds-as-instances --skip-broken") == ""
+    kept = remembered(tmp_path / "r")
+    assert kept["reader"] == {"crowds_as_instances": True} and kept["skip_broken"]
+    assert train("--resume") == ""  # with the same data
+    for dataset, _, _ in asked:
+        assert len(dataset) == 1 and not dataset.labels(0).crowd.any()
+
+
+def test_data_that_are_drawn_are_read_in_one_way(train):
+    assert "--boxes-as-masks" in train("--data shapes --boxes-as-masks")

@@ -262,12 +262,7 @@ def read_sized(folder: Path, path: Path, wanted: tuple[int, int], label: str) ->
     upright = images.image_size(path) == wanted
     image = images.read_image(path, upright=upright, warn=False)  # `check` says it
     if image.shape[:2] != wanted:
-        found = images.image_size(path)
-        raise LabkitError(
-            f"{printable(path)} has {found[0]} x {found[1]} pixels (height x width) but {label} "
-            f"says {wanted[0]} x {wanted[1]}; correct the annotations, or use the pictures they "
-            "were made for."
-        )
+        raise LabkitError(images.size_problem(path, wanted, label))
     return image
 
 

@@ -45,6 +45,7 @@ from labkit.io.data_files import (
     path_inside,
     quote,
     read_json,
+    refuse_links_out,
     shown,
 )
 from labkit.io.repairs import Repairs
@@ -393,6 +394,13 @@ class CocoDataset(Dataset):
         except LabkitError as error:
             return [str(error)]
         return []
+
+    def check_picture(self, index: int) -> str:
+        try:
+            refuse_links_out(self.folder, self.picture_file(index))
+        except LabkitError as error:
+            return str(error)
+        return super().check_picture(index)
 
     def _check_mask(self, index: int, position: int) -> list[str]:
         info, entry = self._images[index], self._annotations[index][position]

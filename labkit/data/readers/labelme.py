@@ -189,6 +189,9 @@ class LabelmeDataset(OutlineDataset):
 
     # ---- pictures inside the json ----------------------------------------------------------------
 
+    def picture_file(self, index: int) -> Path | None:
+        return None if index in self._embedded else super().picture_file(index)
+
     def read_pixels(self, index: int) -> np.ndarray:
         if index not in self._embedded:
             return super().read_pixels(index)

@@ -17,10 +17,12 @@ examples:
   labkit inspect data/nuclei/train.json --images data/nuclei/train
   labkit inspect data/nuclei --check --out report/
   labkit inspect photos/ --format yolo
+  labkit inspect export.json --images photos/ --fix clean/
   labkit inspect shapes --json
 
 Classes and how rare they are, sizes of boxes and whether the anchors suit them, overlaps, pictures
-without objects, and every entry that cannot be used. With --out there are figures of all this.
+without objects, every entry that cannot be used, and what was repaired. With --out there are
+figures of all this; with --fix, the data set as it should be.
 With --check the exit status is 1 where there is a problem.
 """
 
@@ -40,6 +42,12 @@ def add_options(parser) -> None:
     parser.add_argument(
         "--check", action="store_true", help="read every picture too, to find broken ones"
     )
+    parser.add_argument(
+        "--fix",
+        metavar="DIR",
+        help="write the repaired data set there as COCO: annotations.json, copies of the pictures, "
+        "and changes.txt, which lists every change",
+    )
     parser.add_argument("--out", metavar="DIR", help="folder for the figures and description.json")
     add_json(parser)
     add_reader_options(parser)
@@ -53,7 +61,9 @@ def run(args) -> int:
         description = dataset.describe(config, check=args.check)
     print(json.dumps(description.to_dict(), indent=2) if args.json else description, flush=True)
     with only_json_on_stdout(args.json):
-        for path in write_report(dataset, description, Path(args.out)) if args.out else []:
+        written = write_report(dataset, description, Path(args.out)) if args.out else []
+        written += write_repaired(dataset, Path(args.fix)) if args.fix else []
+        for path in written:
             print(f"  {path}")
     return 1 if args.check and description.problems else 0
 
@@ -70,6 +80,14 @@ def load(args):
     from labkit.data.load import load_dataset
 
     return load_dataset(args.path, images=args.images, split=args.split, **args.reader)
+
+
+def write_repaired(dataset, folder: Path) -> list[Path]:
+    """The repaired data set, into a new folder; returns the paths."""
+    from labkit.data.writers import save_repaired
+
+    path = save_repaired(dataset, folder)
+    return [path, folder / "images", folder / "changes.txt"]
 
 
 def write_report(dataset, description, out: Path) -> list[Path]:

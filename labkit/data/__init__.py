@@ -57,7 +57,7 @@ from labkit.data.sample import Sample
 from labkit.data.synthetic.collage import collage
 from labkit.data.synthetic.digits import digits
 from labkit.data.synthetic.shapes import shapes
-from labkit.data.writers import save_label_maps, save_via, save_yolo
+from labkit.data.writers import save_label_maps, save_repaired, save_via, save_yolo
 
 __all__ = [
     "LARGE_SCALE_JITTER",
@@ -85,6 +85,7 @@ __all__ = [
     "mini_mask_error",
     "pruning_table",
     "save_label_maps",
+    "save_repaired",
     "save_via",
     "save_yolo",
     "shapes",

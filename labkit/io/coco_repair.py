@@ -294,7 +294,10 @@ class Seen:
         self._alike: dict[Any, list[dict[str, Any]]] = {}
 
     def is_duplicate(self, entry: dict[str, Any]) -> bool:
-        """Whether an earlier annotation has the same image, category, crowd, mask and box."""
+        """Whether an earlier annotation has the same image, category, crowd and mask.
+
+        Boxes count where there is no mask; beside a mask they follow from it.
+        """
         segmentation = entry.get("segmentation")
         outline = segmentation[0] if type(segmentation) is list and segmentation else segmentation
         if type(outline) is dict:
@@ -325,5 +328,5 @@ class Seen:
 
 
 def _same(a: dict[str, Any], b: dict[str, Any]) -> bool:
-    fields = ("segmentation", "bbox", "iscrowd")
+    fields = ("segmentation", "iscrowd") if has_mask(a) else ("bbox", "iscrowd")
     return all(a.get(field, 0) == b.get(field, 0) for field in fields)

@@ -189,11 +189,13 @@ def test_exact_duplicates():
     seen = Seen()
     assert not seen.is_duplicate(annotation(id=1))
     assert seen.is_duplicate(annotation(id=2)) and seen.is_duplicate(annotation())
+    assert seen.is_duplicate(annotation(bbox=[1, 2, 3, 4]))  # which its mask contradicts, or not
     for changes in (
         {"image_id": 2},
         {"category_id": 2},
         {"iscrowd": 1},
-        {"bbox": [1, 2, 3, 4]},
+        {"segmentation": [], "bbox": [1, 2, 3, 4]},
+        {"segmentation": [], "bbox": [1, 2, 3, 5]},
         {"segmentation": [GOOD, GOOD]},
         {"segmentation": [[*GOOD[:-1], 39]]},
         {"segmentation": RLE},

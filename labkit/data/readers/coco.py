@@ -412,7 +412,7 @@ class CocoDataset(Dataset):
             return []
         x, y, width, height = (float(value) for value in entry["bbox"])
         tight = boxes_from_masks(mask[None])[0].tolist()
-        if _same_box((y, x, y + height, x + width), tight):
+        if same_box((y, x, y + height, x + width), tight):
             return []
         return [
             f"{self.label}: an annotation{_id_text(entry)} of {quote(info['file_name'])}: bbox "
@@ -462,7 +462,8 @@ def _wrong_bbox(bbox: Any, height: int, width: int) -> str:
     return ""
 
 
-def _same_box(a: Sequence[float], b: Sequence[float]) -> bool:
+def same_box(a: Sequence[float], b: Sequence[float]) -> bool:
+    """Whether two boxes (y1, x1, y2, x2) are the same, but for what outlines and masks differ."""
     if max(abs(p - q) for p, q in zip(a, b, strict=True)) <= _SAME_BOX_PIXELS:
         return True
     height = max(0.0, min(a[2], b[2]) - max(a[0], b[0]))

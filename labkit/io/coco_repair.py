@@ -26,6 +26,7 @@ _ROOTS = (None, "", "none")  # what Roboflow writes as the supercategory of the 
 NUMBERED = "Ids that are not whole numbers of 64 bits are numbered inside labkit"
 READ_IDS = "Ids written as texts or with a decimal point were read as whole numbers"
 SIZES = "Sizes that are texts, or numbers with a decimal point, were read as whole numbers"
+SWAPPED = "Height and width that are swapped were taken from the picture"
 FLAT = "A flat list of coordinates was read as one polygon"
 POINTS = "Polygons written as lists of points were read"
 LISTED = "Run lengths inside a list were read"

@@ -169,10 +169,11 @@ def size_problem(path: str | os.PathLike, wanted: tuple[int, int], label: str) -
         label: what messages call the annotations.
 
     Raises:
-        MissingFileError, LabkitError: as `image_size`.
+        MissingFileError, LabkitError: as `image_size`; or it has more than `MAX_PIXELS` pixels.
     """
     found = image_size(path)
-    if wanted in (found, image_size(path, upright=False)):
+    _check_pixels(found[1], found[0], printable(path), MAX_PIXELS)
+    if wanted == found or wanted == image_size(path, upright=False):
         return ""
     swapped = " (height and width are swapped)" if wanted == found[::-1] else ""
     return (
@@ -285,13 +286,16 @@ def _read_file(
         return _from_pillow(picture, label, max_pixels, upright)
 
 
-def _load_pixels(picture: Image.Image, label: str, limit: int) -> None:
-    """Unpack an image, unless that would be more than `limit` pixels."""
-    width, height = picture.size
+def _check_pixels(width: int, height: int, label: str, limit: int) -> None:
     if width * height > limit:
         raise LabkitError(
             f"{label} has {width} x {height} pixels, more than the limit of {limit}; {ENLARGE}."
         )
+
+
+def _load_pixels(picture: Image.Image, label: str, limit: int) -> None:
+    """Unpack an image, unless that would be more than `limit` pixels."""
+    _check_pixels(*picture.size, label, limit)
     try:
         picture.load()
     except Exception as error:  # truncated or corrupt: every decoder raises its own errors

@@ -280,8 +280,9 @@ def warn_of_problems(label: str, problems: Sequence[str], repairs: Sequence[str]
         first = problems[0].removeprefix(f"{label}: ")
         said.append(f"{count}: {first} All are in the data set's .problems.")
     if repairs:
-        kinds = "" if len(repairs) == 1 else f" And {len(repairs) - 1} more kinds of repairs."
-        said.append(f"repaired: {repairs[0]}{kinds} All are in the data set's .repairs.")
+        kinds = len(repairs) - 1
+        more = f" And {kinds} more {'kind' if kinds == 1 else 'kinds'} of repairs." if kinds else ""
+        said.append(f"repaired: {repairs[0]}{more} All are in the data set's .repairs.")
     if said:
         warnings.warn(f"{label}: {' '.join(said)}", stacklevel=_outside())
 

@@ -21,7 +21,6 @@ from labkit.data.dataset import Dataset
 from labkit.data.picture_checks import readings
 from labkit.data.readers.base import read_sized, warn_of_problems
 from labkit.data.readers.coco_entries import (
-    SWAPPED,
     outlines_fit,
     read_categories,
     read_images,
@@ -33,6 +32,7 @@ from labkit.errors import LabkitError, MissingFileError, listed
 from labkit.io.coco_repair import (
     BOXES,
     DUPLICATES,
+    SWAPPED,
     Seen,
     has_mask,
     place_of,

@@ -19,7 +19,6 @@ from labkit.io.repairs import Repairs
 
 _LOOKED_AT = 16  # headers that are read when a file is opened, to see whether its sizes are swapped
 
-SWAPPED = "Height and width that are swapped were taken from the picture"
 UNKNOWN = "Sizes that the file does not know were read from the picture"
 
 

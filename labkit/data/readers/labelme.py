@@ -23,7 +23,7 @@ from labkit.data.readers.outlines import (
     rectangle,
 )
 from labkit.errors import LabkitError
-from labkit.io.coco_repair import NAMES, image_side
+from labkit.io.coco_repair import NAMES, SWAPPED, image_side
 from labkit.io.data_files import (
     Unusable,
     is_number,
@@ -34,7 +34,7 @@ from labkit.io.data_files import (
     shown,
 )
 from labkit.io.ids import is_id, whole_number
-from labkit.io.images import read_image, read_samples
+from labkit.io.images import image_size, read_image, read_samples
 from labkit.io.picture_finder import base_name
 from labkit.ops.masks import encode_rle
 
@@ -138,7 +138,26 @@ class LabelmeDataset(OutlineDataset):
             check_size(height, width)
         except LabkitError as error:
             raise Unusable(f'"imageHeight" and "imageWidth": {str(error).rstrip(".")}') from None
+        if self._are_swapped(picture, height, width, content["shapes"]):
+            sizes = f"the file says {height} x {width}, the picture has {width} x {height}"
+            self.repairs.note(SWAPPED, f"{file}: {sizes}")
+            return picture, False
         return Picture(picture.number, picture.name, picture.path, height, width), False
+
+    def _are_swapped(self, picture: Picture, height: int, width: int, shapes: list[Any]) -> bool:
+        """Whether a json has height for width, and its shapes are for the picture as it is."""
+        if (height, width) != (picture.width, picture.height) or height == width:
+            return False
+        if image_size(picture.path, upright=False) != picture.size:  # EXIF data turn the photo
+            return False
+        corners = [
+            corner
+            for shape in shapes
+            if isinstance(shape, dict) and isinstance(shape.get("points"), list)
+            for corner in shape["points"]
+            if isinstance(corner, list) and len(corner) == 2 and all(map(is_number, corner))
+        ]
+        return all(x <= picture.width + 1 and y <= picture.height + 1 for x, y in corners)
 
     def _name_inside(self, name: str) -> str:
         """`imagePath` as a name in the folder of pictures.

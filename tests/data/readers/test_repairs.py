@@ -264,6 +264,7 @@ def test_via(folder, changes, classes, kinds):
     [
         ({"imageHeight": -1, "imageWidth": -1}, 0),
         ({"imageHeight": "30", "imageWidth": 40.0}, 1),
+        ({"imageHeight": 40, "imageWidth": 30}, 1),
         ({"imagePath": "D:\\pics\\a.png"}, 0),  # LabelMe's own way to write a path
         ({"imagePath": "a.jpg"}, 1),
         ({"imagePath": "https://example.org/x/a.png?size=2"}, 0),
@@ -303,7 +304,7 @@ def test_panoptic(tmp_path):
     info = content["annotations"][0]["segments_info"][0]
     info.update(id="1", category_id="1", iscrowd=None)
     put(tmp_path / "x.json", content)
-    with pytest.warns(UserWarning, match="repaired: .* more kinds of repairs"):
+    with pytest.warns(UserWarning, match="repaired: .* And 4 more kinds of repairs"):
         ds = load_dataset(tmp_path / "x.json", strict=True)
     assert [(sample.masks == (MASK > 0)).all() for sample in ds] == [True, True]
     assert ds.image_info(1)["original_id"] == "two" and ds.class_names == ("cat",)

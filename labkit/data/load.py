@@ -343,7 +343,7 @@ def _names(content: Any) -> list[str]:
         entries = entries.get(key, entries) if isinstance(entries, dict) else entries
     entries = list(entries.values()) if isinstance(entries, dict) else entries
     names = [
-        entry.get("file_name", entry.get("filename"))
+        next((entry[f] for f in ("file_name", "filename", "path") if entry.get(f)), None)
         for entry in (entries if isinstance(entries, list) else [])
         if isinstance(entry, dict)
     ]

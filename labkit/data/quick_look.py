@@ -51,7 +51,7 @@ def check_before_training(dataset: Dataset, validation: Dataset | None = None) -
         if data is not None:
             _check_pictures(what, data)
     if not any((~dataset.labels(index).crowd).any() for index in range(len(dataset))):
-        problem = f" {dataset.problems[-1]}" if getattr(dataset, "problems", None) else ""
+        problem = f" {dataset.problems[0]}" if getattr(dataset, "problems", None) else ""
         raise LabkitError(
             "The training data have no object that can be used (crowds are left out), so there is "
             f"nothing to learn but background.{problem}"

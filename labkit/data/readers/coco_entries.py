@@ -17,8 +17,10 @@ from labkit.io.images import image_size
 from labkit.io.picture_finder import FOUND, Found, PictureFinder
 from labkit.io.repairs import Repairs
 
+_NAMES = ("file_name", "filename", "path", "coco_url")
 _LOOKED_AT = 16  # headers that are read when a file is opened, to see whether its sizes are swapped
 
+OTHER_FIELD = 'The name of a picture was read from another field than "file_name"'
 UNKNOWN = "Sizes that the file does not know were read from the picture"
 
 
@@ -44,13 +46,13 @@ def read_images(entries: list[Any], folder: Path, repairs: Repairs) -> ImageEntr
     """Read the entries of "images"; an image without a size gets that of its picture."""
     read = ImageEntries([], Ids(e.get("id") for e in entries if isinstance(e, dict)), [], [])
     note_numbered(read.ids, "image", repairs)
-    names = [_file_name(entry) for entry in entries]
+    names = [_file_name(e, f"images[{i}]", repairs) for i, e in enumerate(entries)]
     found = iter(PictureFinder(folder).find_all([name for name in names if name]))
     files = [next(found) if name else Unusable('has no "file_name"') for name in names]
     taken: set[int] = set()
-    for position, (entry, file) in enumerate(zip(entries, files, strict=True)):
+    for position, (entry, name, file) in enumerate(zip(entries, names, files, strict=True)):
         try:
-            image = _image(entry, file, read.ids, f"images[{position}]", repairs)
+            image = _image(entry, name, file, read.ids, f"images[{position}]", repairs)
             if image["id"] in taken:
                 raise Unusable(f"has the id {shown(entry['id'])}, which an earlier image has")
         except Unusable as error:
@@ -63,13 +65,19 @@ def read_images(entries: list[Any], folder: Path, repairs: Repairs) -> ImageEntr
     return read
 
 
-def _file_name(entry: Any) -> str:
-    name = entry.get("file_name") if isinstance(entry, dict) else None
-    return name if isinstance(name, str) else ""
+def _file_name(entry: Any, place: str, repairs: Repairs) -> str:
+    """The name of a picture; some programs write it in another field than "file_name"."""
+    for field in _NAMES if isinstance(entry, dict) else ():
+        name = entry.get(field)
+        if isinstance(name, str) and name:
+            if field != "file_name":
+                repairs.note(OTHER_FIELD, f'{place}: "{field}"')
+            return name
+    return ""
 
 
 def _image(
-    entry: Any, file: Found | Unusable, ids: Ids, place: str, repairs: Repairs
+    entry: Any, name: str, file: Found | Unusable, ids: Ids, place: str, repairs: Repairs
 ) -> dict[str, Any]:
     if not isinstance(entry, dict):
         raise Unusable("is not an object {…}")
@@ -79,7 +87,7 @@ def _image(
     if isinstance(file, Unusable):
         raise file
     if file.how:
-        repairs.note(FOUND, f"{place}: {quote(entry['file_name'])} {file.how}")
+        repairs.note(FOUND, f"{place}: {quote(name)} {file.how}")
     height, width = _size(entry, file.path, place, repairs)
     image = {"id": number, "file_name": file.name, "height": height, "width": width}
     return image | ({"original_id": ids.originals[number]} if number in ids.originals else {})

@@ -78,6 +78,8 @@ def assert_whole(ds, kinds: int) -> None:
         ({"file_name": "C:\\Users\\anna\\a.png"}, {}, {}, 1),
         ({"file_name": "https://example.org/pics/a.png"}, {}, {}, 1),
         ({"file_name": "A.PNG"}, {}, {}, 1),
+        ({"file_name": None, "path": "a.png"}, {}, {}, 1),
+        ({"file_name": "", "coco_url": "http://images.example.org/a.png"}, {}, {}, 2),
         ({}, {"segmentation": FLAT}, {}, 1),
         ({}, {"segmentation": POLYGON}, {}, 1),
         ({}, {"segmentation": [FLAT, [1, 2, 3, 4]]}, {}, 1),

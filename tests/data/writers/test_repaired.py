@@ -5,7 +5,7 @@ import warnings
 
 import numpy as np
 import pytest
-from whole_inputs import COCO, FLAT, GIVEN, PHOTO, WRITERS, put
+from whole_inputs import COCO, FLAT, GIVEN, OPTIONS, PHOTO, WRITERS, put
 
 from labkit.data import CocoDataset, load_dataset, merge, save_repaired, shapes
 from labkit.errors import LabkitError
@@ -87,7 +87,8 @@ def test_every_change_is_listed(untidy, tmp_path):
 @pytest.mark.parametrize("format", WRITERS)
 def test_whole_data_of_every_format_stay_as_they_are(tmp_path, format):
     WRITERS[format](tmp_path / "data")
-    ds = load_dataset(tmp_path / "data" / GIVEN.get(format, "."), format=format)
+    given = tmp_path / "data" / GIVEN.get(format, ".")
+    ds = load_dataset(given, format=format, **OPTIONS.get(format, {}))
     save_repaired(ds, tmp_path / "out")
     clean = opened_cleanly(tmp_path / "out")
     assert clean.class_names == ds.class_names and len(clean) == len(ds)

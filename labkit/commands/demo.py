@@ -89,8 +89,9 @@ def run(args) -> int:
 
     print(f"\nMeasuring it on {args.unseen} pictures it has not seen.", flush=True)
     evaluation = evaluate(model, unseen)
+    print(f"\n{evaluation}\n", flush=True)
     paths = write_report(out, model, history, seconds, unseen, evaluation)
-    print(f"\n{evaluation}\n\nTrained in {seconds:.0f} s. Look at:")
+    print(f"Trained in {seconds:.0f} s. Look at:")
     for path in (*paths, out / "model.weights.h5"):
         print(f"  {path}")
     print("Then: make lab, and open notebooks/00_tour.ipynb.")

@@ -162,4 +162,5 @@ def file_key(path: Path) -> str:
 
 def count_names(names: list[str]) -> str:
     """Words like "3 disc, 1 square"; "nothing" for no names."""
-    return ", ".join(f"{names.count(name)} {name}" for name in sorted(set(names))) or "nothing"
+    counts = (f"{names.count(name)} {printable(name)}" for name in sorted(set(names)))
+    return ", ".join(counts) or "nothing"

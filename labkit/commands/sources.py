@@ -5,6 +5,8 @@ image_size, reader (see `labkit.commands.reader_options`), and in a training val
 val_images. What is missing was not given.
 """
 
+import glob
+import os
 import sys
 from pathlib import Path
 
@@ -194,11 +196,15 @@ def load_annotations(
 
 
 def image_files(sources: list[str]) -> list[Path]:
-    """The pictures named, and those in the folders named, in order. Raises LabkitError if none."""
+    """The pictures named, and those in the folders named, in order. Raises LabkitError if none.
+
+    A name that is no file but has a wildcard stands for the files that fit it: the command line of
+    Windows leaves that to the program.
+    """
     from labkit.io import data_files
 
     found = []
-    for source in map(Path, sources):
+    for source in [Path(path) for name in sources for path in expanded(name)]:
         if source.is_dir():
             found += data_files.image_files(source)
         elif source.exists():
@@ -209,3 +215,8 @@ def image_files(sources: list[str]) -> list[Path]:
         suffixes = " ".join(sorted(data_files.IMAGE_SUFFIXES))
         raise LabkitError(f"{', '.join(sources)}: no pictures there; these count: {suffixes}.")
     return found
+
+
+def expanded(name: str) -> list[str]:
+    """The files that fit a name with wildcards, sorted; the name itself where none does."""
+    return [name] if os.path.exists(name) else sorted(glob.glob(name)) or [name]

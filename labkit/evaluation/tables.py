@@ -3,6 +3,7 @@
 from html import escape
 from typing import TYPE_CHECKING
 
+from labkit.errors import printable
 from labkit.evaluation.coco_conventions import COCO_AREAS, detection_limits
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ def as_text(evaluation: "Evaluation") -> str:
         lines.append(f"{key:<7}{values}   {meaning}")
 
     lines += ["", *_by_iou(evaluation)]
-    rows = class_rows(evaluation)
+    rows = [(printable(name), numbers) for name, numbers in class_rows(evaluation)]
     wide = max(5, *(len(name) for name, _ in rows))
     columns = _class_columns(evaluation)
     groups = [f"{KINDS[kind]:>8}{'':{8 * len(columns) - 8}}" for kind in kinds]

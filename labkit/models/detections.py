@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
-from labkit.errors import LabkitError
+from labkit.errors import LabkitError, printable
 from labkit.io.images import read_image
 from labkit.ops.masks import (
     encode_window,
@@ -451,7 +451,8 @@ class Detections:
         head = f"{count}{where} ({height} × {width} pixels)"
         if not len(self):
             return head
-        each = [f"{n} {s:.2f}" for n, s in zip(self.names, self.scores, strict=True)]
+        names = map(printable, self.names)
+        each = [f"{n} {s:.2f}" for n, s in zip(names, self.scores, strict=True)]
         more = f", and {len(each) - ROWS_PRINTED} more" if len(each) > ROWS_PRINTED else ""
         return f"{head}: {', '.join(each[:ROWS_PRINTED])}{more}"
 
@@ -460,10 +461,11 @@ class Detections:
         where = "" if self.image_id is None else f" in image {self.image_id}"
         head = f"Detections: {len(self)} object{'' if len(self) == 1 else 's'}{where}"
         lines = [f"{head} ({height} × {width} pixels)"]
+        names = [printable(name) for name in self.names]  # they come from files
         if len(self):
-            wide = max(5, *(len(name) for name in self.names[:ROWS_PRINTED]))
+            wide = max(5, *(len(name) for name in names[:ROWS_PRINTED]))
             lines.append(f"   score  {'class':<{wide}}       y1       x1       y2       x2")
-        for score, name, box in list(zip(self.scores, self.names, self.boxes, strict=True))[
+        for score, name, box in list(zip(self.scores, names, self.boxes, strict=True))[
             :ROWS_PRINTED
         ]:
             lines.append(f"   {score:5.3f}  {name:<{wide}}" + "".join(f" {v:8.1f}" for v in box))

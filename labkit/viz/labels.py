@@ -1,5 +1,6 @@
 """Where the labels of a crowded picture go: beside their boxes, and not over one another."""
 
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -66,7 +67,8 @@ def plain_text(text: str, most: int = 24, keep: str = "start") -> str:
         most: longest result in characters; see `shortened`.
         keep: see `shortened`.
     """
-    text = shortened(" ".join(str(text).split()), most, keep).replace("$", r"\$")
+    text = re.sub(r"[\x00-\x1f\x7f-\x9f]", "\N{REPLACEMENT CHARACTER}", " ".join(str(text).split()))
+    text = shortened(text, most, keep).replace("$", r"\$")
     return " " + text if text.startswith("_") else text
 
 

@@ -265,3 +265,12 @@ def test_a_folder_counts_whatever_its_name(tmp_path, monkeypatch):
     (tmp_path / "shapes").mkdir()
     monkeypatch.chdir(tmp_path)
     assert preset_for("shapes") == "lite0_fpn"
+
+
+def test_wildcards_that_the_shell_left_are_expanded(tmp_path):
+    for name in ("b.png", "a.png", "[c].png", "d.txt"):
+        (tmp_path / name).touch()
+    assert image_files([str(tmp_path / "?.png")]) == [tmp_path / "a.png", tmp_path / "b.png"]
+    assert image_files([str(tmp_path / "[c].png")]) == [tmp_path / "[c].png"]  # a file of that name
+    with pytest.raises(LabkitError, match=r"x\*.png: there is no such file"):
+        image_files([str(tmp_path / "x*.png")])

@@ -60,6 +60,11 @@ def test_class_names_are_escaped_in_html():
     assert "&lt;script&gt;" in html
 
 
+def test_control_characters_in_class_names_do_not_reach_the_terminal():
+    text = str(renamed("\x1b[31mred\nx"))
+    assert "\x1b" not in text and r"\x1b[31mred\nx" in text
+
+
 def test_the_html_holds_the_same_numbers(edge):
     html = edge._repr_html_()
     for value in ("0.162", "0.160", "c90"):

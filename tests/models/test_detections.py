@@ -277,3 +277,10 @@ def test_importing_it_loads_no_matplotlib():
 def test_save_writes_a_picture(tmp_path):
     three(image=np.zeros((40, 60, 3), np.uint8)).save(tmp_path / "found.png")
     assert (tmp_path / "found.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_names_with_control_characters_are_escaped():
+    bad = three(class_names=("disc", "\x1b[31mred\nring", "ring"))
+    for text in (repr(bad), bad.describe(), bad._repr_mimebundle_()["text/plain"]):
+        assert "\x1b" not in text and r"\x1b[31mred\nring" in text
+    assert bad.names[0] == "\x1b[31mred\nring"  # only what is shown is escaped

@@ -21,9 +21,10 @@ def downloaded(network: str, file: str, **options) -> keras.Model:
         function = getattr(keras.applications, network)
         return function(weights="imagenet", include_top=False, **options)
     except Exception as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
         raise LabkitError(
             f"ImageNet weights for {network} could not be downloaded by keras.applications "
-            f"({type(error).__name__}); run once with a network, or put the file {file} into "
+            f"({reason}); run once with a network, or put the file {file} into "
             "~/.keras/models, or train without them: --backbone-weights none."
         ) from error
 

@@ -42,8 +42,8 @@ test-slow: $(STAMP) ## the tests that train for minutes
 
 .PHONY: lab
 lab: $(STAMP) ## JupyterLab on the course
-	@echo "labkit: opening notebooks/ in JupyterLab; Ctrl-C here ends it"
-	@$(VENV)/bin/jupyter lab notebooks/ $(ARGS)
+	@echo "labkit: opening notebooks/00_tour.ipynb in JupyterLab; Ctrl-C here ends it"
+	@$(VENV)/bin/jupyter lab --ServerApp.root_dir=. --LabApp.default_url=/lab/tree/notebooks/00_tour.ipynb $(ARGS)
 
 .PHONY: notebooks
 notebooks: $(STAMP) ## runs every notebook from a clean kernel and saves it with its outputs

@@ -13,6 +13,7 @@ import argparse
 import asyncio
 import os
 import re
+import shutil
 import sys
 import tempfile
 import time
@@ -152,6 +153,8 @@ def main(arguments=None) -> int:
             options.student.mkdir(parents=True, exist_ok=True)
             copy = for_students(nbformat.read(path, as_version=4))
             nbformat.write(copy, options.student / path.name)
+            for picture in path.parent.glob("*.svg"):  # its text cells refer to them
+                shutil.copy(picture, options.student)
             print(f"{options.student / path.name}: written, without solutions and outputs")
             continue
         print(f"{path.name}: running ...", flush=True)

@@ -40,7 +40,9 @@ def test_a_notebook_that_fails_is_left_as_it_was(path, capsys):
 
 def test_a_class_gets_no_solutions_and_no_outputs(path, tmp_path):
     assert main([str(path)]) == 0
+    (path.parent / "diagram.svg").write_text("<svg/>", "utf-8")
     assert main(["--student", str(tmp_path / "class"), str(path)]) == 0
+    assert (tmp_path / "class/diagram.svg").exists()
     copy = nbformat.read(tmp_path / "class" / "00_a.ipynb", as_version=4)
     assert [c.cell_type for c in copy.cells] == ["markdown", "code"]
     assert copy.cells[1].outputs == [] and copy.cells[1].execution_count is None

@@ -132,3 +132,10 @@ def test_the_glossary_is_complete_and_its_notebooks_exist():
 def test_the_first_notebook_and_the_readme_lead_to_the_glossary():
     assert "docs/glossary.md" in (ROOT / "README.md").read_text("utf-8")
     assert "docs/glossary.md" in text_of(ROOT / "notebooks/00_tour.ipynb")
+
+
+def test_links_and_images_of_the_checked_notebooks_exist():
+    for path in files():
+        if path.suffix == ".ipynb":
+            for link in re.findall(r"\]\(([^)#:]+\.(?:ipynb|md|svg|png))\)", text_of(path)):
+                assert (path.parent / link).exists(), f"{path.name}: {link}"

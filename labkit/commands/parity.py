@@ -4,6 +4,7 @@ import json
 import math
 
 from labkit.commands.options import add_json
+from labkit.errors import LabkitError
 from labkit.quiet import import_tensorflow, only_json_on_stdout
 
 NAME = "parity"
@@ -12,6 +13,7 @@ EPILOG = """\
 examples:
   labkit parity --golden tests/golden
   labkit parity --golden reference/ --json
+  labkit parity --published yolact_resnet50 --images coco/val2017/    downloads both to compare
 
 Goes through a folder of reference values (.npz files computed by torchvision and pycocotools, or by
 YOLACT's own code: see tests/golden) and compares what labkit computes from the same input:
@@ -23,9 +25,14 @@ ROW = "{:<56} {:>10} {:>10}  {:<16} {}"
 
 
 def add_options(parser) -> None:
+    parser.add_argument("--golden", metavar="DIR", help="the folder of reference values")
     parser.add_argument(
-        "--golden", required=True, metavar="DIR", help="the folder of reference values"
+        "--published",
+        metavar="NAME",
+        help="or published weights of YOLACT: compare their detections with those that its authors "
+        "published of 100 pictures of COCO ...",
     )
+    parser.add_argument("--images", metavar="DIR", help="... which are in this folder")
     add_json(parser)
 
 
@@ -35,7 +42,7 @@ def run(args) -> int:
         import_tensorflow()
         from labkit import parity
 
-        for file, check in parity.compare(args.golden):
+        for file, check in chosen(parity, args):
             if not groups:
                 print(ROW.format("group", "values", "deviation", "tolerance", ""))
             groups.append(as_dict(file, check))
@@ -48,6 +55,17 @@ def run(args) -> int:
         verdict = "all hold" if ok else f"{failed} do NOT hold"
         print(f"{values:,} values in {len(groups)} groups: {verdict}.")
     return 0 if ok else 1
+
+
+def chosen(parity, args):
+    """The comparison that the options ask for; it yields (file, check)."""
+    if bool(args.golden) == bool(args.published):
+        raise LabkitError("give --golden DIR, or --published NAME with --images DIR.")
+    if args.golden:
+        return parity.compare(args.golden)
+    if not args.images:
+        raise LabkitError(f"--published {args.published}: add --images, the pictures' folder.")
+    return parity.compare_published(args.published, args.images)
 
 
 def as_dict(file: str, check) -> dict:

@@ -74,7 +74,11 @@ def anchor_ious(boxes: np.ndarray, image_shapes: np.ndarray, config: DetectorCon
     for level, (grid, size) in enumerate(zip(grids, config.anchor_sizes, strict=True)):
         cells = np.stack(grid, axis=1)
         stride = padded / np.maximum(cells, 1)
-        stride = (np.floor(stride) if config.WHOLE_STRIDES else stride).astype(np.float32)
+        if config.anchor_strides == "whole":
+            stride = np.floor(stride)
+        elif config.anchor_strides == "level":
+            stride = np.full_like(stride, config.strides[level])
+        stride = stride.astype(np.float32)
         nearest = np.round(centres / stride - config.anchor_offset).clip(0, cells - 1)
         nearest = (nearest + config.anchor_offset) * stride
         anchors = cell_anchors(

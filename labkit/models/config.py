@@ -185,6 +185,21 @@ _MATTERPORT = _R50_FPN.replace(
     mask_paste="in_box",
 )
 
+# Detectron2's (2019), so that its weights give its detections. Its images are BGR: its first kernel
+# is turned around when a file is read, and here the mean.
+_DETECTRON2 = _R50_FPN.replace(
+    resize_rounding="nearest",
+    image_mean=(123.675, 116.28, 103.53),
+    batch_norm_epsilon=1e-5,
+    anchor_rounding=False,
+    anchor_strides="level",
+    rpn_min_size=0.0,
+    proposals_train=1000,
+    roi_sampling_ratio=0,
+    roi_aligned=True,
+    smooth_l1_beta=0.0,
+)
+
 # What the presets made for two CPU cores have in common.
 _TWO_CORES = _R50_FPN.replace(
     anchor_rounding=False,  # half a pixel matters to a 12 px anchor
@@ -214,6 +229,7 @@ PRESETS = {
         heads_batch_norm=True,
     ),
     "matterport": _MATTERPORT,
+    "detectron2": _DETECTRON2,
     # For photographs on two CPU cores: a pretrained backbone whose first half stays as it is, and
     # heads like tiny's. Detection sees larger pictures than training, which shrinks them at random
     # (see TrainSettings): small objects are then found that training had no time for. How large an

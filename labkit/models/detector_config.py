@@ -17,12 +17,12 @@ class DetectorConfig(Frozen):
 
     LOSSES: ClassVar[tuple[str, ...]] = ()  # names of the losses, in the order they are reported
     LOSS_WEIGHTS: ClassVar[dict[str, float]] = {}  # of losses whose weight is not 1 by default
-    WHOLE_STRIDES: ClassVar[bool] = True  # see `labkit.ops.anchors.pyramid_anchors`
 
     # --- image: what the network sees ----------------------------------------------------
     image_min_side: int = 800  # the shorter side is resized to this ...
     image_max_side: int = 1333  # ... unless the longer one would pass this
     resize: str = "shortest_edge"  # or "none", "square", "stretch": see labkit/models/resize.py
+    resize_rounding: str = "down"  # of "shortest_edge"; or "nearest" whole pixel
     resize_filter: str = "antialias"  # or "bilinear", "black_border": see labkit/models/resize.py
     pad_multiple: int = 32  # the coarsest feature map's stride: images are padded to it
     image_mean: tuple[float, ...] = (123.68, 116.779, 103.939)  # RGB, 0..255
@@ -51,6 +51,7 @@ class DetectorConfig(Frozen):
     anchor_ratios: tuple[float, ...] = (0.5, 1.0, 2.0)  # height / width
     anchor_rounding: bool = True  # whole-pixel anchors, as torchvision's
     anchor_offset: float = 0.0  # of a cell: 0 its corner, 0.5 its centre
+    anchor_strides: str = "whole"  # or "exact" (YOLACT), "level" (Detectron2: `strides`)
     square_anchors: bool = False  # ratios change the size alone: see `labkit.ops.anchors`
 
     # --- losses --------------------------------------------------------------------------
@@ -242,6 +243,8 @@ LARGEST_SIDE = 16384  # pixels of an image as the network sees it
 
 CHOICES = {
     "resize": ("shortest_edge", "square", "stretch", "none"),
+    "resize_rounding": ("down", "nearest"),
+    "anchor_strides": ("whole", "exact", "level"),
     "resize_filter": ("antialias", "bilinear", "black_border"),
     "backbone": BACKBONES,
     "stem_pool_padding": ("both_sides", "far_side"),

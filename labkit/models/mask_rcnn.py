@@ -95,7 +95,7 @@ class MaskRCNN(Detector):
             c.anchor_rounding,
             c.anchor_offset,
             c.square_anchors,
-            c.WHOLE_STRIDES,
+            c.anchor_strides if c.anchor_strides != "level" else c.strides,
         )
 
     def extents(self, images: tf.Tensor, image_sizes: tf.Tensor) -> tf.Tensor:

@@ -19,7 +19,8 @@ def resized_shape(height: int, width: int, config: DetectorConfig) -> tuple[int,
 
     "shortest_edge": the shorter side becomes image_min_side, unless the longer side would then
     exceed image_max_side. The factor is a float32 and sizes are rounded down, as in torchvision,
-    where 800 also becomes 799 sometimes.
+    where 800 also becomes 799 sometimes; with resize_rounding "nearest" they are rounded to the
+    nearest pixel, as in Detectron2.
     "square": an image is enlarged until its shorter side is image_min_side, and never shrunk,
     except that a longer side above image_max_side becomes image_max_side. Detection puts the result
     in the middle of a black square of image_max_side. Source: Matterport.
@@ -35,6 +36,10 @@ def resized_shape(height: int, width: int, config: DetectorConfig) -> tuple[int,
         if round(max(height, width) * scale) > config.image_max_side:
             scale = config.image_max_side / max(height, width)
         return max(1, round(height * scale)), max(1, round(width * scale))
+    if config.resize_rounding == "nearest":  # Detectron2, in double precision
+        short, long = sorted((height, width))
+        scale = min(config.image_min_side / short, config.image_max_side / long)
+        return max(1, math.floor(height * scale + 0.5)), max(1, math.floor(width * scale + 0.5))
     short, long = np.float32(min(height, width)), np.float32(max(height, width))
     scale = float(min(config.image_min_side / short, config.image_max_side / long))
     return max(1, math.floor(height * scale)), max(1, math.floor(width * scale))

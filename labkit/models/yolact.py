@@ -99,7 +99,7 @@ class YOLACT(Detector):
             c.anchor_rounding,
             c.anchor_offset,
             c.square_anchors,
-            c.WHOLE_STRIDES,
+            c.anchor_strides if c.anchor_strides != "level" else c.strides,
         )
 
     def prototypes(self, maps: list[tf.Tensor], training: bool = False) -> tf.Tensor:

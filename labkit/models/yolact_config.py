@@ -20,7 +20,6 @@ class YolactConfig(DetectorConfig):
 
     LOSSES: ClassVar = ("class", "box", "mask", "semantic")
     LOSS_WEIGHTS: ClassVar = {"box": 1.5, "mask": 6.125}
-    WHOLE_STRIDES: ClassVar = False
 
     # --- what DetectorConfig has, with YOLACT's numbers ----------------------------------
     image_min_side: int = 550
@@ -37,6 +36,7 @@ class YolactConfig(DetectorConfig):
     anchor_ratios: tuple[float, ...] = (1.0, 2.0, 0.5)
     anchor_rounding: bool = False
     anchor_offset: float = 0.5
+    anchor_strides: str = "exact"
     mask_paste: str = "whole"
     mini_mask: int = 112  # an object may be as large as the image: half of the prototypes' cells
 

@@ -58,13 +58,14 @@ def pyramid_anchors(
     rounding: bool = False,
     offset: float = 0.0,
     square: bool = False,
-    whole_strides: bool = True,
+    strides: str | tuple[int, ...] = "whole",
 ) -> list[tf.Tensor]:
     """Anchors of every level of a pyramid.
 
-    The stride of a level is image // feature, as in torchvision. 224 rows make 7 of P5 and, rounded
-    up, 4 of P6, whose stride then is 56 and not 64. 550 rows make 69 of P3: there a stride of 7
-    would end far from the border, and with `whole_strides` off it is 550 / 69, as in YOLACT.
+    The stride of a level is "whole", image // feature, as in torchvision. 224 rows make 7 of P5
+    and, rounded up, 4 of P6, whose stride then is 56 and not 64. 550 rows make 69 of P3: there a
+    stride of 7 would end far from the border, and "exact" is 550 / 69, as in YOLACT. Detectron2's
+    strides are those of an image that needs no rounding, and are given as numbers.
 
     Args:
         image_shape: (height, width) of the padded image, in pixels.
@@ -74,16 +75,19 @@ def pyramid_anchors(
         rounding: as in `cell_anchors`.
         offset: as in `grid_anchors`.
         square: as in `cell_anchors`.
-        whole_strides: round strides down to whole pixels.
+        strides: "whole", "exact", or the stride of each level in pixels.
 
     Returns:
         A list of float32 [H*W*A, 4], in pixels of the image.
     """
     levels = []
-    for (rows, columns), size in zip(feature_shapes, sizes, strict=True):
-        stride = (image_shape[0] // rows, image_shape[1] // columns)
-        if not whole_strides:
+    for level, ((rows, columns), size) in enumerate(zip(feature_shapes, sizes, strict=True)):
+        if strides == "whole":
+            stride = (image_shape[0] // rows, image_shape[1] // columns)
+        elif strides == "exact":
             stride = (image_shape[0] / rows, image_shape[1] / columns)
+        else:
+            stride = (strides[level], strides[level])
         cell = cell_anchors(size, ratios, rounding, square)
         levels.append(grid_anchors(cell, (rows, columns), stride, offset))
     return levels

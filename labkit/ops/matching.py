@@ -81,7 +81,9 @@ def match_distinct(iou: tf.Tensor, valid: tf.Tensor, high: float, low: float) ->
         places = tf.stack([rows, taken], axis=1)
         matches = tf.tensor_scatter_nd_update(matches, places, tf.where(real, owner, old))
         used = tf.range(objects)[None, :, None] == owner[:, None, None]
-        return turn + 1, tf.where(used | (place == taken[:, None, None]), -1.0, best), matches
+        left = tf.where(used | (place == taken[:, None, None]), -1.0, best)
+        # Where sizes are known in advance, TensorFlow loses sight of the shape on the way here.
+        return turn + 1, tf.reshape(left, [batch, objects, most]), matches
 
     def open_pairs(turn, best, _):
         return (turn < most) & tf.reduce_any(best >= 0.0)

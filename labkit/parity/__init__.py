@@ -12,6 +12,7 @@ losses: they are what it compares.
     reference_weights  those weights, drawn anew from the names of the tensors
     training           targets, losses, gradients and a few steps of SGD
     coco               the numbers and arrays of COCO evaluation
+    published          detections of published weights against those that were published
     yolact             which of the yolact_ files below compares what
 """
 
@@ -23,8 +24,9 @@ from labkit.errors import LabkitError, MissingFileError
 from labkit.parity import coco, network, operators, training, yolact
 from labkit.parity.check import Check
 from labkit.parity.golden import Golden
+from labkit.parity.published import compare_published
 
-__all__ = ["Check", "Golden", "compare"]
+__all__ = ["Check", "Golden", "compare", "compare_published"]
 
 
 def compare(folder) -> Iterator[tuple[str, Check | str]]:

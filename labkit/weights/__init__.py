@@ -2,14 +2,16 @@
 
 report = labkit.weights.load(model, "maskrcnn_resnet50_fpn_coco-bf2d0c1e.pth")
 print(report)                                   # what was loaded, what was skipped, and why
-labkit.weights.export(model, "mine.safetensors")   # torchvision's names and layouts
+labkit.weights.export(model, "mine.safetensors")   # its original's names and layouts
 """
 
 import os
 from collections.abc import Sequence
 
-from labkit.weights import pretrained, torchvision
+from labkit.errors import LabkitError
+from labkit.weights import pretrained
 from labkit.weights.files import read_tensors
+from labkit.weights.formats import formats_of
 from labkit.weights.saving import write_tensors
 from labkit.weights.transfer import LoadReport, load_tensors
 
@@ -39,13 +41,16 @@ def load(model, path: str | os.PathLike, class_names: Sequence[str] | None = Non
 
 
 def export(model, path: str | os.PathLike) -> None:
-    """Write the model's weights as torchvision's state_dict.
+    """Write the model's weights as the state_dict of its original: torchvision's, or YOLACT's.
 
     Args:
-        model: a detector with torchvision's architecture.
+        model: a Mask R-CNN with torchvision's architecture, or a YOLACT with its authors'.
         path: ends in .safetensors, or in .pth for torch.load.
 
     Raises:
-        LabkitError: torchvision has no counterpart of this model, or the path another ending.
+        LabkitError: there is no counterpart of this model, or the path has another ending.
     """
-    write_tensors(path, torchvision.export(model))
+    writable = [f for f in formats_of(model) if f.export is not None]
+    if not writable:
+        raise LabkitError(f"no other program has a counterpart of a {type(model).__name__}.")
+    write_tensors(path, writable[0].export(model))

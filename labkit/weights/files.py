@@ -13,11 +13,13 @@ import safetensors
 from labkit.errors import LabkitError, opening
 from labkit.weights.hdf5_file import read_hdf5
 from labkit.weights.inert_pickle import shown
+from labkit.weights.numpy_pickle import read_numpy_pickle
 from labkit.weights.raw import elements, refuse_bombs
 from labkit.weights.torch_file import MAGIC, read_torch
 
 _ZIP, _HDF5 = b"PK\x03\x04", b"\x89HDF\r\n\x1a\n"
 _TORCH_STREAM = b"\x8a\x0a" + MAGIC.to_bytes(10, "little") + b"."  # as pickle writes that number
+_PROTOCOLS = (b"\x02", b"\x03", b"\x04", b"\x05")  # of a pickle, after its first byte
 _KERAS_WEIGHTS = "model.weights.h5"
 
 _SAFETENSORS = {
@@ -42,7 +44,8 @@ def read_tensors(path: str | os.PathLike) -> dict[str, np.ndarray]:
 
     Args:
         path: .pth or .pt of torch (in both of its forms, see `read_torch`), .safetensors, HDF5 of
-            Keras (.weights.h5, and the .h5 of Keras 1 and 2, see `read_hdf5`), or .keras.
+            Keras (.weights.h5, and the .h5 of Keras 1 and 2, see `read_hdf5`), .keras, or the .pkl
+            of Detectron2's model zoo (see `read_numpy_pickle`).
 
     Returns:
         The arrays by the names that the file gives them; some may be read-only. bfloat16, which
@@ -63,6 +66,8 @@ def read_tensors(path: str | os.PathLike) -> dict[str, np.ndarray]:
         return _read_zip(path, size)
     if _TORCH_STREAM in head[:32]:
         return read_torch(path)
+    if head[:1] == b"\x80" and head[1:2] in _PROTOCOLS:
+        return read_numpy_pickle(path)
     if _is_safetensors(head):
         return _read_safetensors(path, head, size)
     raise LabkitError(_what_else(path, head, size))
@@ -147,6 +152,6 @@ def _what_else(path: Path, head: bytes, size: int) -> str:
         return f"{path} begins with zeros: a download that broke off looks like this; get it again."
     return (
         f"{path} ({size:,} bytes) is no file of weights that labkit knows: it reads torch's .pth "
-        "and .pt, .safetensors, and Keras' .weights.h5, .h5 and .keras; save the weights as one of "
-        "these."
+        "and .pt, .safetensors, Keras' .weights.h5, .h5 and .keras, and Detectron2's .pkl; save "
+        "the weights as one of these."
     )

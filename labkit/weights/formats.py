@@ -11,6 +11,7 @@ import numpy as np
 from labkit.models.registry import name_of
 from labkit.weights import (
     darknet,
+    detectron2,
     efficientnet_lite,
     labkit_layout,
     matterport,
@@ -23,7 +24,7 @@ ANY = "any detector"
 
 #: By the detector's name. The first format that recognises the names in a file is taken.
 FORMATS: dict[str, tuple[Format, ...]] = {
-    "mask_rcnn": (torchvision.FORMAT, matterport.FORMAT),
+    "mask_rcnn": (torchvision.FORMAT, matterport.FORMAT, detectron2.FORMAT),
     "yolact": (yolact.FORMAT,),
     ANY: (
         torchvision.BACKBONE_FORMAT,

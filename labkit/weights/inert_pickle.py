@@ -42,6 +42,14 @@ class Name:
     dotted: str
 
 
+class Stateful:
+    """What a function of the caller's may return to be told the state that BUILD brings."""
+
+    def set_state(self, state: Any) -> None:
+        """Take the state, any value that this reader makes; raise `Malformed` for a wrong one."""
+        raise NotImplementedError
+
+
 class Malformed(ValueError):
     """Something is wrong with the data; the caller adds the file's name and what to do."""
 
@@ -64,7 +72,8 @@ def read_pickle(
         persistent: turns a persistent id into the value that takes its place.
 
     Returns:
-        None, bool, int, float, str, tuple, list, dict, `Name`, or what the two functions return.
+        None, bool, int, float, str, bytes, tuple, list, dict, `Name`, or what the two functions
+        return.
 
     Raises:
         LabkitError: the pickle asks for something that is not in `functions`; the message has its
@@ -160,6 +169,10 @@ class _Machine:
         self.push(function(arguments))
 
     def build(self, _) -> None:
+        if isinstance(self.stack[-2], Stateful):
+            state = self.stack.pop()
+            self.stack[-1].set_state(state)
+            return
         # Attributes of a container besides its items, which hold no tensors and are dropped: a
         # state_dict's `_metadata` (versions of torch's modules), an argparse.Namespace's fields.
         self.pop()
@@ -204,12 +217,27 @@ def fill(target: dict, items: list) -> dict:
     return target
 
 
+def mapping(arguments: tuple) -> dict:
+    """A plain dict for OrderedDict(), OrderedDict(pairs) as Python 2 wrote it, or Counter(dict)."""
+    match arguments:
+        case ():
+            return {}
+        case (dict(items),):
+            return dict(items)
+        case (list(pairs),) if all(isinstance(p, list | tuple) and len(p) == 2 for p in pairs):
+            return fill({}, [part for pair in pairs for part in pair])
+    raise Malformed("a container made in an unknown way")
+
+
 def _last_two(machine: _Machine) -> list:
     value, key = machine.pop(), machine.pop()
     return [key, value]
 
 
 _LITERALS = (
+    "BINBYTES",
+    "SHORT_BINBYTES",
+    "BINBYTES8",
     "BININT",
     "BININT1",
     "BININT2",

@@ -59,6 +59,8 @@ class Format:
         outputs: how many classes the tensors know, background included; 0 if they do not tell.
         unread: of (loaded pairs with their tensors, all tensors), what the model has no place for
             and an export puts back.
+        export: of a model, the tensors that the other program would read; None if labkit writes no
+            such files.
         presets: names of presets whose networks such files fit.
         skipped: what such a file may hold beside the weights: a regular expression for its name,
             and why it is left out.
@@ -71,5 +73,6 @@ class Format:
     config: Callable = lambda tensors: None
     outputs: Callable[[Mapping[str, np.ndarray]], int] = lambda tensors: 0
     unread: Callable = lambda loaded, tensors: {}
+    export: Callable[[object], dict[str, np.ndarray]] | None = None
     presets: tuple[str, ...] = ()
     skipped: Mapping[str, str] = field(default_factory=dict)

@@ -206,6 +206,48 @@ def _of_yolact(name: str, repository: str, title: str, mask_ap: float, preset: s
     )
 
 
+_ZOO = "https://dl.fbaipublicfiles.com/detectron2/COCO-InstanceSegmentation/mask_rcnn_"
+# Of Detectron2: name, what it is, file, box AP, mask AP, backbone if it is not the preset's.
+_DETECTRON2S = (
+    ("detectron2-r50-fpn-1x", "ResNet-50-FPN, 1x", "R_50_FPN_1x/137260431/model_final_a54504.pkl")
+    + (38.6, 35.2, ""),
+    ("detectron2-r50-fpn", "ResNet-50-FPN, 3x", "R_50_FPN_3x/137849600/model_final_f10217.pkl")
+    + (41.0, 37.2, ""),
+    ("detectron2-r101-fpn", "ResNet-101-FPN, 3x", "R_101_FPN_3x/138205316/model_final_a3ec72.pkl")
+    + (42.9, 38.6, "resnet101"),
+    (
+        "detectron2-x101-fpn",
+        "ResNeXt-101-32x8d-FPN, 3x",
+        "X_101_32x8d_FPN_3x/139653917/model_final_2d9806.pkl",
+    )
+    + (44.3, 39.5, "resnext101_32x8d"),
+)
+
+
+def _of_detectron2(
+    name: str, title: str, file: str, box_ap: float, mask_ap: float, backbone: str
+) -> Pretrained:
+    """The entry of a Mask R-CNN of Detectron2's model zoo, whose digests are MD5's."""
+    zoo = "https://github.com/facebookresearch/detectron2/blob/main/MODEL_ZOO.md"
+    return Pretrained(
+        name=name,
+        title=f"Mask R-CNN, {title}, Detectron2's",
+        address=_ZOO + file,
+        size=None,
+        sha256=None,
+        licence="Apache-2.0, as Detectron2; what its model zoo says of its models applies, and "
+        "they were trained on COCO, whose annotations are CC BY 4.0 and whose pictures are under "
+        "Flickr's terms",
+        source=f"{zoo}#coco-instance-segmentation-baselines-with-mask-r-cnn",
+        recipe=zoo,
+        class_names=COCO_NAMES,
+        box_ap=box_ap,
+        mask_ap=mask_ap,
+        preset="detectron2",
+        backbone=backbone,
+    )
+
+
 _ENTRIES = (
     Pretrained(
         name="coco-r50-fpn",
@@ -283,6 +325,7 @@ _ENTRIES = (
         box_ap=34.7,
         preset="matterport",
     ),
+    *(_of_detectron2(*row) for row in _DETECTRON2S),
     *(_of_yolact(*row) for row in _YOLACTS),
 )
 

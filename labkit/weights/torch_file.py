@@ -29,7 +29,7 @@ from typing import Any
 import numpy as np
 
 from labkit.errors import LabkitError, opening
-from labkit.weights.inert_pickle import Malformed, Name, fill, read_pickle, shown
+from labkit.weights.inert_pickle import Malformed, Name, mapping, read_pickle, shown
 from labkit.weights.raw import elements, item_size, refuse_bombs
 
 MAGIC = 0x1950A86A20F9469CFC6C
@@ -298,24 +298,12 @@ def _size(arguments: tuple) -> tuple:
     raise Malformed("a torch.Size of nothing")
 
 
-def _mapping(arguments: tuple) -> dict:
-    """A plain dict for OrderedDict(), OrderedDict(pairs) as Python 2 wrote it, or Counter(dict)."""
-    match arguments:
-        case ():
-            return {}
-        case (dict(items),):
-            return dict(items)
-        case (list(pairs),) if all(isinstance(p, list | tuple) and len(p) == 2 for p in pairs):
-            return fill({}, [part for pair in pairs for part in pair])
-    raise Malformed("a container made in an unknown way")
-
-
 # All that a pickle may name; anything else is refused. torchvision's training scripts put a
 # Namespace and a Counter into a checkpoint beside the model.
 _FUNCTIONS: dict[str, Callable | None] = {
-    "collections.OrderedDict": _mapping,
-    "collections.Counter": _mapping,
-    "argparse.Namespace": _mapping,
+    "collections.OrderedDict": mapping,
+    "collections.Counter": mapping,
+    "argparse.Namespace": mapping,
     "torch.Size": _size,
     "torch._utils._rebuild_tensor_v2": _rebuild_tensor,
     "torch._utils._rebuild_tensor_v3": _rebuild_tensor_of_dtype,

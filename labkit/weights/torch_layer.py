@@ -23,6 +23,19 @@ DEPTHWISE = Layout(lambda a: a.transpose(2, 3, 0, 1), lambda a: a.transpose(2, 3
 DENSE = Layout(np.transpose, np.transpose)
 
 
+def flattened(side: int) -> Layout:
+    """The layout of a dense layer on a flattened map: torch flattens [C, H, W], Keras [H, W, C]."""
+
+    def inward(a):
+        return a.reshape(len(a), -1, side, side).transpose(2, 3, 1, 0).reshape(-1, len(a))
+
+    def outward(a):
+        units = a.shape[1]
+        return a.reshape(side, side, -1, units).transpose(3, 2, 0, 1).reshape(units, -1)
+
+    return Layout(inward, outward)
+
+
 def _swap_boxes(a: np.ndarray) -> np.ndarray:
     """Rows of (x, y, w, h) as rows of (y, x, h, w), and back."""
     return a.reshape(-1, 4, *a.shape[1:])[:, [1, 0, 3, 2]].reshape(a.shape)

@@ -23,6 +23,7 @@ from labkit.weights.torch_layer import (
     COUNTERS,
     DECONV,
     DENSE,
+    flattened,
     pairs_of_layer,
     then,
 )
@@ -30,19 +31,6 @@ from labkit.weights.torch_layer import (
 _CLASS_BIAS = "roi_heads.box_predictor.cls_score.bias"
 
 # --- layouts ----------------------------------------------------------------------------
-
-
-def _flattened(side: int) -> Layout:
-    """The layout of a dense layer on a flattened map: torch flattens [C, H, W], Keras [H, W, C]."""
-
-    def inward(a):
-        return a.reshape(len(a), -1, side, side).transpose(2, 3, 1, 0).reshape(-1, len(a))
-
-    def outward(a):
-        units = a.shape[1]
-        return a.reshape(side, side, -1, units).transpose(3, 2, 0, 1).reshape(units, -1)
-
-    return Layout(inward, outward)
 
 
 def _no_background(rows: int) -> Layout:
@@ -102,7 +90,7 @@ def _box_head(head, config) -> Iterator[Pair]:
             # v1 has fc6 and fc7; v2 continues to count after its convolutions and a flatten.
             after_convs = f"{len(config.box_convs) + 1 + 2 * number}"
             place = after_convs if config.box_convs else f"fc{6 + number}"
-            kernel = DENSE if number else _flattened(config.box_pool)
+            kernel = DENSE if number else flattened(config.box_pool)
             yield from pairs_of_layer(f"roi_heads.box_head.{place}", layer, kernel)
         elif layer.name == "logits":
             yield from pairs_of_layer("roi_heads.box_predictor.cls_score", layer, DENSE)
@@ -258,6 +246,7 @@ FORMAT = Format(
     config=config_of,
     outputs=outputs,
     unread=unread_tensors,
+    export=export,
     presets=("torchvision_v1", "torchvision_v2"),
     skipped=COUNTERS,
 )

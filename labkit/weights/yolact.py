@@ -139,6 +139,7 @@ FORMAT = Format(
     config=config_of,
     outputs=outputs,
     unread=unread_tensors,
+    export=export,
     presets=("yolact_r50", "yolact_darknet53", "yolact_base", "yolact_im700"),
     skipped=COUNTERS | {r"^backbone\.layer\d\.": _AGAIN, r"^fpn\.downsample_layers\.[2-9]": _AGAIN},
 )

@@ -273,7 +273,7 @@ def test_it_is_saved_and_read(model, tmp_path):
 
 
 def test_from_pretrained_of_another_kind_is_one_sentence(model, tmp_path, data):
-    settings = labkit.TrainSettings(steps=1, batch_size=1, canvas=(64, 64))
+    settings = labkit.TrainSettings(steps=1, batch_size=2, canvas=(64, 64))
     labkit.train(model, data, tmp_path / "run", settings, verbose=False)
     assert isinstance(YOLACT.from_pretrained(tmp_path / "run", verbose=False), YOLACT)
     with pytest.raises(LabkitError, match="is a YOLACT; call YOLACT.from_pretrained"):

@@ -177,6 +177,15 @@ def test_two_objects_that_share_their_best_candidate_get_one_each():
     assert match(iou, np.ones(2, bool), 0.5, 0.4, True).numpy().tolist()[0] == 1
 
 
+@pytest.mark.parametrize("known", [(None, None, None), (2, 7, 3), (None, 7, 3)])
+def test_it_runs_in_a_graph_of_any_shapes(known):
+    signature = [tf.TensorSpec(known), tf.TensorSpec([known[0], known[2]], tf.bool)]
+    graph = tf.function(lambda *a: match_distinct(*a, 0.5, 0.4), input_signature=signature)
+    iou = np.random.default_rng(0).random((2, 7, 3), np.float32)
+    want = [plain_distinct(i, 0.5, 0.4) for i in iou]
+    assert graph(iou, np.ones((2, 3), bool)).numpy().tolist() == want
+
+
 def test_no_objects_are_all_background():
     got = match_distinct(np.zeros((2, 5, 0), np.float32), np.zeros((2, 0), bool), 0.5, 0.4)
     assert (got.numpy() == BACKGROUND).all()

@@ -138,7 +138,7 @@ def test_h5_of_keras_2_written_by_keras(tmp_path, keras_model):
         (b"PK\x03\x04" + bytes(96), "incomplete zip archive of 100 bytes"),
         (b"\x89HDF\r\n\x1a\n" + bytes(92), "damaged or incomplete"),
         ((10**6).to_bytes(8, "little") + b"{" + bytes(91), "it has 100 bytes, its header alone"),
-        (pickle.dumps({"model": 1}), "no file of weights that labkit knows"),
+        (pickle.dumps({"model": 1}), "holds no weights, a dict of arrays by name"),
         (b"\x00\x01\x02", "(3 bytes) is no file of weights"),
         (b"{}", "no file of weights"),
     ],

@@ -9,6 +9,7 @@ from labkit.models.mask_rcnn import MaskRCNN
 from labkit.models.registry import DETECTORS
 from labkit.weights import (
     darknet,
+    detectron2,
     efficientnet_lite,
     formats,
     labkit_layout,
@@ -25,6 +26,7 @@ from labkit.weights.transfer import load_tensors
     "name, expected",
     [
         ("backbone.body.conv1.weight", torchvision.FORMAT),
+        ("backbone.bottom_up.stem.conv1.weight", detectron2.FORMAT),
         ("prediction_layers.0.conf_layer.bias", yolact.FORMAT),
         ("mrcnn_class_logits/mrcnn_class_logits/bias:0", matterport.FORMAT),
         ("layer1.0.conv1.weight", torchvision.BACKBONE_FORMAT),

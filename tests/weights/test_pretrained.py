@@ -7,6 +7,7 @@ from labkit import weights
 from labkit.errors import LabkitError
 from labkit.models.config import Config
 from labkit.models.mask_rcnn import MaskRCNN
+from labkit.models.registry import presets
 from labkit.training.checkpoints import save_run
 from labkit.weights import registry
 from labkit.weights.registry import PRETRAINED
@@ -153,6 +154,6 @@ def test_what_does_not_exist_is_said(source, why):
 def test_every_published_preset_exists():
     for entry in PRETRAINED.values():
         if entry.preset:
-            config = Config.preset(entry.preset)
-            assert config.backbone in ("resnet50", "efficientnet_lite0")
+            config = presets()[entry.preset]
+            assert config.backbone in ("resnet50", "efficientnet_lite0", "darknet53")
     assert registry.find("coco-r50-fpn-v2").preset == "torchvision_v2"

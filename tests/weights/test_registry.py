@@ -36,6 +36,10 @@ def test_the_names():
         "imagenet-x101-v2",
         "imagenet-darknet53",
         "matterport-coco",
+        "detectron2-r50-fpn-1x",
+        "detectron2-r50-fpn",
+        "detectron2-r101-fpn",
+        "detectron2-x101-fpn",
         "yolact_resnet50",
         "yolact_darknet53",
         "yolact_base",
@@ -46,7 +50,7 @@ def test_the_names():
 @pytest.mark.parametrize("entry", PRETRAINED.values(), ids=PRETRAINED)
 def test_every_entry_is_whole(entry):
     assert entry.file_name == (entry.packaged or entry.address.split("/")[-1])
-    assert re.fullmatch(r".+\.(pth|h5)", entry.file_name)
+    assert re.fullmatch(r".+\.(pth|h5|pkl)", entry.file_name)
     assert re.fullmatch(r"https://[\w./-]+", entry.address)
     assert entry.title and entry.licence and entry.source.startswith("https://")
     assert "https://" in entry.recipe
@@ -75,6 +79,10 @@ def test_published_numbers():
         "coco-r50-fpn": (37.9, 34.6),
         "coco-r50-fpn-v2": (47.4, 41.8),
         "matterport-coco": (34.7, None),
+        "detectron2-r50-fpn-1x": (38.6, 35.2),
+        "detectron2-r50-fpn": (41.0, 37.2),
+        "detectron2-r101-fpn": (42.9, 38.6),
+        "detectron2-x101-fpn": (44.3, 39.5),
     }
     of_yolact = {n: e.mask_ap for n, e in PRETRAINED.items() if e.mask_ap and not e.box_ap}
     assert list(of_yolact.values()) == [28.2, 28.7, 29.8, 31.2]

@@ -30,6 +30,7 @@ From samples to batches (`pipeline` needs TensorFlow, so it is not imported here
     copy_paste       objects of one picture pasted into another
     batch_order      which picture is where in which batch
     cache            decoded pictures kept on disk
+    feeder           batches made ahead of time by threads
     pipeline         `Batches`: all of it together, as a `tf.data.Dataset`
 """
 

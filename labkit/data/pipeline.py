@@ -1,4 +1,4 @@
-"""Batches for training: a `tf.data` pipeline that is reproducible and counts what it leaves out.
+"""Batches for training: reproducible, and what they leave out is counted.
 
 Which image is where in which batch depends only on the seed and the batch's number, not on what was
 read before: batch 1000 of a resumed run is batch 1000 of an uninterrupted one, and the shares of
@@ -17,6 +17,7 @@ from labkit.data.batch_order import BatchOrder, BatchPlan
 from labkit.data.cache import ExampleCache
 from labkit.data.copy_paste import choose_cutouts, paste
 from labkit.data.dataset import Dataset
+from labkit.data.feeder import Feeder
 from labkit.errors import LabkitError
 from labkit.models.detector_config import DetectorConfig
 from labkit.models.resize import resized_shape
@@ -169,31 +170,42 @@ class Batches:
         item["image_ids"][...] = image_id
         return item
 
-    # ---- for Keras -----------------------------------------------------------------------------
+    # ---- for training ---------------------------------------------------------------------------
 
-    def tf_dataset(self, steps: int, start: int = 0) -> tf.data.Dataset:
-        """Batches start .. start + steps - 1, made in the background while the model trains."""
+    def feeder(self, steps: int, start: int = 0) -> Feeder:
+        """Makes batches start .. start + steps - 1 in the background while the model trains."""
+        return Feeder(self.batch, start, start + steps)
+
+    def tf_dataset(
+        self, steps: int, start: int = 0, feeder: Feeder | None = None
+    ) -> tf.data.Dataset:
+        """Batches start .. start + steps - 1, as Keras' `fit` wants them.
+
+        Args:
+            steps: how many.
+            start: number of the first one.
+            feeder: makes them, if they are to be waited for elsewhere, too; by default its own.
+        """
+        feeder = feeder or self.feeder(steps, start)
         canvases = self.order.canvases
         # With two canvases, the size of a batch is not known in advance.
         signature = self._signature(canvases[0] if len(canvases) == 1 else (None, None))
 
+        def taken(step) -> list[np.ndarray]:
+            batch = feeder.take(int(step))
+            return [batch[name] for name in signature]
+
         def load(step):
-            values = tf.numpy_function(self._load, [step], [s.dtype for s in signature.values()])
+            values = tf.numpy_function(taken, [step], [s.dtype for s in signature.values()])
             for value, spec in zip(values, signature.values(), strict=True):
                 value.set_shape(spec.shape)
             return dict(zip(signature, values, strict=True))
 
-        # Two workers keep the order and leave the cores to the model; NumPy holds Python's lock
-        # only between its own loops.
-        numbers = tf.data.Dataset.range(start, start + steps)
+        # No parallel calls and no prefetching here: that is the feeder's work, which says why.
         options = tf.data.Options()
         # There is nothing to tune, and waiting for its thread at the end takes up to a minute.
         options.autotune.enabled = False
-        return numbers.map(load, num_parallel_calls=2).prefetch(4).with_options(options)
-
-    def _load(self, step) -> list[np.ndarray]:
-        batch = self.batch(int(step))
-        return [batch[name] for name in self._signature(self.plan.canvas)]
+        return tf.data.Dataset.range(start, start + steps).map(load).with_options(options)
 
     def _signature(self, canvas: tuple) -> dict[str, tf.TensorSpec]:
         c, b = self.config, self.plan.share

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable
 
 from labkit import __version__
-from labkit.errors import LabkitError, printable
+from labkit.errors import LabkitError, Stopped, printable
 from labkit.quiet import replace_unprintable
 
 # The modules of `labkit.commands`, in the order of `labkit --help`.
@@ -97,6 +97,9 @@ def exit_status(command: str, run: Callable[[], int]) -> int:
     except BrokenPipeError:  # `labkit info | head` has read enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except Stopped as stopped:
+        print(f"labkit {command}: {stopped}", file=sys.stderr)
+        return stopped.status
     except KeyboardInterrupt:
         print(f"\nlabkit {command}: stopped by Ctrl-C.", file=sys.stderr)
         return 130

@@ -56,3 +56,17 @@ class MissingFileError(LabkitError, FileNotFoundError):
     # OSError would print "[Errno ...]" or a tuple for some argument lists; the sentence is enough.
     def __str__(self) -> str:
         return str(self.args[0]) if self.args else ""
+
+
+class Stopped(KeyboardInterrupt):
+    """A person or the system asked for the end (Ctrl-C, SIGTERM), and the work was saved before.
+
+    Like any KeyboardInterrupt it passes `except Exception`, so no loop over trainings goes on.
+
+    Attributes:
+        status: the exit status that such a process has: 128 and the number of the signal.
+    """
+
+    def __init__(self, sentence: str, status: int = 130):
+        super().__init__(sentence)
+        self.status = status

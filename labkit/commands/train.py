@@ -38,6 +38,9 @@ of a run, or of a file. Classes that they know by name keep what is known of the
 
 The run's folder gets the weights, checkpoints to resume from, the losses (history.csv) and, with
 validation pictures, their AP. `labkit info RUN` sums it up.
+
+Ctrl-C (or SIGTERM) finishes the step and saves a checkpoint, which --resume goes on from; a second
+one ends at once.
 """
 
 
@@ -135,6 +138,7 @@ def run(args) -> int:
     from labkit import training
     from labkit.models.registry import build_detector
     from labkit.training.distribution import Team, make_strategy
+    from labkit.training.stop_request import StopRequest
     from labkit.weights.runs import latest_checkpoint
 
     scope = contextlib.nullcontext()
@@ -176,8 +180,15 @@ def run(args) -> int:
         callbacks=[keras.callbacks.LambdaCallback(on_train_begin=remember_data)],
         cache=choice.get("cache"),
     )
+    seconds = time.monotonic() - begin
     if chief:
-        report_run(model, history, validation, run_dir, time.monotonic() - begin)
+        with StopRequest() as stop:
+            stop.unless_stopped(lambda: report_run(model, history, validation, run_dir, seconds))
+        if stop:
+            raise stop.stopped(
+                f"while the model was measured. The run is complete: labkit train --run {run_dir} "
+                "--resume measures it."
+            )
     return 0
 
 

@@ -32,6 +32,8 @@ FORMAT = "examples 1"  # part of the fingerprint: change it with the layout of t
 _NOTES = {"problems", "_reported", "_known_labels", "_left_out_late"}
 _NOTES |= {"repairs", "_finder", "_ids", "_categories", "_missing"}  # how it was read
 
+_PLACES = {"label", "folder", "root", "truth", "segments"}  # where the files are
+
 
 class ExampleCache:
     """The examples of one data set in a folder that the user names.
@@ -71,25 +73,32 @@ class ExampleCache:
         return example
 
 
-def fingerprint(dataset: Dataset) -> str:
-    """32 hexadecimal digits, different for data sets that differ in anything but pixels."""
+def fingerprint(dataset: Dataset, *, places: bool = True) -> str:
+    """32 hexadecimal digits, different for data sets that differ in anything but pixels.
+
+    Args:
+        dataset: whose.
+        places: whether it matters where the files are; without, data that were moved to another
+            folder are the same.
+    """
     digest = hashlib.sha256(FORMAT.encode())
-    _feed(digest, dataset)
+    _feed(digest, dataset, places)
     return digest.hexdigest()[:32]
 
 
-def _feed(digest, dataset: Dataset) -> None:
+def _feed(digest, dataset: Dataset, places: bool) -> None:
     digest.update(type(dataset).__name__.encode())
+    plain = _plain if places else _plain_anywhere
     for name, value in sorted(vars(dataset).items()):
-        if name in _NOTES:
+        if name in _NOTES or (name in _PLACES and not places):
             continue
         digest.update(name.encode())
         # One entry at a time: the annotations of COCO as one text would take a gigabyte.
         for item in value if isinstance(value, list | tuple) else [value]:
             if isinstance(item, Dataset):
-                _feed(digest, item)
+                _feed(digest, item, places)
             else:
-                digest.update(json.dumps(item, default=_plain, skipkeys=True).encode())
+                digest.update(json.dumps(item, default=plain, skipkeys=True).encode())
 
 
 def _plain(value: Any) -> Any:
@@ -103,6 +112,14 @@ def _plain(value: Any) -> Any:
     if isinstance(value, np.generic):
         return value.item()
     return str(value)
+
+
+def _plain_anywhere(value: Any) -> Any:
+    """The same without folders, and without what is not data (and prints as an address)."""
+    plain = _plain(value)
+    if isinstance(value, os.PathLike):
+        return Path(value).name
+    return type(value).__name__ if type(plain) is str and not isinstance(value, str) else plain
 
 
 def _write(path: Path, example: Example) -> None:

@@ -32,10 +32,14 @@ class Feeder:
         make: makes the batch of a number. It is called from several threads at once.
         start: number of the first batch.
         end: number after the last one.
+
+    Attributes:
+        steps: their numbers.
     """
 
     def __init__(self, make: Callable[[int], Any], start: int, end: int):
-        self._make, self._start, self._end = make, start, end
+        self.steps = range(start, end)
+        self._make = make
         self._changed = threading.Condition()
         self._window = range(0)  # what is wanted now: the rest of these attributes is about these
         self._waiting: deque[int] = deque()
@@ -45,7 +49,7 @@ class Feeder:
         _in_use.add(self)
 
     def __iter__(self) -> Iterator[Any]:
-        return (self.take(step) for step in range(self._start, self._end))
+        return (self.take(step) for step in self.steps)
 
     def take(self, step: int) -> Any:
         """The batch of a number; those that follow are made meanwhile.
@@ -74,10 +78,14 @@ class Feeder:
                 self._changed.wait(left)
             return step in self._made
 
-    def error_of(self, step: int) -> BaseException | None:
-        """What went wrong with a batch that `wait` has found ready; None if nothing did."""
+    def peek(self, step: int) -> None:
+        """Wait until a batch is there for `take`. Raises what `make` raised for it."""
+        while not self.wait(step):
+            pass
         with self._changed:
-            return self._made[step][1]
+            _, error = self._made[step]
+        if error is not None:
+            raise error
 
     def close(self, seconds: float = 2.0) -> None:
         """Make nothing more, and wait for the threads to end, at most so long."""
@@ -92,7 +100,7 @@ class Feeder:
 
     def _look_ahead(self, step: int) -> None:
         """From now on `step` and those after it are wanted. The lock is held."""
-        self._window = range(step, min(step + AHEAD, self._end))
+        self._window = range(step, min(step + AHEAD, self.steps.stop))
         self._made = {s: made for s, made in self._made.items() if s in self._window}
         known = self._being_made | self._made.keys()
         self._waiting = deque(s for s in self._window if s not in known)

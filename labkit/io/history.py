@@ -9,8 +9,10 @@ A step is one batch; with TrainSettings.accumulate above 1 the weights change on
 """
 
 import csv
+import sys
 from pathlib import Path
 
+from labkit.errors import LabkitError
 from labkit.io.whole_file import whole_file
 
 COLUMNS = ("step", "stage", "lr", "total")  # then the losses, each by its name
@@ -82,8 +84,17 @@ class History:
                 (run_dir / file).unlink(missing_ok=True)
 
     @classmethod
-    def load(cls, run_dir: str | Path) -> "History":
-        tables = {name: _read_csv(Path(run_dir) / file) for name, file in TABLES.items()}
+    def load(cls, run_dir: str | Path, *, repair: bool = False) -> "History":
+        """What a run wrote down.
+
+        Args:
+            run_dir: its folder.
+            repair: keep what is before the damaged part of a file, and say so on stderr.
+
+        Raises:
+            LabkitError: a file is damaged, and repair is False.
+        """
+        tables = {name: _read_csv(Path(run_dir) / file, repair) for name, file in TABLES.items()}
         tables["rows"] = [EARLIER | row for row in tables["rows"]]
         return cls(**tables)
 
@@ -95,11 +106,31 @@ def _write_csv(path: Path, rows: list[dict], columns) -> None:
         writer.writerows(rows)
 
 
-def _read_csv(path: Path) -> list[dict]:
+def _read_csv(path: Path, repair: bool) -> list[dict]:
+    """The rows of a table; those of a damaged one up to the first that is wrong, if `repair`."""
     if not path.exists():
         return []
-    with path.open(newline="", encoding="utf-8") as file:
-        return [
-            {k: int(v) if k in WHOLE else float(v) for k, v in row.items()}
-            for row in csv.DictReader(file)
-        ]
+    rows = []
+    with path.open(newline="", encoding="utf-8", errors="replace") as file:
+        reader = csv.DictReader(file)
+        try:
+            for row in reader:
+                rows.append(_numbers(row))
+                if len(rows) > 1 and rows[-1]["step"] <= rows[-2]["step"]:
+                    rows.pop()
+                    raise ValueError("steps that do not rise")
+        except (ValueError, KeyError, TypeError, csv.Error):
+            sentence = f"{path} is damaged from line {reader.line_num} on"
+            if not repair:
+                raise LabkitError(
+                    f"{sentence}: remove what follows, or resume the run, which does that."
+                ) from None
+            print(f"{sentence}; the {len(rows)} rows before are kept.", file=sys.stderr)
+    return rows
+
+
+def _numbers(row: dict[str, str]) -> dict[str, float]:
+    """A row of text as numbers; every row has a step."""
+    return {"step": int(row["step"])} | {
+        name: int(text) if name in WHOLE else float(text) for name, text in row.items()
+    }

@@ -12,8 +12,9 @@ from labkit.training.schedules import inner
 
 
 def keeps_average(model) -> bool:
-    """Whether the optimizer of a compiled model averages the weights."""
-    return bool(inner(model.optimizer).use_ema) and bool(model.optimizer.built)
+    """Whether the optimizer of a compiled model has averaged weights, from its first step on."""
+    optimizer = inner(model.optimizer)
+    return bool(optimizer.use_ema and model.optimizer.built) and int(optimizer.iterations) > 0
 
 
 @contextlib.contextmanager

@@ -96,20 +96,25 @@ class Checkpointer(keras.callbacks.Callback):
         super().__init__()
         self.run_dir, self.history, self.leg, self.batches = run_dir, history, leg, batches
         self.every, self.keep = leg.settings.checkpoint_every, leg.settings.checkpoints_kept
+        self.saved = 0  # the step of the last checkpoint that was written here
 
     def on_train_batch_end(self, batch, logs=None):
         step = self.history.rows[-1]["step"]
         ends = step == self.leg.last or self.model.stop_training  # then it is saved below
         if step % self.every == 0 and not ends:
-            self._save(step)
+            self.save(step)
 
     def on_train_end(self, logs=None):
-        self._save(self.history.rows[-1]["step"])
+        self.save(self.history.rows[-1]["step"])
 
-    def _save(self, step: int) -> None:
+    def save(self, step: int) -> None:
+        """Write the checkpoint of the step that was just taken, if it is not there yet."""
+        if step == self.saved:
+            return
         self.history.save(self.run_dir)
         self.batches.save_seen(self.run_dir, self.model.class_names)
         save_checkpoint(self.model, self.run_dir, step, self.keep, self.leg.number)
+        self.saved = step
 
 
 class Plateau(keras.callbacks.Callback):

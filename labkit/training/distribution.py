@@ -35,6 +35,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from labkit.data.feeder import Feeder
 from labkit.errors import LabkitError
 from labkit.training.stages import layer_paths
 
@@ -225,13 +226,13 @@ def _losing_a_worker_is_an_error():
 # --- the loop ---------------------------------------------------------------------------
 
 
-def fit(model, team: Team, batches, callbacks) -> None:
+def fit(model, team: Team, feeder: Feeder, callbacks) -> None:
     """Train as `model.fit` does, on every replica of the team.
 
     Args:
         model: compiled in the team's scope.
         team: the workers.
-        batches: this worker's part of each batch, as `Batches.tf_dataset` makes it.
+        feeder: makes this worker's part of each batch, see `Batches.feeder`.
         callbacks: Keras callbacks.
 
     Raises:
@@ -249,8 +250,9 @@ def fit(model, team: Team, batches, callbacks) -> None:
     watchers.on_train_begin()
     watchers.on_epoch_begin(0)
     sums = dict.fromkeys(("loss", *model.LOSSES), 0.0)
-    for number, batch in enumerate(batches):
+    for number, place in enumerate(feeder.steps):
         watchers.on_train_batch_begin(number)
+        batch = feeder.take(place)
         with _losing_a_worker_is_an_error():
             step(_split_among_replicas(batch, team))
             losses = model.last_losses
@@ -272,7 +274,8 @@ def _split_among_replicas(batch: dict, team: Team):
     def of_replica(context):
         place = context.replica_id_in_sync_group % team.here
         rows = len(batch["images"]) // team.here
-        return {name: value[place * rows : (place + 1) * rows] for name, value in batch.items()}
+        own = slice(place * rows, (place + 1) * rows)
+        return {name: tf.constant(value[own]) for name, value in batch.items()}
 
     return team.strategy.experimental_distribute_values_from_function(of_replica)
 

@@ -4,6 +4,7 @@ Source: the range test of L. N. Smith, "Cyclical Learning Rates for Training Neu
 (2017), with the exponential rise and the smoothing that fastai made popular.
 """
 
+import contextlib
 from dataclasses import dataclass
 
 import keras
@@ -12,6 +13,7 @@ import tensorflow as tf
 from threadpoolctl import ThreadpoolController
 
 from labkit.data.dataset import Dataset
+from labkit.data.feeder import Feeder
 from labkit.data.pipeline import Batches, BatchPlan
 from labkit.errors import LabkitError
 from labkit.training.schedules import make_optimizer
@@ -140,14 +142,18 @@ def find_learning_rate(
         buckets=settings.buckets,
     )
     schedule = Rising(first, last, steps)
-    watcher = _Watcher()
+    batches = Batches(dataset, model.config, plan)
+    feeder = batches.feeder(steps)
+    watcher = _Watcher(feeder)
     weights, compiled = model.get_weights(), getattr(model, "optimizer", None)
     try:
         model.compile(optimizer=make_optimizer(settings, schedule))
-        with ThreadpoolController().limit(limits=1, user_api="blas"):
-            batches = Batches(dataset, model.config, plan).tf_dataset(steps, 0)
+        with (
+            ThreadpoolController().limit(limits=1, user_api="blas"),
+            contextlib.closing(feeder),
+        ):
             model.fit(
-                batches,
+                batches.tf_dataset(steps, feeder=feeder),
                 steps_per_epoch=steps,
                 epochs=1,
                 verbose=0,
@@ -172,9 +178,12 @@ def find_learning_rate(
 class _Watcher(keras.callbacks.Callback):
     """Records each step's loss, and ends the test when it has diverged."""
 
-    def __init__(self):
+    def __init__(self, feeder: Feeder):
         super().__init__()
-        self.losses, self.diverged = [], False
+        self.feeder, self.losses, self.diverged = feeder, [], False
+
+    def on_train_batch_begin(self, batch, logs=None):
+        self.feeder.peek(batch)  # here a picture that cannot be read is an error that names it
 
     def on_train_batch_end(self, batch, logs=None):
         loss = self.model.weighted(self.model.last_losses)

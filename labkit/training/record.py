@@ -1,14 +1,15 @@
 """run.json: what a run is, written when it starts and compared when it is resumed."""
 
+import sys
 from pathlib import Path
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from labkit.data.cache import fingerprint
 from labkit.data.dataset import Dataset
 from labkit.errors import LabkitError
-from labkit.io.history import History
 from labkit.models.detector import Detector
 from labkit.models.registry import DEFAULT, detector_of_run, name_of
 from labkit.training.checkpoints import save_run
@@ -38,6 +39,7 @@ def run_record(
         "category_ids": [int(i) for i in dataset.category_ids],
         "settings": settings.to_dict(),
         "images": len(dataset),
+        "data": fingerprint(dataset, places=False),
         "validation": None
         if validation is None
         else {"images": len(validation), "class_names": list(validation.class_names)},
@@ -49,27 +51,24 @@ def run_record(
     }
 
 
-def prepare_run(run_dir: Path, record: dict, resume: bool) -> tuple[Path | None, History]:
+def prepare_run(run_dir: Path, record: dict, resume: bool) -> None:
     """Make a new run's folder and run.json, or check those of a run that is resumed.
-
-    Returns:
-        (the checkpoint to continue from or None, the history so far).
 
     Raises:
         LabkitError: the folder holds a run and resume is False, or it holds another run.
     """
-    checkpoint = latest_checkpoint(run_dir)
     if (run_dir / "run.json").exists():
-        if not resume and (checkpoint or (run_dir / WEIGHTS).exists()):
+        if not resume and (latest_checkpoint(run_dir) or (run_dir / WEIGHTS).exists()):
             raise LabkitError(
                 f"{run_dir} already holds a run: resume it (--resume, or resume=True), or choose "
                 "another folder."
             )
         if resume:
-            _check_same(read_run(run_dir), record, run_dir)
+            stored = read_run(run_dir)
+            _check_same(stored, record, run_dir)
+            _note_changed_data(stored, record, run_dir)
     run_dir.mkdir(parents=True, exist_ok=True)
     save_run(run_dir, record)
-    return checkpoint, History.load(run_dir) if checkpoint else History()
 
 
 def _check_same(stored: dict, record: dict, run_dir: Path) -> None:
@@ -87,13 +86,25 @@ def _check_same(stored: dict, record: dict, run_dir: Path) -> None:
                 if name not in FREE and old[name] != new.get(name):
                     raise LabkitError(
                         f"{run_dir}/run.json: the run was started with {name} = {old[name]}, not "
-                        f"{new.get(name)}: resume with the same value, or start another run."
+                        f"{new.get(name)}: resume with the same value, or start another run, which "
+                        f"may begin with this one's weights (--weights {run_dir})."
                     )
         elif old != new:
             raise LabkitError(
                 f"{run_dir}/run.json: the run was started with {part} {old}, not {new}: resume "
                 "with the same data, or start another run."
             )
+
+
+def _note_changed_data(stored: dict, record: dict, run_dir: Path) -> None:
+    """Say so where the data are other ones: that is allowed, somebody may have corrected a box."""
+    if stored.get("data", record["data"]) != record["data"]:
+        print(
+            f"Note: the data are not what {run_dir} was started with (an annotation, a size or a "
+            "name has changed, or this labkit reads them in another way). The run goes on with "
+            "what they are now.",
+            file=sys.stderr,
+        )
 
 
 def _as_json(value):

@@ -21,6 +21,7 @@ from labkit.training.averages import averaged
 from labkit.training.checkpoints import save_weights
 from labkit.training.film import Camera
 from labkit.training.settings import AP_METRICS
+from labkit.training.stop_request import StopRequest
 from labkit.weights.runs import BEST, BEST_WEIGHTS
 
 
@@ -33,19 +34,34 @@ class Validation(keras.callbacks.Callback):
         every: how many steps lie between two of them.
         evaluate: `labkit.evaluate`, or a function like it.
         camera: keeps the detections of a few images, for the film.
+        stop: breaks a measurement off, which a resumed run repeats.
     """
 
     def __init__(
-        self, dataset: Dataset, history: History, every: int, evaluate, camera: Camera | None
+        self,
+        dataset: Dataset,
+        history: History,
+        every: int,
+        evaluate,
+        camera: Camera | None,
+        stop: StopRequest,
     ):
         super().__init__()
         self.dataset, self.history, self.every, self.evaluate = dataset, history, every, evaluate
-        self.camera = camera
+        self.camera, self.stop = camera, stop
+
+    def on_train_begin(self, logs=None):
+        self._look()  # where a run was stopped that had yet to measure
 
     def on_train_batch_end(self, batch, logs=None):
+        self._look()
+
+    def _look(self) -> None:
+        if is_due(self.history.rows, self.history.validation, self.every):
+            self.stop.unless_stopped(self._measure)
+
+    def _measure(self) -> None:
         step = self.history.rows[-1]["step"]
-        if step % self.every:
-            return
         with averaged(self.model):
             result = self.evaluate(self.model, self.dataset)
         row = {"step": step}
@@ -63,9 +79,9 @@ class ValidationLosses(keras.callbacks.Callback):
     norm as detection uses them. A mean over batches; the last one is filled up from the beginning.
     """
 
-    def __init__(self, dataset: Dataset, history: History, settings, config):
+    def __init__(self, dataset: Dataset, history: History, settings, config, stop: StopRequest):
         super().__init__()
-        self.history, self.every = history, settings.validate_losses_every
+        self.history, self.every, self.stop = history, settings.validate_losses_every, stop
         plan = BatchPlan(
             settings.batch_size,
             settings.canvas,
@@ -81,13 +97,19 @@ class ValidationLosses(keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None):
         self._losses = tf.function(lambda batch: self.model.losses_of(batch, 0, training=False))
+        self._look()
 
     def on_train_batch_end(self, batch, logs=None):
+        self._look()
+
+    def _look(self) -> None:
+        if is_due(self.history.rows, self.history.validation_losses, self.every):
+            self.stop.unless_stopped(self._measure)
+
+    def _measure(self) -> None:
         step = self.history.rows[-1]["step"]
-        if step % self.every:
-            return
         with averaged(self.model):
-            each = [self._losses(b) for b in self.batches.tf_dataset(self.count)]
+            each = [self._losses(_as_tensors(b)) for b in self.batches.feeder(self.count)]
         means = {n: float(np.mean([float(x[n]) for x in each])) for n in self.model.LOSSES}
         total = self.model.weighted(means)
         self.history.validation_losses.append({"step": step, "total": total} | means)
@@ -101,7 +123,13 @@ class KeepBest(keras.callbacks.Callback):
         self.run_dir, self.history, self.settings = run_dir, history, settings
         self.seen = len(scores(history, settings.best_by))
 
+    def on_train_begin(self, logs=None):
+        self._look()
+
     def on_train_batch_end(self, batch, logs=None):
+        self._look()
+
+    def _look(self) -> None:
         found = scores(self.history, self.settings.best_by)
         if len(found) == self.seen:
             return
@@ -129,6 +157,16 @@ class KeepBest(keras.callbacks.Callback):
             save_weights(self.model, self.run_dir / BEST_WEIGHTS)
         record = {"step": step, "metric": self.settings.best_by, "score": score}
         write_json(self.run_dir / BEST, record, indent=2)
+
+
+def is_due(rows: list[dict], looks: list[dict], every: int) -> bool:
+    """Whether the validation images are to be looked at after the last step, and were not yet."""
+    step = rows[-1]["step"] if rows else 0
+    return step > 0 and step % every == 0 and (not looks or looks[-1]["step"] < step)
+
+
+def _as_tensors(batch: dict[str, np.ndarray]) -> dict[str, tf.Tensor]:
+    return {name: tf.constant(values) for name, values in batch.items()}
 
 
 def scores(history: History, metric: str) -> list[tuple[int, float]]:

@@ -11,7 +11,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import sys
+import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +26,7 @@ if TYPE_CHECKING:  # TensorFlow takes seconds to import; `labkit info --pretrain
 
 WEIGHTS = "model.weights.h5"
 AVERAGE = "average.weights.h5"
+OPTIMIZER, STATE = "optimizer.npz", "state.json"  # of a checkpoint
 BEST_WEIGHTS, BEST = "best.weights.h5", "best.json"
 
 
@@ -47,7 +51,12 @@ def load_model(path: str | Path, which: str = "last") -> Detector:
     model.category_ids = record.get("category_ids") or None
     try:
         model.load_weights(weights)
-    except (OSError, ValueError, KeyError) as error:
+    except OSError as error:
+        raise LabkitError(
+            f"{weights} is damaged or incomplete ({error}): take a checkpoint of the run, or "
+            "train again."
+        ) from error
+    except (ValueError, KeyError) as error:
         raise LabkitError(f"{weights} does not fit {folder / 'run.json'}: {error}") from error
     return model
 
@@ -85,7 +94,7 @@ def read_run(run_dir: Path) -> dict:
 def run_of(path: str | Path) -> Path:
     """The run's folder of a run, or of one of its checkpoints."""
     path = Path(path)
-    return path.parent.parent if (path / "state.json").exists() else path
+    return path.parent.parent if (path / STATE).exists() else path
 
 
 def weights_of(path: str | Path, which: str = "last") -> Path:
@@ -96,7 +105,7 @@ def weights_of(path: str | Path, which: str = "last") -> Path:
         which: as in `load_model`.
 
     Raises:
-        LabkitError: there are none yet.
+        LabkitError: there are none yet, or every checkpoint is damaged.
     """
     if which not in ("last", "best"):
         raise LabkitError(f"load_model: which must be 'last' or 'best', got {which!r}.")
@@ -107,15 +116,17 @@ def weights_of(path: str | Path, which: str = "last") -> Path:
             f"{path} holds no {BEST_WEIGHTS}: a run keeps it where it has validation pictures and "
             "validate_every (or validate_losses_every) says when to look at them."
         )
-    for folder in (Path(path), latest_checkpoint(Path(path))):
-        for name in (AVERAGE, WEIGHTS):
-            if folder is not None and (folder / name).exists():
-                return folder / name
+    for name in (AVERAGE, WEIGHTS):
+        if (Path(path) / name).exists():
+            return Path(path) / name
+    if checkpoints_of(path):
+        folder = intact_checkpoint(path)
+        return next(folder / name for name in (AVERAGE, WEIGHTS) if (folder / name).exists())
     raise LabkitError(f"{path} holds no weights and no checkpoint yet: let the run go on.")
 
 
 def latest_checkpoint(run_dir: Path) -> Path | None:
-    """The newest whole checkpoint of a run, or None."""
+    """The newest checkpoint of a run, or None; `intact_checkpoint` looks at what is in it."""
     found = checkpoints_of(run_dir)
     return found[-1] if found else None
 
@@ -123,3 +134,82 @@ def latest_checkpoint(run_dir: Path) -> Path | None:
 def checkpoints_of(run_dir: Path) -> list[Path]:
     """All whole checkpoints of a run, the newest last."""
     return sorted((Path(run_dir) / "checkpoints").glob("step-*"))
+
+
+def intact_checkpoint(run_dir: str | Path) -> Path | None:
+    """The newest checkpoint of a run that is not damaged, or None where there is none at all.
+
+    What is wrong with newer ones is said on stderr.
+
+    Raises:
+        LabkitError: all of them are damaged.
+    """
+    damaged = []
+    for checkpoint in reversed(checkpoints_of(run_dir)):
+        damage = damage_of(checkpoint)
+        if damage is None:
+            for sentence in damaged:
+                print(f"{sentence}; {checkpoint.name} is used instead.", file=sys.stderr)
+            return checkpoint
+        damaged.append(damage)
+    if damaged:
+        raise LabkitError(
+            f"{damaged[0]}, and no older checkpoint is intact: copy one back into "
+            f"{Path(run_dir) / 'checkpoints'}, or start another run."
+        )
+    return None
+
+
+def damage_of(checkpoint: Path) -> str | None:
+    """What is wrong with a checkpoint, or None: its files must be those that were written.
+
+    Checkpoints of an older labkit hold no checksums. Of those, what is truncated is found.
+    """
+    try:
+        state = state_of(checkpoint)
+    except LabkitError as error:
+        return str(error).removesuffix(".")
+    for name in state.get("sha256") or (WEIGHTS, OPTIMIZER):
+        path = checkpoint / name
+        if not path.is_file():
+            return f"{path} is missing"
+        with path.open("rb") as file:
+            written = state.get("sha256", {}).get(name)
+            if written and hashlib.file_digest(file, "sha256").hexdigest() != written:
+                return f"{path} is damaged: it is not what was written"
+        if not written and not _opens(path):
+            return f"{path} is damaged: it is truncated, or something else"
+    return None
+
+
+def state_of(checkpoint: Path) -> dict:
+    """state.json of a checkpoint: the "step" after which it was written, and more.
+
+    Raises:
+        LabkitError: the file is damaged.
+    """
+    path = checkpoint / STATE
+    try:
+        state = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(state["step"], int) or not isinstance(state.get("sha256", {}), dict):
+            raise TypeError("step")
+    except (OSError, ValueError, KeyError, TypeError):
+        raise LabkitError(f"{path} is damaged: it does not say of which step it is.") from None
+    return state
+
+
+def _opens(path: Path) -> bool:
+    """Whether an HDF5 file or a zip archive is whole, as far as its directory tells."""
+    if path.name == OPTIMIZER:
+        try:
+            with zipfile.ZipFile(path) as archive:
+                return archive.testzip() is None
+        except (OSError, zipfile.BadZipFile):
+            return False
+    import h5py  # not needed by what only asks which checkpoints there are
+
+    try:
+        with h5py.File(path, "r"):
+            return True
+    except OSError:
+        return False

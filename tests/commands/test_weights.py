@@ -97,7 +97,8 @@ def test_a_checkpoint_is_as_good(train, asked, source, tmp_path):
     folder = tmp_path / "before" / "checkpoints" / "step-00000005"
     folder.mkdir(parents=True)
     (tmp_path / "before" / "model.weights.h5").rename(folder / "model.weights.h5")
-    (folder / "state.json").write_text("{}")
+    (folder / "state.json").write_text('{"step": 5}')
+    np.savez(folder / "optimizer.npz")
     for place in ("before", "before/checkpoints/step-00000005"):
         assert train(f"{SHAPES} --weights {place}") == ""
     for _, _, model in asked:

@@ -20,8 +20,8 @@ from labkit.errors import LabkitError
 from labkit.models.mask_rcnn import MaskRCNN
 from labkit.training import History, TrainSettings, callbacks, train
 from labkit.training.callbacks import NonFiniteLoss
-from labkit.training.checkpoints import save_checkpoint, step_of
-from labkit.weights.runs import latest_checkpoint, load_model, weights_of
+from labkit.training.checkpoints import save_checkpoint
+from labkit.weights.runs import latest_checkpoint, load_model, state_of, weights_of
 
 SETTINGS = TrainSettings(
     steps=6,
@@ -133,7 +133,7 @@ def test_a_checkpoint_that_is_written_again_is_never_half_there(whole_run, tmp_p
     with pytest.raises(KeyboardInterrupt):
         save_checkpoint(model, run, 6, keep=9)
     monkeypatch.undo()
-    assert step_of(latest_checkpoint(run)) == 3
+    assert state_of(latest_checkpoint(run))["step"] == 3
     save_checkpoint(model, run, 6, keep=1)
     assert [p.name for p in (run / "checkpoints").iterdir()] == ["step-00000006"]
 

@@ -99,7 +99,7 @@ def test_help_names_the_presets_and_the_demos_steps(capsys):
         ("train --run r --image-size natve", "nor 'native'"),
         (
             "train --run r --data shapes --image-size 100000",
-            "must be at most 16384",
+            "100000",
         ),
         ("train --run r --data shapes --set learning_rate=1e9", "must be at most 100, got 1e+09"),
         ("train --run r --data shapes --learning-rate inf", "must be a finite number, got inf"),

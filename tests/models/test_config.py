@@ -267,3 +267,9 @@ def test_numbers_and_arrays_of_numpy_are_taken_as_pythons_own():
     assert json.loads(config.to_json())["anchor_ratios"] == [0.5, 1.0]
     with pytest.raises(LabkitError, match="'seed' must be int, got 0.5"):
         Config(seed=np.float32(0.5))
+
+
+def test_an_image_size_that_no_memory_holds_is_refused():
+    with pytest.raises(LabkitError, match="'image_max_side' must be at most 16384, got 100000"):
+        Config(image_min_side=100_000, image_max_side=100_000)
+    assert Config(image_max_side=100_000, resize="none").resize == "none"  # it is not used there

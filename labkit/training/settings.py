@@ -103,6 +103,7 @@ class TrainSettings(Frozen):
         )
         yield "stages", are_stages, "must hold Stages (on the command line: --stage)"
         yield "augment", isinstance(self.augment, Augment), "must be an Augment"
+        # Which multiples suit depends on the detector: `labkit.data.pipeline` checks that.
         good = len(self.canvas) == 2 and all(s > 0 for s in self.canvas)
         yield "canvas", good, "must be two sides (H, W) above 0"
         for name in ("ema", "momentum"):

@@ -209,7 +209,7 @@ def test_validation_is_written_down(data, micro_config, tmp_path):
         {"stages": 3},
         {"canvas": 64},
         {"canvas": (64,)},
-        {"canvas": (100, 100)},
+        {"canvas": (0, 128)},
         {"augment": None},
     ],
 )

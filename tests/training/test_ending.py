@@ -88,6 +88,14 @@ def newest(run) -> int:
 # --- Ctrl-C and SIGTERM -----------------------------------------------------------------
 
 
+@pytest.fixture(autouse=True)
+def heard():
+    """Python's own handler of Ctrl-C, which a shell's background jobs lack."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.skipif(os.name == "nt", reason="Windows sends no signals to itself")
 @pytest.mark.parametrize(
     "number, name, status", [(signal.SIGINT, "Ctrl-C", 130), (signal.SIGTERM, "SIGTERM", 143)]

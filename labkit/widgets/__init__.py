@@ -7,6 +7,8 @@ They need the extra `lab` (anywidget); nothing else in labkit imports them.
     deltas         the four deltas between an anchor and a box
     rpn_targets    which anchors are positive, negative or ignored
     nms            non-maximum suppression, step by step
+    fast_nms       ordinary and Fast NMS on the same boxes
+    prototypes     a YOLACT mask, assembled from prototypes
     proposals      from the best anchors to the proposals, stage by stage
     levels         the pyramid level that a RoI is pooled from
     roi            RoIPool, crop_and_resize and RoIAlign on one RoI
@@ -23,11 +25,13 @@ They need the extra `lab` (anywidget); nothing else in labkit imports them.
 from labkit.widgets.anchors import explore_anchors
 from labkit.widgets.deltas import explore_deltas
 from labkit.widgets.detections import explore_detections
+from labkit.widgets.fast_nms import explore_fast_nms
 from labkit.widgets.iou import explore_iou
 from labkit.widgets.levels import explore_levels
 from labkit.widgets.losses import explore_losses
 from labkit.widgets.nms import explore_nms
 from labkit.widgets.proposals import explore_proposals
+from labkit.widgets.prototypes import explore_prototypes
 from labkit.widgets.roi import explore_roi
 from labkit.widgets.rpn_targets import explore_rpn_targets
 from labkit.widgets.training import explore_training
@@ -36,11 +40,13 @@ __all__ = [
     "explore_anchors",
     "explore_deltas",
     "explore_detections",
+    "explore_fast_nms",
     "explore_iou",
     "explore_levels",
     "explore_losses",
     "explore_nms",
     "explore_proposals",
+    "explore_prototypes",
     "explore_roi",
     "explore_rpn_targets",
     "explore_training",

@@ -11,6 +11,7 @@ The files, and the notebook that each belongs to:
     pr_curves, average_precision        06
     photographs                         07
     nuclei                              08
+    yolact                              09
 """
 
 import difflib
@@ -32,6 +33,7 @@ from labkit.course.exercises import (
     tour,
     training,
     training_steps,
+    yolact,
 )
 from labkit.errors import LabkitError
 
@@ -53,6 +55,7 @@ EXERCISES: dict[str, Exercise] = {
         average_precision,
         photographs,
         nuclei,
+        yolact,
     )
     for e in module.EXERCISES
 }

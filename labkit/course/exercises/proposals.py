@@ -81,7 +81,7 @@ RECALL = Exercise(
     returns="one number",
     kinds={
         "no proposals": "without proposals every object is missed: the share is 0.",
-        "no objects": "without objects there is no share: return NaN.",
+        "no objects": "without objects there is no share: the answer is NaN.",
     },
     mistakes=(
         Mistake(

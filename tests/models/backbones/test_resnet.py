@@ -142,7 +142,7 @@ def test_without_a_network_one_sentence_says_what_to_do(fixture, network, reques
         BACKBONES[network.lower()].load_imagenet(backbone)
     message = str(caught.value)
     assert "could not be downloaded" in message and "~/.keras/models" in message
-    assert "\n" not in message and "OSError" in message
+    assert "\n" not in message and "no route to host" in message
     assert f" {network.lower()}_weights_tf_dim_ordering_tf_kernels_notop.h5 " in message
     np.testing.assert_array_equal(before, backbone.get_layer("conv1").get_weights()[0])
 

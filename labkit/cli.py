@@ -9,6 +9,7 @@ import argparse
 import importlib
 import os
 import sys
+import warnings
 from collections.abc import Callable
 
 from labkit import __version__
@@ -28,7 +29,9 @@ COMMANDS = (
     "info",
     "demo",
 )
-DESCRIPTION = "Mask R-CNN: find objects in pictures, their class, their box and their outline."
+DESCRIPTION = (
+    "Mask R-CNN and YOLACT: find objects in pictures, their class, their box and their outline."
+)
 EPILOG = """\
 start here:
   labkit demo                                  train, evaluate and look, in minutes
@@ -61,6 +64,8 @@ def main(argv: list[str] | None = None) -> int:
     """
     argv = sys.argv[1:] if argv is None else list(argv)
     replace_unprintable()
+    # Pillow's warning comes before labkit's own limit, which says what to do.
+    warnings.filterwarnings("ignore", "Image size .* could be decompression bomb")
     parser = build_parser()
     if not argv:
         parser.print_help()

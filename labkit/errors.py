@@ -38,6 +38,11 @@ def listed(names: Iterable[object], most: int = 8) -> str:
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
+def counted(number: int, noun: str) -> str:
+    """A number of things for a sentence: 1 object, 2 objects."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 def printable(text: object) -> str:
     """A path or name for a sentence, on one line: line feeds and half characters are escaped."""
     return "".join(

@@ -373,8 +373,11 @@ def test_info_of_something_else_is_one_sentence(capsys, tmp_path):
 
 
 def test_info_describes_the_installation(capsys):
-    facts = json.loads(labkit(capsys, "info", "--json")[1])
-    assert facts["versions"]["labkit"] and facts["devices"]
+    quick = json.loads(labkit(capsys, "info", "--json")[1])
+    assert quick["presets"]["tiny"] == {"image": "128 to 256 px", "backbone": "tiny"}
+    facts = json.loads(labkit(capsys, "info", "--full", "--json")[1])
+    assert quick["versions"] == facts["versions"] and facts["versions"]["labkit"]
+    assert facts["devices"]
     presets = facts["presets (with 80 classes)"]
     assert presets["tiny"]["parameters"] < 5e6 < presets["r50_fpn"]["parameters"]
 

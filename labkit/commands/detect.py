@@ -8,7 +8,7 @@ from pathlib import Path
 from labkit.commands.numbers import fraction, positive_int
 from labkit.commands.sources import image_files
 from labkit.commands.weights import SOURCES, model_of
-from labkit.errors import LabkitError, printable
+from labkit.errors import LabkitError, counted, printable
 from labkit.quiet import import_tensorflow
 
 NAME = "detect"
@@ -85,7 +85,8 @@ def run(args) -> int:
         print(json.dumps(results.content, indent=2))
     else:
         objects, pictures = (len(results.content[name]) for name in ("annotations", "images"))
-        print(f"{objects} objects in {pictures} pictures: {results.path}")
+        found = f"{counted(objects, 'object')} in {counted(pictures, 'picture')}"
+        print(f"{found}: {results.path}")
     return 2 if broken else 0
 
 

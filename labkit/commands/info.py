@@ -14,7 +14,8 @@ NAME = "info"
 HELP = "describe this installation, or a run"
 EPILOG = """\
 examples:
-  labkit info              versions, devices, presets
+  labkit info              versions and presets
+  labkit info --full       also the devices that TensorFlow finds, and the presets' parameters
   labkit info runs/demo    what a run was trained on, how far it came, how good it is
   labkit info --pretrained published weights: what they are, their terms, where they are kept
 """
@@ -25,6 +26,11 @@ START = {"imagenet": "ImageNet's weights in the backbone", "none": "random weigh
 def add_options(parser) -> None:
     parser.add_argument("run", nargs="?", metavar="RUN", help="a run's folder")
     parser.add_argument("--pretrained", action="store_true", help="list the published weights")
+    parser.add_argument(
+        "--full",
+        action="store_true",
+        help="list devices too, and build every preset to count its parameters: half a minute",
+    )
     add_json(parser)
 
 
@@ -33,7 +39,7 @@ def run(args) -> int:
         if args.pretrained:
             facts = describe_pretrained(args.run)
         else:
-            facts = describe_run(Path(args.run)) if args.run else describe_installation()
+            facts = describe_run(Path(args.run)) if args.run else describe_installation(args.full)
     if args.json:
         print(json.dumps(facts, indent=2))
     else:
@@ -41,30 +47,47 @@ def run(args) -> int:
     return 0
 
 
-def describe_installation() -> dict:
-    """Versions, devices and presets. Builds every preset once to count its parameters."""
-    import_tensorflow()
+def describe_installation(full: bool = False) -> dict:
+    """Versions and presets; with `full` also what takes TensorFlow to find out."""
     from importlib.metadata import version
 
-    from labkit.models.registry import build_detector, presets
-    from labkit.training.device import describe_devices, unusable_gpu
+    from labkit.models.registry import presets
 
     packages = ("labkit", "tensorflow", "keras", "numpy", "pycocotools")
-    described = {}
-    for name, config in presets().items():
-        model = build_detector(config, [f"class {i}" for i in range(1, 81)])
-        described[name] = {
-            "parameters": model.count_params(),
+    facts = {
+        "versions": {"python": platform.python_version()} | {p: version(p) for p in packages},
+        "cores": os.cpu_count(),
+    }
+    described = {
+        name: {
             "image": f"{config.image_min_side} to {config.image_max_side} px",
             "backbone": config.backbone,
         }
-    complaint = unusable_gpu()
-    return {
-        "versions": {"python": platform.python_version()} | {p: version(p) for p in packages},
-        "devices": [describe_devices(), *([complaint] if complaint else [])],
-        "cores": os.cpu_count(),
-        "presets (with 80 classes)": described,
+        for name, config in presets().items()
     }
+    if not full:
+        return facts | {"presets": described}
+    for name, count in parameters_of_presets().items():
+        described[name]["parameters"] = count
+    return facts | {"devices": devices(), "presets (with 80 classes)": described}
+
+
+def devices() -> list[str]:
+    """What TensorFlow computes on, and a GPU that it sees and cannot use."""
+    import_tensorflow()
+    from labkit.training.device import describe_devices, unusable_gpu
+
+    complaint = unusable_gpu()
+    return [describe_devices(), *([complaint] if complaint else [])]
+
+
+def parameters_of_presets(classes: int = 80) -> dict[str, int]:
+    """The number of parameters of every preset, which is built for that."""
+    import_tensorflow()
+    from labkit.models.registry import build_detector, presets
+
+    names = [f"class {i}" for i in range(1, classes + 1)]
+    return {name: build_detector(c, names).count_params() for name, c in presets().items()}
 
 
 def describe_pretrained(run: str | None) -> dict:

@@ -63,7 +63,7 @@ class Example:
         class_ids: int32 [N].
         patches: N arrays bool [h, w], each the mask inside its box.
         image_id: the data set's own number of the picture.
-        crowds: how many were left out.
+        crowds: int [K, 4], the boxes of the crowds that were left out.
         whole: mini-masks of instances that no view has cut, by (index, side): computed once.
     """
 
@@ -72,7 +72,7 @@ class Example:
     class_ids: np.ndarray
     patches: list[np.ndarray]
     image_id: int
-    crowds: int
+    crowds: np.ndarray
     whole: dict[tuple[int, int], np.ndarray] = field(default_factory=dict)
 
     @classmethod
@@ -88,7 +88,7 @@ class Example:
             cut.class_ids[keep],
             [cut.patches[i] for i in keep],
             cut.image_id,
-            int(cut.crowd.sum()),
+            cut.boxes[cut.crowd],
         )
 
 
@@ -177,16 +177,12 @@ def render(example: Example, view: View, mini: int, resize_filter: str = "antial
     if view.gain != 1.0 or view.shift != 0.0:
         image = np.clip(image * view.gain + view.shift, 0, 255).astype(np.uint8)
     image = recolour(image, view.contrast, view.saturation, view.hue)
-    scale = np.float32(
-        [view.height / (view.bottom - view.top), view.width / (view.right - view.left)] * 2
-    )
-    origin = np.array([view.top, view.left] * 2)
     boxes, classes, masks, vanished = [], [], [], 0
     for i in _touching(example.boxes, view):
         patch, box = _visible(example.patches[i], example.boxes[i], view)
         if patch is None:
             continue
-        placed = ((box - origin) * scale).astype(np.float32)
+        placed = _placed(box, view)
         if min(placed[2:] - placed[:2]) < 1.0:
             vanished += 1
             continue
@@ -197,6 +193,21 @@ def render(example: Example, view: View, mini: int, resize_filter: str = "antial
     shape = (mini, mini) if mini else image.shape[:2]
     masks = np.stack([_turn_grid(m, view) for m in masks]) if masks else np.zeros((0, *shape), bool)
     return image, boxes, np.int32(classes), masks.astype(np.uint8), vanished
+
+
+def crowds_in(example: Example, view: View) -> np.ndarray:
+    """The boxes of an example's crowds, cut to a view and placed as in `render`: float32 [k, 4]."""
+    inside = example.crowds[_touching(example.crowds, view)]
+    low, high = (view.top, view.left) * 2, (view.bottom, view.right) * 2
+    return _turn_boxes(_placed(inside.clip(low, high), view), (view.height, view.width), view)
+
+
+def _placed(boxes: np.ndarray, view: View) -> np.ndarray:
+    """Boxes [..., 4] in pixels of the image, in those of the view before it is turned: float32."""
+    scale = np.float32(
+        [view.height / (view.bottom - view.top), view.width / (view.right - view.left)] * 2
+    )
+    return ((boxes - np.array([view.top, view.left] * 2)) * scale).astype(np.float32)
 
 
 def _touching(boxes: np.ndarray, view: View) -> np.ndarray:
@@ -253,11 +264,16 @@ def _turn_grid(grid: np.ndarray, view: View) -> np.ndarray:
 
 def _turn(image: np.ndarray, boxes: np.ndarray, view: View):
     """Image and boxes, mirrored and turned as the view says."""
-    width = image.shape[1]
+    boxes = _turn_boxes(boxes, image.shape[:2], view)
+    return np.ascontiguousarray(_turn_grid(image, view)), boxes
+
+
+def _turn_boxes(boxes: np.ndarray, shape: tuple[int, int], view: View) -> np.ndarray:
+    """Boxes [N, 4] in an image of a shape (H, W) that is mirrored and turned as the view says."""
+    height, width = shape
     if view.mirror:
         boxes = np.stack([boxes[:, 0], width - boxes[:, 3], boxes[:, 2], width - boxes[:, 1]], 1)
-    height = image.shape[0]
     for _ in range(view.turns):  # a counter-clockwise turn: x becomes the distance from the bottom
         boxes = np.stack([width - boxes[:, 3], boxes[:, 0], width - boxes[:, 1], boxes[:, 2]], 1)
         height, width = width, height
-    return np.ascontiguousarray(_turn_grid(image, view)), boxes
+    return boxes

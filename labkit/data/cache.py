@@ -132,7 +132,8 @@ def _write(path: Path, example: Example) -> None:
             boxes=example.boxes,
             class_ids=example.class_ids,
             bits=np.packbits(bits),
-            numbers=np.array([example.image_id, example.crowds]),
+            crowds=example.crowds,
+            image_id=example.image_id,
         )
 
 
@@ -141,8 +142,7 @@ def _read(path: Path) -> Example | None:
     try:
         with np.load(path, allow_pickle=False) as stored:
             image, boxes, class_ids = stored["image"], stored["boxes"], stored["class_ids"]
-            image_id, crowds = (int(v) for v in stored["numbers"])
-            bits = stored["bits"]
+            image_id, crowds, bits = int(stored["image_id"]), stored["crowds"], stored["bits"]
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None
     sides = boxes[:, 2:] - boxes[:, :2]

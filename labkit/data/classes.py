@@ -9,19 +9,18 @@ from __future__ import annotations
 import dataclasses
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from labkit.data.dataset import Dataset
+from labkit.data.dataset import Dataset, View
 from labkit.data.sample import Cutouts, Labels, Sample
 from labkit.errors import LabkitError
 
 # ---- classes -------------------------------------------------------------------------------------
 
 
-class ClassView(Dataset):
+class ClassView(View):
     """A data set seen with other classes, and with all its pictures.
 
     Args:
@@ -38,7 +37,7 @@ class ClassView(Dataset):
         category_ids: Sequence[int],
         class_of: Sequence[int],
     ) -> None:
-        self.parent = parent
+        super().__init__(parent)
         self.class_names, self.category_ids = tuple(class_names), tuple(category_ids)
         self._class_of = np.array([0, *class_of], np.int32)
         self._category_of = {
@@ -47,29 +46,8 @@ class ClassView(Dataset):
             if new
         }
 
-    @property
-    def problems(self) -> list[str]:
-        return self.parent.problems
-
-    @property
-    def repairs(self) -> Sequence[str]:
-        return self.parent.repairs
-
-    @property
-    def original_category_ids(self) -> Mapping[int, Any]:
-        return self.parent.original_category_ids
-
     def __len__(self) -> int:
         return len(self.parent)
-
-    def image_info(self, index: int) -> dict[str, Any]:
-        return self.parent.image_info(index)
-
-    def picture_file(self, index: int) -> Path | None:
-        return self.parent.picture_file(index)
-
-    def check_picture(self, index: int) -> str:
-        return self.parent.check_picture(index)
 
     def read(self, index: int) -> Sample:
         sample = self.parent.read(index)

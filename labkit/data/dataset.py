@@ -299,19 +299,19 @@ def _illustrate(description: Description) -> str:
     return description_html(description)
 
 
-class Subset(Dataset):
-    """A selection of another data set's pictures; nothing is copied."""
+class View(Dataset):
+    """Another data set's pictures, seen differently: it reads from its parent and copies nothing.
 
-    def __init__(self, parent: Dataset, indices: Iterable[int]) -> None:
+    Attributes:
+        parent: the data set.
+    """
+
+    def __init__(self, parent: Dataset) -> None:
         self.parent = parent
-        self.indices = tuple(parent._check_index(index) for index in indices)
-        if len(set(self.indices)) != len(self.indices):
-            raise LabkitError(
-                "A subset names the same picture twice; give every index once, since COCO "
-                "evaluation tells pictures apart by their id."
-            )
-        self.class_names = parent.class_names
-        self.category_ids = parent.category_ids
+
+    def parent_index(self, index: int) -> int:
+        """Where the parent has the picture; overridden where a view has not all pictures."""
+        return index
 
     @property
     def problems(self) -> list[str]:
@@ -325,6 +325,33 @@ class Subset(Dataset):
     def original_category_ids(self) -> Mapping[int, Any]:
         return self.parent.original_category_ids
 
+    def image_info(self, index: int) -> dict[str, Any]:
+        return self.parent.image_info(self.parent_index(index))
+
+    def picture_file(self, index: int) -> Path | None:
+        return self.parent.picture_file(self.parent_index(index))
+
+    def check_picture(self, index: int) -> str:
+        return self.parent.check_picture(self.parent_index(index))
+
+
+class Subset(View):
+    """A selection of another data set's pictures; nothing is copied."""
+
+    def __init__(self, parent: Dataset, indices: Iterable[int]) -> None:
+        super().__init__(parent)
+        self.indices = tuple(parent._check_index(index) for index in indices)
+        if len(set(self.indices)) != len(self.indices):
+            raise LabkitError(
+                "A subset names the same picture twice; give every index once, since COCO "
+                "evaluation tells pictures apart by their id."
+            )
+        self.class_names = parent.class_names
+        self.category_ids = parent.category_ids
+
+    def parent_index(self, index: int) -> int:
+        return self.indices[index]
+
     def __len__(self) -> int:
         return len(self.indices)
 
@@ -333,15 +360,6 @@ class Subset(Dataset):
 
     def cutouts(self, index: int) -> Cutouts:
         return self.parent.cutouts(self.indices[index])
-
-    def image_info(self, index: int) -> dict[str, Any]:
-        return self.parent.image_info(self.indices[index])
-
-    def picture_file(self, index: int) -> Path | None:
-        return self.parent.picture_file(self.indices[index])
-
-    def check_picture(self, index: int) -> str:
-        return self.parent.check_picture(self.indices[index])
 
     def labels(self, index: int) -> Labels:
         return self.parent.labels(self.indices[index])

@@ -12,7 +12,7 @@ from collections import Counter, defaultdict
 import numpy as np
 import tensorflow as tf
 
-from labkit.data.augment import Example, choose_view, render
+from labkit.data.augment import Example, choose_view, crowds_in, render
 from labkit.data.batch_order import BatchOrder, BatchPlan
 from labkit.data.cache import ExampleCache
 from labkit.data.copy_paste import choose_cutouts, paste
@@ -36,6 +36,7 @@ class Batches:
         boxes      float32 [B, G, 4]
         classes    int32 [B, G], 0 is padding
         masks      uint8 [B, G, m, m] of 0 and 1, or [B, G, H, W] without mini-masks
+        crowds     float32 [B, K, 4], boxes, 0 is padding; where config.max_crowds is K above 0
         image_ids  int64 [B]
 
     Instances that cannot be used are counted in `left_out` by reason: "over the limit of G
@@ -118,12 +119,16 @@ class Batches:
             epoch,
             {
                 "vanished in the crop": vanished,
-                "crowd": example.crowds,
+                "crowd": len(example.crowds),
                 "covered by a paste": covered,
                 f"over the limit of {self.config.max_instances} instances": over,
             },
         )
-        return self._padded(image, boxes, classes, masks, example.image_id, canvas)
+        item = self._padded(image, boxes, classes, masks, example.image_id, canvas)
+        if self.config.max_crowds:
+            crowds = crowds_in(example, view)[: self.config.max_crowds]
+            item["crowds"][: len(crowds)] = crowds
+        return item
 
     def _pasted(self, example: Example, rng: np.random.Generator) -> tuple[Example, int]:
         """The example with objects of another one pasted in, and how many of its own they hide."""
@@ -210,6 +215,7 @@ class Batches:
     def _signature(self, canvas: tuple) -> dict[str, tf.TensorSpec]:
         c, b = self.config, self.plan.share
         g, mask = c.max_instances, (c.mini_mask, c.mini_mask)
+        crowds = {"crowds": tf.TensorSpec([b, c.max_crowds, 4], tf.float32)}
         return {
             "images": tf.TensorSpec([b, *canvas, 3], tf.uint8),
             "sizes": tf.TensorSpec([b, 2], tf.float32),
@@ -217,4 +223,5 @@ class Batches:
             "classes": tf.TensorSpec([b, g], tf.int32),
             "masks": tf.TensorSpec([b, g, *(mask if c.mini_mask else canvas)], tf.uint8),
             "image_ids": tf.TensorSpec([b], tf.int64),
+            **(crowds if c.max_crowds else {}),
         }

@@ -3,7 +3,7 @@
 from html import escape
 from typing import TYPE_CHECKING
 
-from labkit.errors import printable
+from labkit.errors import counted, printable
 from labkit.evaluation.coco_conventions import COCO_AREAS, detection_limits
 
 if TYPE_CHECKING:
@@ -55,13 +55,10 @@ def class_rows(evaluation: "Evaluation") -> list[tuple[str, dict]]:
 
 
 def _counts(evaluation: "Evaluation") -> str:
-    def plural(count: int, word: str) -> str:
-        return f"{count} {word}{'' if count == 1 else 's'}"
-
-    crowds = f" and {plural(evaluation.crowds, 'crowd')}" if evaluation.crowds else ""
+    crowds = f" and {counted(evaluation.crowds, 'crowd')}" if evaluation.crowds else ""
     return (
-        f"{plural(evaluation.images, 'image')}, {plural(evaluation.objects, 'object')}{crowds}, "
-        f"{plural(len(evaluation.results), 'detection')} "
+        f"{counted(evaluation.images, 'image')}, {counted(evaluation.objects, 'object')}{crowds}, "
+        f"{counted(len(evaluation.results), 'detection')} "
         f"(at most {evaluation.max_dets} per image and class)"
     )
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from labkit.errors import LabkitError, opening, printable
+from labkit.io.many_objects import making_many_objects
 from labkit.io.whole_file import whole_file
 
 #: The endings of image files, in lower case. They matter only where a folder is listed; a file that
@@ -48,6 +49,7 @@ def shown(value: Any) -> str:
 # ---- JSON ----------------------------------------------------------------------------------------
 
 
+@making_many_objects()
 def read_json(path: str | os.PathLike) -> Any:
     """The content of a JSON file in UTF-8, with or without a byte order mark.
 

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
-from labkit.errors import LabkitError, printable
+from labkit.errors import LabkitError, counted, printable
 from labkit.io.images import read_image
 from labkit.ops.masks import (
     encode_window,
@@ -447,7 +447,7 @@ class Detections:
         """One sentence with the number of objects and the best of them; also the alt text."""
         height, width = self.image_size
         where = "" if self.image_id is None else f" in image {self.image_id}"
-        count = f"{len(self)} object{'' if len(self) == 1 else 's'}"
+        count = counted(len(self), "object")
         head = f"{count}{where} ({height} × {width} pixels)"
         if not len(self):
             return head
@@ -459,7 +459,7 @@ class Detections:
     def __repr__(self) -> str:
         height, width = self.image_size
         where = "" if self.image_id is None else f" in image {self.image_id}"
-        head = f"Detections: {len(self)} object{'' if len(self) == 1 else 's'}{where}"
+        head = f"Detections: {counted(len(self), 'object')}{where}"
         lines = [f"{head} ({height} × {width} pixels)"]
         names = [printable(name) for name in self.names]  # they come from files
         if len(self):

@@ -21,6 +21,8 @@ from labkit.models.backbones.levels import freeze_up_to
 from labkit.models.detections import Detections
 from labkit.models.inference import FOUND, detect_images
 from labkit.models.registry import DETECTORS
+from labkit.models.tensors import height_width
+from labkit.ops.anchors import pyramid_anchors
 
 
 class Learnt(NamedTuple):
@@ -164,6 +166,13 @@ class Detector(keras.Model):
                 f"Keras computes with {keras.backend.backend()}, but labkit's networks are written "
                 "for TensorFlow: set KERAS_BACKEND=tensorflow."
             )
+        for setting, needed in (("floatx", "float32"), ("image_data_format", "channels_last")):
+            found = getattr(keras.config, setting)()
+            if found != needed:
+                raise LabkitError(
+                    f"Keras is set to {setting} '{found}', and labkit's networks need '{needed}': "
+                    f"call keras.config.set_{setting}('{needed}') first."
+                )
         self.config = config
         self.class_names = _checked_names(class_names)
         self.category_ids = category_ids
@@ -263,6 +272,20 @@ class Detector(keras.Model):
         # Padding is zero *after* normalisation, as in torchvision: it looks like the mean colour.
         return tf.where((rows[:, :, None] & columns[:, None, :])[..., None], x, 0.0)
 
+    def anchors(self, images: tf.Tensor, maps: list[tf.Tensor]) -> list[tf.Tensor]:
+        """The anchors of each level, [A, 4] in pixels of the padded image."""
+        c = self.config
+        return pyramid_anchors(
+            height_width(images),
+            [height_width(m) for m in maps],
+            c.anchor_sizes,
+            c.anchor_ratios,
+            c.anchor_rounding,
+            c.anchor_offset,
+            c.square_anchors,
+            c.anchor_strides if c.anchor_strides != "level" else c.strides,
+        )
+
     def detect(
         self,
         images,
@@ -304,6 +327,12 @@ class Detector(keras.Model):
 
     def call(self, images, training=False):
         """Padded detections of images [B, H, W, 3] (0..255, sides a multiple of 32): a dict."""
+        sides = [side for side in images.shape[1:3] if side is not None]
+        if self.config.canvas_multiple > 1 and any(side % 32 for side in sides):
+            raise LabkitError(
+                f"{type(self).__name__}: images of {' x '.join(map(str, sides))} pixels; called as "
+                "a function it takes sides that are multiples of 32. detect() takes any image."
+            )
         size = tf.cast(tf.shape(images)[1:3], tf.float32)
         result = self.detect_in_batch(images, tf.tile(size[None], [tf.shape(images)[0], 1]))
         return {k: result[k] for k in FOUND}
@@ -391,6 +420,7 @@ class Detector(keras.Model):
         return self.loss_trackers
 
     def train_step(self, batch):
+        self._check_batch(batch)
         if tf.distribute.get_replica_context().num_replicas_in_sync > 1:
             raise LabkitError(
                 f"{type(self).__name__}.fit: Keras would take each replica's losses for those of "
@@ -404,6 +434,7 @@ class Detector(keras.Model):
         return self._update_trackers(learnt.losses)
 
     def test_step(self, batch):
+        self._check_batch(batch)
         losses = self.losses_of(batch, training=False)
         self._keep_batch(losses, batch.get("image_ids"))
         return self._update_trackers(losses)
@@ -437,6 +468,14 @@ class Detector(keras.Model):
         return sum(losses[name] * weight for name, weight in self.loss_weights.items())
 
     # --- small print ----------------------------------------------------------------------
+
+    def _check_batch(self, batch) -> None:
+        if not isinstance(batch, dict) or "images" not in batch:
+            raise LabkitError(
+                f"{type(self).__name__}.fit takes batches as labkit.data.pipeline makes them, "
+                "Batches(data, config, plan).tf_dataset(steps), and no x and y; labkit.train("
+                "model, data, folder) makes them by itself."
+            )
 
     def _without_idle_gradients(self, losses: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """A loss of weight 0 is a number, and costs no gradient."""

@@ -69,6 +69,7 @@ class DetectorConfig(Frozen):
     # --- training batches ----------------------------------------------------------------
     mini_mask: int = 56  # side of the stored training masks; 0 keeps masks of the image's size
     max_instances: int = 100  # an image; what exceeds it is counted and reported
+    max_crowds: int = 0  # whose boxes a batch has, for detectors that spare them
     seed: int = 0  # of weights, samples and batches
 
     @property
@@ -169,7 +170,7 @@ class DetectorConfig(Frozen):
         if self.freeze_at not in (0, 2, 3, 4, 5):
             yield f"'freeze_at' must be 0 (nothing), or 2 to 5 for C2 to C5, got {self.freeze_at}"
         # An epsilon of 0: torchvision's COCO weights want that.
-        yield from self._negative("mini_mask seed batch_norm_epsilon".split())
+        yield from self._negative("mini_mask max_crowds seed batch_norm_epsilon".split())
         if self.seed >= 2**32:
             yield f"'seed' must be below 2**32, got {self.seed}: NumPy takes no larger one"
 

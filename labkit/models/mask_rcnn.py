@@ -17,10 +17,10 @@ from labkit.models.fpn import feature_pyramid
 from labkit.models.inclusive import from_inclusive, limit, to_inclusive
 from labkit.models.mask_rcnn_health import CHECKS, SIGNS, loss_counts, vital_signs
 from labkit.models.resize import origins
+from labkit.models.tensors import float32
 from labkit.models.trace import Trace, trace_image
 from labkit.ops import boxes as box_ops
 from labkit.ops import losses
-from labkit.ops.anchors import pyramid_anchors
 from labkit.ops.matching import most_positives
 
 
@@ -82,21 +82,7 @@ class MaskRCNN(Detector):
         """P2..P6 of images [B, H, W, 3] (0..255), whose padding lies beyond image_sizes [B, 2]."""
         x = self.normalise(images, image_sizes)
         maps = self.fpn(self.backbone(x, training=training), training=training)
-        return [_float32(m) for m in maps]
-
-    def anchors(self, images: tf.Tensor, maps: list[tf.Tensor]) -> list[tf.Tensor]:
-        """The anchors of each level, [A, 4] in pixels of the padded image."""
-        c = self.config
-        return pyramid_anchors(
-            _height_width(images),
-            [_height_width(m) for m in maps],
-            c.anchor_sizes,
-            c.anchor_ratios,
-            c.anchor_rounding,
-            c.anchor_offset,
-            c.square_anchors,
-            c.anchor_strides if c.anchor_strides != "level" else c.strides,
-        )
+        return [float32(m) for m in maps]
 
     def extents(self, images: tf.Tensor, image_sizes: tf.Tensor) -> tf.Tensor:
         """float32 [B, 2]: the rows and columns within which proposals may lie.
@@ -111,7 +97,7 @@ class MaskRCNN(Detector):
     def rpn(self, maps: list[tf.Tensor], training: bool = False):
         """Objectness logits and deltas of each level, lists of [B, A] and [B, A, 4]."""
         outputs = [
-            rpn.flatten_level(*map(_float32, self.rpn_head(m, training=training))) for m in maps
+            rpn.flatten_level(*map(float32, self.rpn_head(m, training=training))) for m in maps
         ]
         return [o for o, _ in outputs], [d for _, d in outputs]
 
@@ -291,7 +277,7 @@ class MaskRCNN(Detector):
         time, and would shift the statistics of a batch norm.
         """
         if not training or real is None:
-            return [_float32(x) for x in tf.nest.flatten(head(pooled, training=training))]
+            return [float32(x) for x in tf.nest.flatten(head(pooled, training=training))]
         places = tf.where(tf.reshape(real, [-1]))
         count = tf.shape(places)[0]
         if self.config.heads_batch_norm:  # rows of zeros would count in its statistics
@@ -302,24 +288,13 @@ class MaskRCNN(Detector):
         rows = tf.shape(pooled, tf.int64)[:1]
         return [
             tf.scatter_nd(
-                places, _float32(x)[:count], tf.concat([rows, tf.shape(x, tf.int64)[1:]], 0)
+                places, float32(x)[:count], tf.concat([rows, tf.shape(x, tf.int64)[1:]], 0)
             )
             for x in outputs
         ]
 
     def pool(self, maps, rois, size: int) -> tf.Tensor:
         return heads.pool_rois(maps[:4], rois, size, self.config)
-
-
-def _height_width(x: tf.Tensor):
-    """(H, W) of [B, H, W, C]: numbers where they are known, so that anchors become constants."""
-    dynamic = tf.shape(x)
-    return tuple(x.shape[i] if x.shape[i] is not None else dynamic[i] for i in (1, 2))
-
-
-def _float32(x: tf.Tensor) -> tf.Tensor:
-    """Out of mixed precision: boxes, softmax and losses want all their digits."""
-    return tf.cast(x, tf.float32)
 
 
 def _or_the_first(places: tf.Tensor) -> tf.Tensor:

@@ -11,15 +11,12 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
-from labkit.errors import LabkitError
-from labkit.io.images import read_image
 from labkit.models.detections import Detections
-from labkit.models.detector_config import DetectorConfig
 from labkit.models.heads import roi_levels
-from labkit.models.inference import FOUND, batch_of, detections_of
+from labkit.models.inference import FOUND, detections_of
 from labkit.models.resize import Placement
+from labkit.models.single_batch import single_batch
 from labkit.ops import losses
-from labkit.ops.masks import mini_mask
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -178,23 +175,16 @@ class Trace:
 
 def trace_image(model, image, targets=None, step: int = 0) -> Trace:
     """Everything computed for one image: see `MaskRCNN.trace`."""
-    picture = read_image(image)
-    batch, sizes = batch_of([picture], model.config)
-    placement = Placement.of(picture.shape, sizes[0], batch.shape[1:3], model.config)
-    images, sizes = tf.constant(batch), tf.constant(sizes)
-    found = model.detect_in_batch(images, sizes)
+    picture, placement, batch = single_batch(model.config, image, targets)
+    found = model.detect_in_batch(batch["images"], batch["sizes"])
     count, proposals = int(found["count"][0]), found["proposals"]
     proposed = int(proposals["count"][0])
     rois, roi_scores = proposals["boxes"][:, :proposed], proposals["scores"][0, :proposed].numpy()
     result = {name: found[name][0].numpy() for name in FOUND}
     result |= {"rpn_boxes": rois[0].numpy(), "rpn_scores": roi_scores}
-    lesson = None
-    if targets is not None:
-        objects = objects_of(model.config, targets, placement, batch.shape[1:3])
-        lesson = _lesson(model, {"images": images, "sizes": sizes} | objects, step)
     return Trace(
         image=picture,
-        seen=batch[0],
+        seen=batch["images"][0].numpy(),
         placement=placement,
         strides=model.config.strides,
         features=_first(found["maps"]),
@@ -210,7 +200,7 @@ def trace_image(model, image, targets=None, step: int = 0) -> Trace:
         refined=found["refined"][0, :proposed].numpy(),
         **{name: result[name][:count] for name in ("boxes", "scores", "classes", "masks")},
         detections=detections_of(model, result, picture, placement),
-        lesson=lesson,
+        lesson=None if targets is None else _lesson(model, batch, step),
     )
 
 
@@ -268,38 +258,6 @@ def _lesson(model, batch: dict[str, tf.Tensor], step: int) -> Lesson:
         losses={name: float(value) for name, value in t["losses"].items()},
         roi_losses=_roi_losses(t, model.config),
     )
-
-
-def objects_of(c: DetectorConfig, targets, placement: Placement, canvas) -> dict[str, tf.Tensor]:
-    """The objects of a Sample as a batch of one, in pixels of the image as the network sees it."""
-    if targets.masks.shape[1:] != placement.shape:
-        raise LabkitError(
-            f"trace: the targets' masks are {targets.masks.shape[1:]}, the image is "
-            f"{placement.shape}: give the Sample that belongs to the image."
-        )
-    real = ~targets.crowd  # training ignores crowds
-    boxes = placement.in_batch(targets.boxes[real])
-    side = (c.mini_mask,) * 2 if c.mini_mask else tuple(canvas)
-    masks = [
-        mini_mask(m, b, side) if c.mini_mask else _on_canvas(m, placement, side)
-        for m, b in zip(targets.masks[real], targets.boxes[real], strict=True)
-    ]
-    masks = np.asarray(masks, np.uint8).reshape(-1, *side)
-    return {
-        "boxes": tf.constant(boxes[None]),
-        "masks": tf.constant(masks[None]),
-        "classes": tf.constant(np.int32(targets.class_ids[real])[None]),
-    }
-
-
-def _on_canvas(mask: np.ndarray, placement: Placement, canvas) -> np.ndarray:
-    """A mask [H, W] of the image, resized and placed as the image is: bool [canvas]."""
-    (top, left), (rows, columns) = placement.origin, placement.size
-    whole = np.zeros(canvas, bool)
-    whole[top : top + rows, left : left + columns] = mini_mask(
-        mask, [0, 0, *mask.shape], (rows, columns)
-    )
-    return whole
 
 
 def _roi_losses(t: dict, config) -> dict[str, np.ndarray]:

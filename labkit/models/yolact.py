@@ -23,6 +23,7 @@ import tensorflow as tf
 from labkit.models import yolact_parts as parts
 from labkit.models.backbones import BACKBONES
 from labkit.models.detector import ClassOutputs, Detector, Learnt
+from labkit.models.tensors import float32, height_width
 from labkit.models.yolact_config import YolactConfig
 from labkit.models.yolact_health import CHECKS, SIGNS, vital_signs
 from labkit.models.yolact_select import select
@@ -31,7 +32,6 @@ from labkit.models.yolact_trace import YolactTrace, trace_image
 from labkit.ops import boxes as box_ops
 from labkit.ops import losses, prototypes
 from labkit.ops import prototype_losses as own_losses
-from labkit.ops.anchors import pyramid_anchors
 
 
 @keras.saving.register_keras_serializable("labkit")
@@ -88,30 +88,16 @@ class YOLACT(Detector):
         x = self.normalise(images, image_sizes)
         return self.fpn(self._read_maps(self.backbone(x, training=training)), training=training)
 
-    def anchors(self, images: tf.Tensor, maps: list[tf.Tensor]) -> list[tf.Tensor]:
-        """The anchors of each level, [A, 4] in pixels of the padded image."""
-        c = self.config
-        return pyramid_anchors(
-            _height_width(images),
-            [_height_width(m) for m in maps],
-            c.anchor_sizes,
-            c.anchor_ratios,
-            c.anchor_rounding,
-            c.anchor_offset,
-            c.square_anchors,
-            c.anchor_strides if c.anchor_strides != "level" else c.strides,
-        )
-
     def prototypes(self, maps: list[tf.Tensor], training: bool = False) -> tf.Tensor:
         """The prototypes [B, h, w, k] of images with these maps."""
-        return _float32(self.prototype_net(maps[0], training=training))
+        return float32(self.prototype_net(maps[0], training=training))
 
     def predict_anchors(self, maps: list[tf.Tensor], training: bool = False):
         """Deltas [B, A, 4], logits [B, A, 1 + N], coefficients [B, A, k]; levels side by side."""
         kinds = zip(*(self.head(m, training=training) for m in maps), strict=True)
         lengths = (4, 1 + len(self.class_names), self.config.prototypes)
         return tuple(
-            tf.concat([_rows(_float32(x), length) for x in levels], axis=1)
+            tf.concat([_rows(float32(x), length) for x in levels], axis=1)
             for levels, length in zip(kinds, lengths, strict=True)
         )
 
@@ -209,7 +195,7 @@ class YOLACT(Detector):
             logits, targets["background"], targets["counts"], c.negatives
         )
         taken = targets["positive"] | negative
-        semantic = _float32(self.semantic_net(maps[0], training=training))
+        semantic = float32(self.semantic_net(maps[0], training=training))
         found = {
             "class": own_losses.class_loss(
                 logits, targets["labels"], taken, positives, c.class_weights
@@ -246,10 +232,10 @@ class YOLACT(Detector):
         priority = self.priority(tf.unstack(tf.shape(targets["positive"])), step, 0)
         anchors, shares = drawn_masks(targets, priority, self.config.mask_samples)
         owner = tf.gather(targets["owner"], anchors, batch_dims=1)
-        grid = _height_width(drawn)
+        grid = height_width(drawn)
         truth = mask_targets(batch, grid, self.config)
         boxes = tf.gather(targets["boxes"], anchors, batch_dims=1)
-        cells = prototypes.on_grid(boxes, _height_width(batch["images"]), grid)
+        cells = prototypes.on_grid(boxes, height_width(batch["images"]), grid)
         return {
             "mask_anchors": anchors,
             "shares": shares,
@@ -262,7 +248,7 @@ class YOLACT(Detector):
         }
 
     def _semantic_targets(self, batch, logits: tf.Tensor) -> tf.Tensor:
-        masks = mask_targets(batch, _height_width(logits), self.config)
+        masks = mask_targets(batch, height_width(logits), self.config)
         return prototypes.union_by_class(masks, batch["classes"], len(self.class_names))
 
     # --- small print ---------------------------------------------------------------------
@@ -275,14 +261,3 @@ class YOLACT(Detector):
 def _rows(x: tf.Tensor, length: int) -> tf.Tensor:
     """A map [B, h, w, A * length] as a row for each anchor: [B, h * w * A, length]."""
     return tf.reshape(x, [tf.shape(x)[0], -1, length])
-
-
-def _height_width(x: tf.Tensor):
-    """(H, W) of [B, H, W, C]: numbers where they are known, so that anchors become constants."""
-    dynamic = tf.shape(x)
-    return tuple(x.shape[i] if x.shape[i] is not None else dynamic[i] for i in (1, 2))
-
-
-def _float32(x: tf.Tensor) -> tf.Tensor:
-    """Out of mixed precision: boxes, softmax and losses want all their digits."""
-    return tf.cast(x, tf.float32)

@@ -44,12 +44,15 @@ class YolactConfig(DetectorConfig):
     prototypes: int = 32
     prototype_convs: int = 3  # on the finest map, before it is enlarged to twice its size
     prototype_channels: int = 0  # of these convolutions; 0: as many as the pyramid has
-    head_channels: int = 0  # of the convolution that the three outputs share; 0: likewise
+    head_convs: int = 1  # that the three outputs share
+    head_channels: int = 0  # of these convolutions; 0: as many as the pyramid has
+    group_norm: bool = False  # in pyramid, prototypes and head: to learn from noise
 
     # --- matching ------------------------------------------------------------------------
     positive_iou: float = 0.5
     negative_iou: float = 0.4
     crowd_share: float = 0.7  # of an anchor in a crowd, from which it is neither
+    max_crowds: int = 8  # of an image that training looks at
     box_std: tuple[float, ...] = (0.1, 0.1, 0.2, 0.2)
 
     # --- losses --------------------------------------------------------------------------
@@ -69,7 +72,7 @@ class YolactConfig(DetectorConfig):
 
     def _problems(self) -> Iterator[str]:
         yield from super()._problems()
-        yield from self._not_above_zero("prototypes mask_samples nms_candidates".split())
+        yield from self._not_above_zero("prototypes head_convs mask_samples nms_candidates".split())
         yield from self._not_a_share("positive_iou negative_iou crowd_share".split())
         yield from self._not_among(CHOICES)
         yield from self._of_wrong_length({"box_std": 4})

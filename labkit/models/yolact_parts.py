@@ -9,7 +9,7 @@ import keras
 import tensorflow as tf
 from keras import layers
 
-from labkit.models.layers import conv, downsample, small_normal
+from labkit.models.layers import conv, downsample, group_norm, small_normal
 
 XAVIER = "glorot_uniform"
 
@@ -63,8 +63,7 @@ def pyramid(config, channels) -> keras.Model:
         x = lateral
         merged.insert(0, x)
     outputs = [
-        layers.ReLU()(conv(width, 3, init=XAVIER, name=f"level{level}")(x))
-        for level, x in enumerate(merged, first)
+        _conv_relu(x, width, config, f"level{level}") for level, x in enumerate(merged, first)
     ]
     for level in range(6, first + len(config.strides)):
         outputs.append(
@@ -78,9 +77,9 @@ def prototype_net(config) -> keras.Model:
     x = features = keras.Input((None, None, config.fpn_channels))
     channels = config.prototype_channels or config.fpn_channels
     for i in range(config.prototype_convs):
-        x = layers.ReLU()(conv(channels, 3, init=XAVIER, name=f"conv{i}")(x))
+        x = _conv_relu(x, channels, config, f"conv{i}")
     x = Doubled(name="up")(x)
-    x = layers.ReLU()(conv(channels, 3, init=XAVIER, name=f"conv{config.prototype_convs}")(x))
+    x = _conv_relu(x, channels, config, f"conv{config.prototype_convs}")
     x = layers.ReLU()(conv(config.prototypes, 1, init=XAVIER, name="prototypes")(x))
     return keras.Model(features, x, name="prototypes")
 
@@ -93,7 +92,8 @@ def head(config, classes: int) -> keras.Model:
     """
     x = features = keras.Input((None, None, config.fpn_channels))
     channels, anchors = config.head_channels or config.fpn_channels, config.anchors_per_cell
-    x = layers.ReLU()(conv(channels, 3, init=XAVIER, name="conv")(x))
+    for i in range(config.head_convs):
+        x = _conv_relu(x, channels, config, f"conv{i}" if i else "conv")
     deltas = conv(4 * anchors, 3, init=small_normal(), name="deltas")(x)
     logits = conv((1 + classes) * anchors, 3, init=small_normal(), name="logits")(x)
     # Not small: where coefficients are nearly 0, prototypes learn nothing.
@@ -110,3 +110,11 @@ def semantic_net(config, classes: int) -> keras.Model:
     features = keras.Input((None, None, config.fpn_channels))
     logits = conv(classes, 1, init=small_normal(), name="logits")(features)
     return keras.Model(features, logits, name="semantic")
+
+
+def _conv_relu(x, channels: int, config, name: str):
+    """A 3x3 convolution and ReLU, with group norm between them where the config says so."""
+    x = conv(channels, 3, init=XAVIER, name=name)(x)
+    if config.group_norm:
+        x = group_norm(f"{name}_gn")(x)
+    return layers.ReLU()(x)

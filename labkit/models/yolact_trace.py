@@ -9,11 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
-from labkit.io.images import read_image
 from labkit.models.detections import Detections
-from labkit.models.inference import FOUND, batch_of, detections_of
+from labkit.models.inference import FOUND, detections_of
 from labkit.models.resize import Placement
-from labkit.models.trace import objects_of
+from labkit.models.single_batch import single_batch
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,27 +97,20 @@ OF_DETECTIONS = ("kept", "coefficients", "boxes", "scores", "classes", "masks")
 
 def trace_image(model, image, targets=None, step: int = 0) -> YolactTrace:
     """Everything computed for one image: see `YOLACT.trace`."""
-    picture = read_image(image)
-    batch, sizes = batch_of([picture], model.config)
-    placement = Placement.of(picture.shape, sizes[0], batch.shape[1:3], model.config)
-    images, sizes = tf.constant(batch), tf.constant(sizes)
-    found = model.detect_in_batch(images, sizes)
+    picture, placement, batch = single_batch(model.config, image, targets)
+    found = model.detect_in_batch(batch["images"], batch["sizes"])
     count = int(found["count"][0])
     result = {name: found[name][0].numpy() for name in FOUND}
-    lesson = None
-    if targets is not None:
-        objects = objects_of(model.config, targets, placement, batch.shape[1:3])
-        lesson = _lesson(model, {"images": images, "sizes": sizes} | objects, step)
     return YolactTrace(
         image=picture,
-        seen=batch[0],
+        seen=batch["images"][0].numpy(),
         placement=placement,
         features=[m[0].numpy() for m in found["maps"]],
         anchors=[a.numpy() for a in found["anchors"]],
         **{name: found[name][0].numpy() for name in OF_ANCHORS},
         **{name: found[name][0, :count].numpy() for name in OF_DETECTIONS},
         detections=detections_of(model, result, picture, placement),
-        lesson=lesson,
+        lesson=None if targets is None else _lesson(model, batch, step),
     )
 
 

@@ -15,6 +15,7 @@ from labkit.models.mask_rcnn import MaskRCNN
 from labkit.models.resize import resize_mask
 from labkit.parity.check import Check, in_reference_order
 from labkit.parity.golden import Golden
+from labkit.parity.gradients import compare_gradients
 from labkit.parity.network import ReferenceNetwork
 from labkit.training.schedules import SGDWithL2
 from labkit.weights.torchvision import pairs
@@ -118,7 +119,7 @@ def _one_step(network, batch, mode: str, g: Golden) -> Iterator[Check]:
     check.add(got, [g[f"{mode}_{name}"] for name in LOSSES.values()])
     yield check.add(got, [g[f"{mode}_{name}_f64"] for name in LOSSES.values()])
     if f"{mode}_grad_norm" in g:
-        yield from _gradients(model, tape, total, mode, g, title)
+        yield from compare_gradients(pairs(model), tape, total, g, mode, title, GRADIENTS[mode])
     after = f"{mode}_after_"
     means, variances = Check(f"{title}: running means", 1e-5), Check(f"{title}: variances", 1e-5)
     for pair in pairs(model):
@@ -153,25 +154,6 @@ def _targets(trace, mode: str, g: Golden, title: str) -> Iterator[Check]:
         want = g.boxes(f"{mode}_{name}_regtargets")[positive]
         deltas.add(ours["deltas"][positive], want)
     yield from (anchors, rois, labels, deltas)
-
-
-def _gradients(model, tape, total, mode: str, g: Golden, title: str) -> Iterator[Check]:
-    place = {name: i for i, name in enumerate(g[f"{mode}_grad_names"])}
-    trained = [p for p in pairs(model) if p.name in place]
-    gradients = tape.gradient(total, [p.variable.value for p in trained])
-    norms = Check(f"{title}: gradient norms", atol=1e-7, rtol=GRADIENTS[mode])
-    values = Check(f"{title}: gradients, in units of their norm", atol=GRADIENTS[mode])
-    norms.add(len(trained), len(place))
-    for pair, gradient in zip(trained, gradients, strict=True):
-        i = place[pair.name]
-        ours, norm = pair.outside(gradient), g[f"{mode}_grad_norm"][i]
-        norms.add(np.linalg.norm(ours.astype(np.float64)), norm)
-        norms.add(np.linalg.norm(ours.astype(np.float64)), g[f"{mode}_grad_norm_f64"][i])
-        some = ours.ravel()[g[f"{mode}_grad_idx"][i]]
-        unit = max(float(norm), 1e-7)
-        values.add(some / unit, g[f"{mode}_grad_val"][i] / unit)
-    yield norms
-    yield values
 
 
 def _unbiased(pair, batch, network) -> np.ndarray:

@@ -14,6 +14,7 @@ from labkit.models.inference import batch_of
 from labkit.models.yolact import YOLACT
 from labkit.parity.check import Check
 from labkit.parity.golden import Golden
+from labkit.parity.gradients import compare_gradients
 from labkit.parity.network import FEATURES
 from labkit.parity.yolact_network import ReferenceYolact
 from labkit.parity.yolact_operators import as_labels
@@ -128,22 +129,7 @@ def _gradients(network, batch, g: Golden, mode: str) -> Iterator[Check]:
     for end in ("", "_f64"):
         check.add(got, [g[f"{mode}_loss_{name}{end}"] for name in LOSSES.values()])
     yield check
-    place = {name: i for i, name in enumerate(g[f"{mode}_grad_names"])}
-    trained = [p for p in pairs(model) if p.name in place]
-    gradients = tape.gradient(total, [p.variable.value for p in trained])
-    norms = Check(f"{title}: gradient norms", atol=1e-7, rtol=GRADIENTS[mode])
-    values = Check(f"{title}: gradients, in units of their norm", atol=GRADIENTS[mode])
-    norms.add(len(trained), len(place))
-    for pair, gradient in zip(trained, gradients, strict=True):
-        i = place[pair.name]
-        ours, norm = pair.outside(gradient), g[f"{mode}_grad_norm"][i]
-        norms.add(np.linalg.norm(ours.astype(np.float64)), norm)
-        norms.add(np.linalg.norm(ours.astype(np.float64)), g[f"{mode}_grad_norm_f64"][i])
-        unit = max(float(norm), 1e-7)
-        some = ours.ravel()[g[f"{mode}_grad_idx"][i]]
-        values.add(some / unit, g[f"{mode}_grad_val"][i] / unit)
-    yield norms
-    yield values
+    yield from compare_gradients(pairs(model), tape, total, g, mode, title, GRADIENTS[mode])
 
 
 def _each_loss(network, batch, g: Golden) -> Iterator[Check]:

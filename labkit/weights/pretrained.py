@@ -29,7 +29,8 @@ def from_pretrained(
     Args:
         source: a name in `labkit.weights.registry.PRETRAINED` ("coco-r50-fpn", "imagenet-r50",
             ...), which is downloaded once; the folder of a training run; or a file: torchvision's
-            .pth or .safetensors, Matterport's .h5, or labkit's .weights.h5, which needs a config.
+            .pth or .safetensors, Matterport's .h5, or labkit's .weights.h5, which needs a config
+            where it no longer lies in its run.
         class_names: of the new model, by default the classes of the weights. Those that the weights
             have by the same name keep what the weights know of them, in whatever order; of the
             others the rows of the last layers start anew. Everything else is loaded.
@@ -121,9 +122,11 @@ def find_weights(source: str | os.PathLike) -> Weights:
     """
     path = Path(source)
     if path.is_dir():
-        return _of_run(path)
+        return _of_run(run_of(path), weights_of(path))
     if path.exists():
-        return _of_file(path)
+        run = run_of(path.parent)
+        own = path.name.endswith(".weights.h5") and (run / "run.json").exists()
+        return _of_run(run, path) if own else _of_file(path)
     nowhere = f"{source}: there is no such file or folder"
     if source not in PRETRAINED and (not isinstance(source, str) or len(path.parts) > 1):
         raise LabkitError(f"{nowhere} of weights.")
@@ -156,8 +159,9 @@ def _published(entry: Pretrained) -> Weights:
     )
 
 
-def _of_run(folder: Path) -> Weights:
-    record, path = read_run(run_of(folder)), weights_of(folder)
+def _of_run(folder: Path, path: Path) -> Weights:
+    """The file `path` of a run: run.json says what network it is of."""
+    record = read_run(folder)
     names = tuple(record["class_names"])
     config = detector_of_run(record)[0]
     return Weights(str(path), lambda: read_tensors(path), config, names, len(names))

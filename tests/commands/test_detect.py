@@ -66,7 +66,7 @@ def test_results_have_the_ids_of_the_data_and_areas_of_the_masks(monkeypatch, tm
         (1, 24.0, 0),
         (2, 24.0, 0),
     ]
-    assert "2 objects in 1 pictures" in capsys.readouterr().out
+    assert "2 objects in 1 picture:" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("end", [KeyboardInterrupt, MemoryError])

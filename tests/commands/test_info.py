@@ -40,10 +40,11 @@ def test_a_run_and_pretrained_are_two_questions(capsys):
     assert out == "" and err.count("\n") == 1 and "not both" in err
 
 
-def test_the_list_is_there_at_once():
+@pytest.mark.parametrize("options", [[], ["--pretrained"]])
+def test_the_lists_are_there_at_once(options):
     code = (
         "import sys; from labkit import cli\n"
-        "cli.main(['info', '--pretrained'])\n"
+        f"cli.main({['info', *options]})\n"
         "sys.exit('tensorflow' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

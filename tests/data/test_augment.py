@@ -1,5 +1,7 @@
 """Image, boxes and masks seen through a view stay one thing."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -12,6 +14,7 @@ from labkit.data.augment import (
     Example,
     View,
     choose_view,
+    crowds_in,
     render,
 )
 from labkit.data.sample import make_sample
@@ -102,7 +105,20 @@ def test_crowds_are_left_out_and_counted():
     sample = picture(1)
     sample.crowd[0] = True
     example = Example.of(sample)
-    assert len(example.patches) == 2 and example.crowds == 1
+    assert len(example.patches) == 2 and len(example.crowds) == 1
+
+
+@settings(max_examples=100, deadline=None)
+@given(seed=st.integers(0, 1000), view=views(), size=st.tuples(st.integers(16, 90), st.booleans()))
+def test_the_box_of_a_crowd_moves_as_that_of_an_object_does(seed, view, size):
+    view = dataclasses.replace(view, height=size[0], width=2 * size[0] if size[1] else view.width)
+    sample = picture(seed)  # objects that fill their boxes, and so does what a view leaves of them
+    _, boxes, _, _, vanished = render(Example.of(sample), view, 28)
+    sample.crowd[:] = True
+    crowds = crowds_in(Example.of(sample), view)
+    assert len(crowds) == len(boxes) + vanished
+    wide = (crowds[:, 2:] - crowds[:, :2]).min(axis=1) >= 1
+    np.testing.assert_allclose(crowds[wide], boxes, atol=1e-4)
 
 
 @settings(max_examples=200, deadline=None)

@@ -26,7 +26,8 @@ def equal(a: Example, b: Example) -> bool:
         and all(
             (p == q).all() and p.dtype == q.dtype for p, q in zip(a.patches, b.patches, strict=True)
         )
-        and (a.image_id, a.crowds) == (b.image_id, b.crowds)
+        and a.image_id == b.image_id
+        and np.array_equal(a.crowds, b.crowds)
     )
 
 

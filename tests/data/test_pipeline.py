@@ -41,6 +41,18 @@ def test_full_masks_where_mini_masks_are_off():
     np.testing.assert_array_equal(batch["masks"][0, : len(sample)], sample.masks)
 
 
+def test_the_boxes_of_crowds_come_along_where_a_detector_spares_them(toy):
+    dataset = toy([[(1, False), (2, True), (1, True)], []])
+    assert "crowds" not in batches(dataset).batch(0)
+    batch = batches(dataset, CONFIG.replace(max_crowds=3), shuffle=False, augment=NONE).batch(0)
+    sample = dataset[0]
+    assert batch["crowds"].shape == (2, 3, 4) and sample.crowd.sum() == 2
+    np.testing.assert_array_equal(batch["crowds"][0, :2], sample.boxes[sample.crowd])
+    assert not batch["crowds"][0, 2:].any() and not batch["crowds"][1].any()
+    one = batches(dataset, CONFIG.replace(max_crowds=1), shuffle=False, augment=NONE).batch(0)
+    np.testing.assert_array_equal(one["crowds"], batch["crowds"][:, :1])
+
+
 def test_batches_depend_on_seed_and_number_alone():
     plan = {"augment": Augment(quarter_turns=True), "seed": 5}
     one, other = batches(**plan), batches(**plan)

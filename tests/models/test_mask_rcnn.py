@@ -294,3 +294,28 @@ def test_it_is_exported_for_images_of_any_size(fitted, tmp_path):
     found = saved.serve(images)
     for name, value in model(images).items():
         np.testing.assert_allclose(found[name], value, atol=1e-4, err_msg=name)
+
+
+@pytest.mark.parametrize(
+    "setting, other", [("floatx", "float64"), ("image_data_format", "channels_first")]
+)
+def test_keras_set_in_a_way_that_the_networks_cannot_have_is_one_sentence(
+    micro_config, setting, other
+):
+    before = getattr(keras.config, setting)()
+    change = getattr(keras.config, f"set_{setting}")
+    try:
+        change(other)
+        with pytest.raises(LabkitError, match=f"set_{setting}\\('{before}'\\) first"):
+            MaskRCNN(micro_config, ["a"])
+    finally:
+        change(before)
+
+
+def test_what_fit_and_call_do_not_take_is_said(micro_config):
+    model = MaskRCNN(micro_config, ["a"])
+    model.compile(optimizer="sgd", run_eagerly=True)
+    with pytest.raises(LabkitError, match="no x and y; labkit.train"):
+        model.fit(np.zeros((1, 64, 64, 3), np.float32), np.zeros(1), verbose=0)
+    with pytest.raises(LabkitError, match="100 x 64 pixels.*multiples of 32. detect"):
+        model.call(np.zeros((1, 100, 64, 3), np.float32))

@@ -93,6 +93,7 @@ def test_no_variance_and_no_epsilon(published, downloaded):
 def test_a_run_and_a_runs_weights_with_other_classes(micro_config, tmp_path):
     model = MaskRCNN(micro_config, ["cat", "dog"])
     save_run(tmp_path, {"config": micro_config.to_dict(), "class_names": ["cat", "dog"]})
+    (tmp_path / "elsewhere").mkdir()
     model.save_weights(tmp_path / "model.weights.h5")
     same = MaskRCNN.from_pretrained(tmp_path, verbose=False)
     assert same.class_names == ("cat", "dog")
@@ -101,6 +102,9 @@ def test_a_run_and_a_runs_weights_with_other_classes(micro_config, tmp_path):
     for again in (same, other):
         np.testing.assert_array_equal(again.fpn.weights[0], model.fpn.weights[0])
     file = tmp_path / "model.weights.h5"
+    beside_its_run = MaskRCNN.from_pretrained(file, verbose=False)
+    assert beside_its_run.class_names == ("cat", "dog") and beside_its_run.config == micro_config
+    file = file.rename(tmp_path / "elsewhere" / file.name)
     with pytest.raises(LabkitError, match="give config="):
         MaskRCNN.from_pretrained(file)
     with pytest.raises(LabkitError, match="which classes the detector is to learn"):

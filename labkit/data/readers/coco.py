@@ -48,6 +48,7 @@ from labkit.io.data_files import (
     refuse_links_out,
     shown,
 )
+from labkit.io.many_objects import making_many_objects
 from labkit.io.repairs import Repairs
 from labkit.ops.masks import boxes_from_masks, decode_segmentation, segmentation_box
 
@@ -82,6 +83,7 @@ class CocoDataset(Dataset):
         LabkitError: the file is not COCO, or (strict) an entry cannot be used.
     """
 
+    @making_many_objects()
     def __init__(
         self,
         annotations: str | os.PathLike | dict[str, Any],

@@ -28,7 +28,7 @@ def test_what_agrees_what_is_missed_and_what_is_false():
     figure = draw_agreement(compare(TRUTH, FOUND), 7, np.zeros((60, 80, 3), np.uint8))
     words = [text.get_text() for text in figure.axes[0].texts]
     assert words == [r"\$cat 0.90, IoU 1.00", r"missed: \$cat", r"false positive: \$cat 0.80"]
-    edges = [to_hex(patch.get_edgecolor()) for patch in figure.axes[0].patches[1::2]]
+    edges = [to_hex(edge) for edge in figure.axes[0].collections[-1].get_edgecolors()]
     assert edges == [color.lower() for color in (AGREED, MISSED, FALSE_POSITIVE)]
     weak = draw_agreement(compare(TRUTH, FOUND), 7, score_threshold=0.1)
     assert len(weak.axes[0].texts) == 4

@@ -37,16 +37,17 @@ def test_boxes_masks_labels_and_scores_are_drawn():
     image, boxes, masks = scene()
     figure = draw_instances(image, boxes, masks, ["a", "b", "c"], [0.5, 0.25, 1])
     assert texts_of(figure) == ["a 0.50", "b 0.25", "c 1.00"]
-    rectangles = figure.axes[0].patches
-    assert len(rectangles) == 6  # each over its white halo
-    assert rectangles[1].get_bbox().bounds == (boxes[0][1], boxes[0][0], 12, 10)
+    halos, rectangles = figure.axes[0].collections[-2:]
+    assert len(rectangles.get_paths()) == len(halos.get_paths()) == 3  # each over its white halo
+    (x1, y1), (x2, y2) = rectangles.get_paths()[0].get_extents().get_points()
+    assert (y1, x1, y2, x2) == tuple(boxes[0])
 
 
 def test_truth_is_dashed_and_prediction_solid():
     image, boxes, masks = scene(2)
     figure = draw_instances(image, boxes, masks, dashed=[True, False])
-    styles = [patch.get_linestyle() for patch in figure.axes[0].patches[1::2]]
-    assert styles[0] != "solid" and styles[1] in ("solid", "-")
+    (_, dashes), (_, solid) = figure.axes[0].collections[-1].get_linestyles()
+    assert dashes is not None and solid is None
 
 
 def test_a_mask_tints_its_own_pixels_only():
@@ -143,7 +144,7 @@ def detections(names, class_ids, image=None):
 
 
 def colors_of(figure):
-    return [patch.get_edgecolor() for patch in figure.axes[0].patches[1::2]]
+    return list(map(tuple, figure.axes[0].collections[-1].get_edgecolors()))
 
 
 def test_classes_have_their_colours_and_a_lone_class_a_colour_for_each_object():

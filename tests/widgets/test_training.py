@@ -204,9 +204,10 @@ def test_the_picture_says_what_it_shows(w):
     now = w.values
     assert f"step 30: {now['found']} found, {now['right']} right" in alt
     assert len(figure.axes) == 3 + 2
+    assert len(figure.axes[0].collections) > 0  # the ground truth
     w.truth = False
     w.frame = 0
-    assert len(w.draw()[0].axes[0].patches) == 0
+    assert len(w.draw()[0].axes[0].collections) == 0
 
 
 def test_the_script_parses(parses):

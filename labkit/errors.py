@@ -39,8 +39,9 @@ def listed(names: Iterable[object], most: int = 8) -> str:
 
 
 def counted(number: int, noun: str) -> str:
-    """A number of things for a sentence: 1 object, 2 objects."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"
+    """A number of things for a sentence: 1 object, 2 objects, 3 classes."""
+    plural = "es" if noun.endswith("s") else "s"
+    return f"{number} {noun}{'' if number == 1 else plural}"
 
 
 def printable(text: object) -> str:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labkit.errors import LabkitError, MissingFileError, opening, printable
+from labkit.errors import LabkitError, MissingFileError, counted, opening, printable
 
 
 @given(st.text(st.characters(codec=None)))
@@ -13,6 +13,11 @@ def test_printable(text):
     line.encode("utf-8")
     assert line.isprintable()
     assert line == text or not text.isprintable()
+
+
+def test_counted():
+    assert [counted(n, "object") for n in (0, 1, 2)] == ["0 objects", "1 object", "2 objects"]
+    assert counted(1, "class") == "1 class" and counted(3, "class") == "3 classes"
 
 
 def test_what_people_write_stays_as_it_is():

@@ -101,7 +101,9 @@ def write_report(dataset, description, out: Path) -> list[Path]:
     if description.images:
         figures["samples.png"] = contact_sheet(dataset)
     if description.instances:
-        figures |= {"classes.png": class_bars(description), "sizes.png": box_sizes(description)}
+        if len(description.classes) > 1:  # the bar of a single one would compare nothing
+            figures["classes.png"] = class_bars(description)
+        figures["sizes.png"] = box_sizes(description)
     for name, figure in figures.items():
         save(figure, out / name)
     report = out / "description.json"

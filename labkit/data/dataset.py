@@ -20,7 +20,7 @@ from PIL import Image
 from labkit.data.picture_checks import readings
 from labkit.data.sample import Cutouts, Labels, Sample
 from labkit.data.sample_check import checked_sample
-from labkit.errors import LabkitError, printable
+from labkit.errors import LabkitError, counted, printable
 from labkit.io.data_files import write_json
 from labkit.io.images import size_problem
 from labkit.ops.masks import encode_rle
@@ -121,7 +121,8 @@ class Dataset(ABC):
         names = ", ".join(map(printable, self.class_names[:6]))
         names += ", …" if len(self.class_names) > 6 else ""
         return (
-            f"{type(self).__name__}({len(self)} images, {len(self.class_names)} classes: {names})"
+            f"{type(self).__name__}({counted(len(self), 'image')}, "
+            f"{counted(len(self.class_names), 'class')}: {names})"
         )
 
     def _check_index(self, index: int) -> int:

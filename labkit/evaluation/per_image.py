@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from labkit.errors import LabkitError
+from labkit.errors import LabkitError, counted
 from labkit.evaluation.ap_variants import image_aps
 from labkit.evaluation.average_precision import match_by_class
 from labkit.evaluation.comparison import Comparison, ImagePairs
@@ -36,6 +36,12 @@ class ImageScore:
     ap: float
     mean_iou: float
     highest_false_positive: float
+
+    @property
+    def in_words(self) -> str:
+        """The counts: 3 of 4 found, 1 false positive."""
+        false = counted(self.false_positives, "false positive")
+        return f"{self.found} of {self.objects} found, {false}"
 
 
 # Larger is worse. An image for which a criterion is not defined comes last.

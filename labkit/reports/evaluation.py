@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from labkit.errors import LabkitError
+from labkit.errors import LabkitError, counted, printable
 from labkit.evaluation.ap_variants import (
     cityscapes_ap,
     class_image_ap,
@@ -95,8 +95,9 @@ def evaluation_page(
         ready.append(_Run(name, evaluation, comparison, curves))
     first = evaluations[0]
     intro = (
-        f"{first.images} images, {first.objects} objects, {first.crowds} crowds, "
-        f"{len(first.class_names)} classes. Unless stated otherwise, IoUs are of {KINDS[kind]}, "
+        f"{counted(first.images, 'image')}, {counted(first.objects, 'object')}, "
+        f"{counted(first.crowds, 'crowd')}, {counted(len(first.class_names), 'class')}. "
+        f"Unless stated otherwise, IoUs are of {KINDS[kind]}, "
         "and a detection matches an object from an IoU of 0.5."
     )
     page = Page(title, intro)
@@ -296,7 +297,7 @@ def _confusion(page: Page, runs: list[_Run], score: float) -> None:
         alt = (
             f"Confusion matrix of {run.name} at score {score:g}: {correct} correct, "
             f"{int(matrix[1:, 1:].sum()) - correct} confused, {int(matrix[1:, 0].sum())} missed, "
-            f"{int(matrix[0].sum())} false positives."
+            f"{counted(int(matrix[0].sum()), 'false positive')}."
         )
         left_out = len(names) - len(kept)
         note = f"; {left_out} classes that do not occur are left out" if left_out else ""
@@ -388,13 +389,15 @@ def _worst(page: Page, runs: list[_Run], dataset, score: float) -> None:
             "The labels say the same."
         )
     )
+    known = () if dataset is None else dataset.image_ids
+    names = {id_: printable(dataset.image_info(i)["file_name"]) for i, id_ in enumerate(known)}
     for run in runs:
         rows = image_scores(run.comparison, score_threshold=score)
         for by in GALLERIES:
             chosen = worst_images(rows, by, SHOWN_WORST)
             words = "; ".join(
-                f"image {r.image_id}: {r.missed} missed, {r.false_positives} false positives, "
-                f"F1 {r.f1:.2f}"
+                f"{names.get(r.image_id, f'image {r.image_id}')}: {r.missed} missed, "
+                f"{counted(r.false_positives, 'false positive')}, F1 {r.f1:.2f}"
                 for r in chosen
             )
             drawn = worst_gallery(run.comparison, chosen, dataset, score_threshold=score)

@@ -180,8 +180,9 @@ def learning_rate(r: _Record) -> Iterator[Finding]:
     if r.end > 1.3 * lowest or wild > 0.02 or r.update > HIGH_UPDATE:
         yield Finding(
             "the learning rate is too high",
-            f"the loss ends at {r.end:.3g} after {lowest:.3g} at its lowest, {wild:.0%} of the "
-            f"steps are beyond five times its median; {numbers}",
+            f"the loss ends at {r.end:.3g} after {lowest:.3g} at its lowest (medians over windows "
+            f"of at least {window} steps), {wild:.0%} of the steps are beyond five times its "
+            f"median; {numbers}",
             f"try {rate / 10:.1g}, a longer warm-up (warmup_steps) or clip_norm.",
         )
     elif r.update < LOW_UPDATE and r.end > 0.5 * r.begin:

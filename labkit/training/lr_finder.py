@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 import tensorflow as tf
+from numpy.lib.stride_tricks import sliding_window_view
 from threadpoolctl import ThreadpoolController
 
 from labkit.data.dataset import Dataset
@@ -22,6 +23,7 @@ from labkit.training.settings import TrainSettings
 SMOOTHING = 0.9  # weight of the past in the running mean of the loss
 DIVERGED = 2.0  # times the lowest smoothed loss: from here on nothing more can be learnt
 FIRST_LOOK = 10  # steps that are ignored: the first losses are noise
+SLOPE_STEPS = 11  # on which a slope is fitted: from one step to the next the curve is noise
 AS_GOOD = 1.05  # times the lowest smoothed loss: what is below it differs by chance
 
 
@@ -58,13 +60,19 @@ class RateTest:
     def steepest(self) -> float:
         """The rate at which the smoothed loss fell fastest per octave of the rate.
 
-        From FIRST_LOOK on: what the network learns at first (that most is background) it learns
-        at any rate.
+        The slope at a rate is that of a line fitted to the SLOPE_STEPS around it. From FIRST_LOOK
+        on: what the network learns at first (that most is background) it learns at any rate.
         """
-        end = int(np.argmin(self.smoothed)) + 1
-        fall = slice(min(FIRST_LOOK, max(end - 2, 0)), max(end, 2))
-        slope = np.gradient(self.smoothed[fall], np.log(self.rates[fall]))
-        return float(self.rates[fall][np.argmin(slope)])
+        end = max(int(np.argmin(self.smoothed)) + 1, 2)
+        begin = min(FIRST_LOOK, end - 2)
+        width = min(SLOPE_STEPS, end - begin)
+        x, y = (
+            sliding_window_view(values[begin:end], width)
+            for values in (np.log(self.rates), self.smoothed)
+        )
+        x = x - x.mean(axis=1, keepdims=True)
+        slope = (x * y).sum(axis=1) / (x**2).sum(axis=1)
+        return float(self.rates[begin + int(np.argmin(slope)) + width // 2])
 
     @property
     def suggestion(self) -> float:

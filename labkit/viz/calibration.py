@@ -36,7 +36,7 @@ def calibration_figure(runs: Mapping[str, Calibration], *, title: str | None = N
         for ax in (top, below):
             ax.spines[["top", "right"]].set_visible(False)
             ax.tick_params(labelsize=9)
-    axes[0, 0].set(ylabel="share that is right", xlim=(0, 1), ylim=(0, 1.02))
+    axes[0, 0].set(ylabel="precision", xlim=(0, 1), ylim=(0, 1.02))
     axes[1, 0].set_ylabel("detections")
     if title:
         figure.suptitle(title, fontsize=13)

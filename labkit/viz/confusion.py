@@ -49,7 +49,7 @@ def confusion_figure(
     background[:] = True
     words = [[str(count) if count else "" for count in row] for row in matrix]
     words[-1][-1] = "–"  # true negatives cannot be counted
-    return _heat_map(shown, words, names, ("missed", "false alarm"), SHARES[normalise], title)
+    return _heat_map(shown, words, names, ("missed", "false positive"), SHARES[normalise], title)
 
 
 def overlap_figure(overlaps: np.ndarray, names: Sequence[str], *, title: str | None = None):

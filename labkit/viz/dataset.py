@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
-from labkit.errors import LabkitError
+from labkit.errors import LabkitError, counted
 from labkit.viz.colors import CROWD, FAINT, INK, PREDICTION, TRUTH, instance_color
 from labkit.viz.instances import EMPTY_CANVAS, draw_instances
 from labkit.viz.labels import plain_text
@@ -17,7 +17,7 @@ ONE_COLUMN = 46  # classes in one column of bars; 91 stand in two
 MOST_POINTS = 20_000  # boxes in the scatter plot; more would only cover one another
 PAGE_WIDTH = 13.0  # inches
 FEW_NAMES = 6  # with more instances in a small picture, not every one has a name
-FEW_BOXES = 20  # with more, boxes have thin lines, so that they do not hide small objects
+FEW_BOXES = 20  # with more, only outlines are drawn, so that boxes do not hide small objects
 
 
 def class_bars(description) -> Figure:
@@ -59,7 +59,7 @@ def class_bars(description) -> Figure:
             ax.set_xscale("symlog", linthresh=1)  # a class may have none, and log(0) is no number
             ax.xaxis.set_minor_formatter(NullFormatter())
     axes[0].set_xlim(0, most * (3 if axes[0].get_xscale() == "symlog" else 1.15) or 1)
-    figure.suptitle(f"{len(classes)} class{'es' if len(classes) != 1 else ''}", fontsize=11)
+    figure.suptitle(counted(len(classes), "class"), fontsize=11)
     return figure
 
 
@@ -68,8 +68,8 @@ def words_of_classes(description) -> str:
     first = ", ".join(f"{c.name} {c.instances}" for c in description.classes[:3])
     more = f", the rarest {description.classes[-1].name} {description.classes[-1].instances}"
     return (
-        f"Bar chart of the instances of {len(description.classes)} classes, most frequent "
-        f"first: {first}{more if len(description.classes) > 3 else ''}."
+        f"Bar chart of the instances of {counted(len(description.classes), 'class')}, most "
+        f"frequent first: {first}{more if len(description.classes) > 3 else ''}."
     )
 
 
@@ -149,13 +149,15 @@ def words_of_sizes(description) -> str:
 
 
 def description_html(description) -> str:
-    """The pictures of a `labkit.data.describe.Description` as HTML, empty without instances."""
+    """The pictures of a `labkit.data.describe.Description` as HTML, empty without instances.
+
+    Of a single class there are no bars: they would compare nothing.
+    """
     if not description.instances:
         return ""
-    pictures = (
-        show(class_bars(description), alt=words_of_classes(description)),
-        show(box_sizes(description), alt=words_of_sizes(description)),
-    )
+    pictures = [show(box_sizes(description), alt=words_of_sizes(description))]
+    if len(description.classes) > 1:
+        pictures.insert(0, show(class_bars(description), alt=words_of_classes(description)))
     return "".join(picture._repr_html_() for picture in pictures)
 
 
@@ -200,7 +202,7 @@ def contact_sheet(
 
 
 def _draw_sample(ax, dataset, index: int) -> None:
-    name = plain_text(dataset.image_info(index)["file_name"], 40, keep="end")
+    name = plain_text(dataset.image_info(index)["file_name"], 24, keep="end")
     try:
         sample = dataset[index]
     except LabkitError as error:
@@ -213,19 +215,20 @@ def _draw_sample(ax, dataset, index: int) -> None:
             wrap=True,
             ha="center",
             va="center",
-            fontsize=8,
+            fontsize=10,
         )
         ax.set(xticks=[], yticks=[])
-        ax.set_title(name, fontsize=8, loc="left")
+        ax.set_title(name, fontsize=11, loc="left")
         return
     draw_truth(ax, sample, dataset.class_names)
-    ax.set_title(f"{name}: {len(sample)}", fontsize=8, loc="left")
+    ax.set_title(f"{name}: {len(sample)}", fontsize=11, loc="left")
 
 
 def draw_truth(ax, sample, class_names: Sequence[str]) -> None:
     """Draw a sample's instances in the colours of their classes; a single class, each in its own.
 
-    In a picture with many instances only the largest of each class has its name beside it.
+    In a picture with many instances only the largest of each class has its name beside it. Boxes
+    are drawn for few instances of several classes only: elsewhere they would hide the outlines.
     """
     by_class = len(class_names) > 1
     colors = [
@@ -242,8 +245,9 @@ def draw_truth(ax, sample, class_names: Sequence[str]) -> None:
         ax,
         colors=colors,
         dashed=sample.crowd.tolist(),
-        font_size=6.5,
-        line_width=1.1 if len(sample) <= FEW_BOXES else 0.6,
+        with_boxes=by_class and len(sample) <= FEW_BOXES,
+        font_size=8,
+        line_width=1.1,
     )
 
 

@@ -22,6 +22,7 @@ EMPTY_CANVAS = 235  # the grey that replaces a missing picture
 LONG_SIDE = 7.0  # inches of a figure for one picture
 PAINTED = 1600  # pixels of the longer side that are painted: twice what a figure shows
 LONGEST = 40  # characters of a label
+SEVERAL = 12  # instances whose labels have room for large letters
 
 
 def draw_instances(
@@ -35,14 +36,15 @@ def draw_instances(
     colors: Sequence | None = None,
     dashed: bool | Sequence[bool] = False,
     fill: bool = True,
+    with_boxes: bool = True,
     font_size: float | None = None,
     line_width: float = 1.8,
     title: str | None = None,
 ) -> Figure:
     """Draw instances over their picture.
 
-    Boxes and outlines have a white halo, so that they are visible on dark and bright backgrounds;
-    labels avoid each other where there is room.
+    Boxes, and outlines without boxes, have a white halo, so that they are visible on dark and
+    bright backgrounds; labels avoid each other where there is room.
 
     Args:
         image: uint8 [H, W, 3] RGB.
@@ -55,6 +57,8 @@ def draw_instances(
         colors: N colours; by default the ten instance colours in turn.
         dashed: True for the ground truth, False for detections; or one for each instance.
         fill: whether masks are filled with a translucent colour; if not, only outlined.
+        with_boxes: whether boxes are drawn where there are masks; around many small objects they
+            hide the outlines.
         font_size: in points; by default the more instances, the smaller.
         line_width: in points.
         title: above the picture.
@@ -79,8 +83,10 @@ def draw_instances(
     ax.imshow(painted, extent=(0, width, height, 0), interpolation=smooth)
     ax.set(xlim=(0, width), ylim=(height, 0), xticks=[], yticks=[])
     ax.spines[:].set_visible(False)
-    _draw_outlines(ax, outlines, colors, dashes, line_width * 0.7)
-    if count:
+    with_boxes = with_boxes or masks is None
+    width, halo = (0.7 * line_width, 0) if with_boxes else (line_width, 0.9)
+    _draw_outlines(ax, outlines, colors, dashes, width, halo)
+    if count and with_boxes:
         _draw_boxes(ax, boxes, colors, dashes, line_width)
     texts = _texts(labels, scores, count)
     if texts:
@@ -95,6 +101,7 @@ def draw_detections(
     ax: Axes | None = None,
     *,
     color_by: str = "auto",
+    names: bool | None = None,
     image: np.ndarray | None = None,
     **options,
 ) -> Figure:
@@ -105,6 +112,8 @@ def draw_detections(
         ax: as in `draw_instances`.
         color_by: "class" gives each class a colour, "instance" each object; "auto" is by class if
             there are several.
+        names: whether labels name the class before the score; by default unless there is only one
+            class and more than 12 detections.
         image: the picture, if it is not in the detections; by default a grey canvas.
         **options: as in `draw_instances`.
 
@@ -118,13 +127,15 @@ def draw_detections(
         color_by = "class" if len(detections.class_names) > 1 else "instance"
     if color_by not in ("class", "instance"):
         raise ValueError(f"color_by is {color_by!r}; it must be 'auto', 'class' or 'instance'.")
+    if names is None:
+        names = len(detections.class_names) > 1 or len(detections) <= SEVERAL
     numbers = ids - 1 if color_by == "class" else range(len(ids))
     options.setdefault("title", None if len(detections) else "no detections")
     return draw_instances(
         image,
         detections.boxes,
         detections.each_mask(size) if detections.has_masks else None,
-        detections.names,
+        detections.names if names else None,
         detections.scores,
         ax,
         **{"colors": [instance_color(int(i)) for i in numbers], **options},
@@ -167,7 +178,7 @@ def _new_axes(image: np.ndarray, title: str | None) -> Axes:
 
 
 def _font_size(count: int) -> float:
-    return 10 if count <= 12 else 8 if count <= 40 else 6
+    return 10 if count <= SEVERAL else 8 if count <= 40 else 6
 
 
 def _texts(labels, scores, count: int) -> list[str]:
@@ -210,7 +221,8 @@ def _dash(dashed: bool):
     return (0, (5, 2)) if dashed else "solid"
 
 
-def _draw_outlines(ax: Axes, outlines, colors, dashes, width: float) -> None:
+def _draw_outlines(ax: Axes, outlines, colors, dashes, width: float, halo: float) -> None:
+    """Outlines in their colours, over white ones that are wider by `halo`, if it is not 0."""
     lines = [
         (line, c, d) for own, c, d in zip(outlines, colors, dashes, strict=False) for line in own
     ]
@@ -219,9 +231,12 @@ def _draw_outlines(ax: Axes, outlines, colors, dashes, width: float) -> None:
     lines, colors, dashes = zip(*lines, strict=True)
     styles = [_dash(dashed) for dashed in dashes]
     # One collection for all: matplotlib takes a millisecond for each thing that it draws.
-    ax.add_collection(
-        LineCollection(lines, colors=colors, linewidths=width, linestyles=styles), autolim=False
-    )
+    for edges, line_width, line_styles in (
+        *([("white", width + halo, "solid")] if halo else []),
+        (colors, width, styles),
+    ):
+        drawn = LineCollection(lines, colors=edges, linewidths=line_width, linestyles=line_styles)
+        ax.add_collection(drawn, autolim=False)
 
 
 def _draw_boxes(ax: Axes, boxes: np.ndarray, colors, dashes, width: float) -> None:

@@ -21,7 +21,7 @@ def place_labels(
     """Write a label beside each box; earlier ones choose their place first.
 
     A label is above its box, or below it, or inside it. If all these places are taken, it goes
-    where it hides least; with more than 30 labels it is left out.
+    where it hides least; with more than 30 labels it is left out. Empty labels take no place.
 
     Args:
         ax: where to draw.
@@ -35,12 +35,15 @@ def place_labels(
     height = (1.25 * font_size + 2 * PADDING) * scale
     bounds = ax.get_xlim()[1], ax.get_ylim()[0]
     taken = np.zeros((0, 4))
+    count = sum(map(bool, texts))
     for box, text, color, ink in zip(boxes.tolist(), texts, colors, inks, strict=True):
+        if not text:
+            continue
         width = (0.6 * font_size * len(text.replace("\\", "")) + 2 * PADDING) * scale
         places = _places(box, height, width, bounds)
         hidden = [_overlap(place, taken) for place in places]
         best = int(np.argmin(hidden))
-        if hidden[best] > 0 and len(texts) > MANY:
+        if hidden[best] > 0 and count > MANY:
             continue
         taken = np.vstack((taken, places[best]))
         y, x = places[best][:2]

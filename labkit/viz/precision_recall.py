@@ -44,6 +44,7 @@ def pr_curves(
     columns = len(ious) if len(ious) > 1 else len(kinds)
     rows = len(cells) // columns
     figure = Figure(figsize=(4.3 * columns + 0.2, 3.5 * rows + 0.9), layout="constrained")
+    figure.get_layout_engine().set(w_pad=0.12)  # or the last number of an axis meets the next "0.0"
     axes = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).ravel()
     for ax, (kind, iou) in zip(axes, cells, strict=True):
         _pr_panel(ax, evaluation.curves[kind], evaluation.class_names, chosen, kind, iou)

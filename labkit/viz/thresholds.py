@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from labkit.errors import LabkitError
+from labkit.errors import LabkitError, counted
 from labkit.evaluation.average_precision import interpolated
 from labkit.evaluation.thresholds import ThresholdCurve, pooled
 from labkit.viz.colors import FAINT, INK, PREDICTION, TRUTH, instance_color
@@ -18,7 +18,6 @@ from labkit.viz.labels import plain_text
 
 MOST_CLASSES = 12  # that have a panel; the others are only in the pooled curve
 MEASURES = (("precision", TRUTH, "solid"), ("recall", PREDICTION, "dashed"), ("f1", INK, "dotted"))
-COLUMNS = 4
 
 
 def threshold_figure(
@@ -120,47 +119,52 @@ def _chosen(curves, classes: Sequence[str] | None) -> list[ThresholdCurve]:
 
 def _in_panels(panels, draw, below: str, beside: str, title: str | None) -> Figure:
     """A panel for each curve, drawn by draw(ax, curve), with one legend."""
-    figure, axes = _grid(len(panels))
+    figure, axes, columns = _grid(len(panels))
     for ax, curve in zip(axes, panels, strict=False):
         draw(ax, curve)
     handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False, fontsize=10)
-    _label(axes, below, beside)
+    figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False, fontsize=11)
+    _label(axes, columns, below, beside)
     if title:
         figure.suptitle(title, fontsize=13)
     return figure
 
 
-def _grid(count: int) -> tuple[Figure, list[Axes]]:
-    columns = min(COLUMNS, count)
+def _grid(count: int) -> tuple[Figure, list[Axes], int]:
+    """A figure, its panels, and how many are side by side: four or three, or fewer if that is all.
+
+    Of four and three, what leaves fewer places empty.
+    """
+    columns = min((4, 3), key=lambda n: -count % n) if count > 3 else count
     rows = -(-count // columns)
-    figure = Figure(figsize=(max(3.1 * columns, 4.4), 2.7 * rows + 0.9), layout="constrained")
+    figure = Figure(figsize=(max(3.4 * columns, 4.4), 2.9 * rows + 0.9), layout="constrained")
+    figure.get_layout_engine().set(w_pad=0.1)  # or the last number of an axis meets the next "0.0"
     axes = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).ravel()
     for ax in axes[count:]:
         ax.set_axis_off()
     for ax in axes:
         ax.set(xlim=(0, 1.01), ylim=(0, 1.03))
-        ax.tick_params(labelsize=9)
+        ax.tick_params(labelsize=10)
         ax.grid(color="#e6e8ea", linewidth=0.8)
         ax.spines[["top", "right"]].set_visible(False)
-    return figure, list(axes)
+    return figure, list(axes), columns
 
 
-def _label(axes: list[Axes], below: str, beside: str) -> None:
+def _label(axes: list[Axes], columns: int, below: str, beside: str) -> None:
     """Name the axes of the outer panels; labels of the figure itself would overlap its legend."""
     shown = [ax for ax in axes if ax.axison]
     for i, ax in enumerate(shown):
-        if i + COLUMNS >= len(shown):
-            ax.set_xlabel(below, fontsize=10)
+        if i + columns >= len(shown):
+            ax.set_xlabel(below, fontsize=11)
             ax.tick_params(labelbottom=True)
-        if i % COLUMNS == 0:
-            ax.set_ylabel(beside, fontsize=10)
+        if i % columns == 0:
+            ax.set_ylabel(beside, fontsize=11)
 
 
 def _threshold_panel(ax: Axes, curve: ThresholdCurve) -> None:
     name, best = plain_text(curve.name, 20), curve.best()
     if best is None:
-        ax.set_title(f"{name}: nothing found", fontsize=10, loc="left")
+        ax.set_title(f"{name}: nothing found", fontsize=11, loc="left")
         return
     # Nothing changes between a score and the next lower one, so the curves are steps.
     for measure, color, style in MEASURES:
@@ -175,12 +179,13 @@ def _threshold_panel(ax: Axes, curve: ThresholdCurve) -> None:
             label="F1" if measure == "f1" else measure,
         )
     ax.plot([best.score], [best.f1], "o", color=INK, markersize=7, label="best F1", clip_on=False)
-    ax.set_title(f"{name}: F1 {best.f1:.2f} at {best.score:.2f}", fontsize=10, loc="left")
+    ax.set_title(f"{name}: F1 {best.f1:.2f} at {best.score:.2f}", fontsize=11, loc="left")
 
 
 def _raw_panel(ax: Axes, curve: ThresholdCurve, score: float | None) -> None:
     place = instance_color(0)
-    ax.set_title(f"{plain_text(curve.name, 20)}: {curve.objects} objects", fontsize=10, loc="left")
+    title = f"{plain_text(curve.name, 20)}: {counted(curve.objects, 'object')}"
+    ax.set_title(title, fontsize=11, loc="left")
     if not len(curve.scores):
         return
     precision, recall = curve.precision, curve.recall

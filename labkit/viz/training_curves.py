@@ -12,7 +12,7 @@ from labkit.viz.style import panel
 
 LOSSES = {  # history's name -> the panel's title
     "total": "total loss",
-    "objectness": "RPN: object or not",
+    "objectness": "RPN: objectness",
     "rpn_box": "RPN: box",
     "class": "head: class",
     "box": "head: box",

@@ -5,16 +5,17 @@ from dataclasses import replace
 import numpy as np
 import traitlets
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from pycocotools import mask as coco_mask
 
 from labkit.data.writers.outline import mask_polygon
-from labkit.errors import LabkitError, listed
+from labkit.errors import LabkitError, counted, listed
 from labkit.evaluation.per_image import Agreement, agreement
 from labkit.ops import boxes as box_ops
 from labkit.ops.masks import mini_mask
 from labkit.viz.agreement import AGREED, FALSE_POSITIVE, MISSED, draw_agreement
-from labkit.viz.colors import INK, PREDICTION
-from labkit.viz.labels import plain_text
+from labkit.viz.colors import INK, PREDICTION, ink_on
+from labkit.viz.labels import place_labels, plain_text
 from labkit.widgets.explorer import Explorer, data_url, script
 from labkit.widgets.image_results import (
     HeadOutputs,
@@ -271,6 +272,7 @@ class DetectionsExplorer(Explorer):
         on = [i + 1 for i, name in enumerate(self.class_names) if name in self.classes]
         shown = replace(current.comparison, images=[only_classes(current.pairs, on)])
         view = figure.add_subplot(grid[:, 0])
+        labels = len(self.class_names) > 1  # a single name says nothing, and hides small objects
         draw_agreement(
             shown,
             current.pairs.image_id,
@@ -278,14 +280,17 @@ class DetectionsExplorer(Explorer):
             view,
             iou_threshold=self.iou,
             score_threshold=self.score,
+            labels=labels,
             font_size=9,
         )
         words = (
             f"score ≥ {self.score:g}, IoU ≥ {self.iou:g}: {found['agreed']} matched, "
-            f"{found['missed']} missed, {found['false_positives']} false positives"
+            f"{found['missed']} missed, {counted(found['false_positives'], 'false positive')}"
         )
-        view.set_title(words, fontsize=11, loc="left")
+        name = plain_text(current.name, 40, keep="end")
+        view.set_title(f"{name}\n{words}", fontsize=10, loc="left")
         if detail:
+            _mark_chosen(view, detail, named=not labels)
             _draw_bars(figure.add_subplot(grid[0, 1]), detail)
             _draw_mask(figure.add_subplot(grid[1, 1]), detail)
         chosen = f" Chosen: {detail['title']}, {detail['fate']}." if detail else ""
@@ -354,6 +359,16 @@ def _bars(heads: HeadOutputs, roi: int) -> list[list]:
     bars = [[heads.class_names[k], round(float(p[k]), 4)] for k in order[:MOST_BARS]]
     rest = order[MOST_BARS:]
     return bars + ([[f"{len(rest)} others", round(float(p[rest].sum()), 4)]] if len(rest) else [])
+
+
+def _mark_chosen(ax, detail: dict, named: bool) -> None:
+    """A black box around the chosen one, and its name beside it if no other has one."""
+    y1, x1, y2, x2 = detail["box"]
+    for color, width in (("white", 3.2), (INK, 1.8)):
+        ax.add_patch(Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, ec=color, lw=width))
+    if named:
+        text, box = plain_text(detail["title"], 40), np.array([detail["box"]])
+        place_labels(ax, box, [text], [INK], [ink_on(INK)], font_size=9)
 
 
 def _draw_bars(ax, detail: dict) -> None:

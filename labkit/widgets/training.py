@@ -8,7 +8,7 @@ from contourpy import contour_generator
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from labkit.errors import LabkitError
+from labkit.errors import LabkitError, counted
 from labkit.evaluation.average_precision import match_by_class
 from labkit.evaluation.comparison import overlaps
 from labkit.io.history import History
@@ -21,6 +21,7 @@ from labkit.widgets.explorer import Explorer, data_url, script
 
 MATCH_IOU = 0.5  # the least IoU of a detection's mask with an object of its class
 FINEST = 320  # points across an image: outlines need no more
+MANY = 8  # detections in an image; the labels of more would hide the objects
 MOST_POINTS = 400  # of a curve; a training has more steps than a screen has pixels
 
 
@@ -104,7 +105,8 @@ class TrainingExplorer(Explorer):
             _draw_curve(figure.add_subplot(cell), curve, self.step)
         counts = (
             f"step {now['step']}: {now['found']} found, {now['right']} right, "
-            f"{now['false_positives']} false positives, {now['missed']} of {now['objects']} missed"
+            f"{counted(now['false_positives'], 'false positive')}, "
+            f"{now['missed']} of {now['objects']} missed"
         )
         figure.suptitle(f"{counts} (score ≥ {self.score:g})", fontsize=11)
         return figure, (
@@ -117,8 +119,13 @@ class TrainingExplorer(Explorer):
         rows = self.frames[self.frame]["found"][i]
         kept = [k for k, row in enumerate(rows) if row["score"] >= self.score]
         right = [rows[k]["object"] >= 0 for k in kept]
-        marks = ("✓" if r else "✕" for r in right)
-        labels = [f"{mark} {rows[k]['name']}" for k, mark in zip(kept, marks, strict=True)]
+        many, several_classes = len(kept) > MANY, len(truth.class_names) > 1
+        labels = ["✓" if r else "✕" for r in right]
+        if many:  # only the false positives have a mark
+            labels = ["" if r else "✕" for r in right]
+        elif several_classes:
+            names = (rows[k]["name"] for k in kept)
+            labels = [f"{mark} {name}" for mark, name in zip(labels, names, strict=True)]
         boxes = np.concatenate([truth.boxes if self.truth else truth.boxes[:0], found.boxes[kept]])
         objects = len(boxes) - len(kept)
         draw_instances(
@@ -128,7 +135,7 @@ class TrainingExplorer(Explorer):
             [""] * objects + labels,
             ax=ax,
             font_size=8,
-            line_width=1.4,
+            line_width=1.0 if many else 1.4,
             colors=[TRUTH] * objects + [PREDICTION if r else INK for r in right],
             dashed=[True] * objects + [False] * len(kept),
         )

@@ -37,6 +37,7 @@ PRIVATE = {
     r"\bby heart\b|\bof an evening\b": "plain words",
     r"\bmade-up\b": "generated, synthetic",
     r"\bmisnamed\b": "wrong class",
+    r"\bfalse alarms?\b": "false positive",
 }
 
 
@@ -87,6 +88,7 @@ def test_it_uses_the_terms_of_the_field(path):
         "the dearest part",
         "7 positive, 135 between, 3950 negative",
         "whoever forgets this",
+        "a false alarm",
     ],
 )
 def test_private_words_are_found(text):

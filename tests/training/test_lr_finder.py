@@ -60,6 +60,25 @@ def test_the_fall_at_the_beginning_is_not_the_steepest():
     assert rates[39] <= test.steepest <= rates[60]
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_the_steepest_fall_is_not_a_dent_of_the_noise(seed):
+    """A loss that falls from 2.4 to 1.7 around 2e-4, in batches whose losses differ by as much."""
+    rates = np.geomspace(1e-5, 1e-2, 60)
+    losses = 2.05 - 0.35 * np.tanh(4 * np.log10(rates / 2e-4))
+    losses += np.random.default_rng(seed).normal(0, 0.08, 60)
+    losses[52] -= 0.6  # one batch of easy pictures, next to the minimum
+    test = RateTest(rates, losses, running_mean(losses), diverged=False)
+    assert test.lowest > 4e-3
+    assert 1.5e-4 < test.steepest < 6e-4  # the running mean lags behind
+
+
+def test_a_fall_of_few_steps_has_a_steepest_rate():
+    rates = np.geomspace(1e-5, 1e-3, 14)
+    losses = np.r_[np.linspace(3, 2, 4), np.full(10, 9.0)]
+    assert RateTest(rates, losses, losses, diverged=True).steepest in rates[:4]
+    assert RateTest(rates, losses[::-1], losses[::-1], diverged=False).steepest in rates[9:]
+
+
 def test_what_json_holds():
     losses = np.r_[np.linspace(3, 1, 20), 8.0]
     rates = np.geomspace(1e-5, 1, 21)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.figure import Figure
 
 from labkit.data.classes import pruning_table
@@ -9,7 +10,7 @@ from labkit.data.dataset import Dataset
 from labkit.data.sample import make_sample
 from labkit.errors import LabkitError
 from labkit.viz import box_sizes, class_bars, contact_sheet, pruning_curve, show
-from labkit.viz.dataset import draw_truth, words_of_classes, words_of_sizes
+from labkit.viz.dataset import description_html, draw_truth, words_of_classes, words_of_sizes
 
 
 class Strips(Dataset):
@@ -60,7 +61,13 @@ def test_every_class_has_a_row_that_can_be_read(count):
     assert len(labels) == count and all(t.get_text().strip() for t in labels)
     high, rows = figure.get_size_inches()[1], max(len(ax.get_yticks()) for ax in figure.axes)
     assert high / (rows + 4) * 72 > 8  # points a row, for names of 8
-    assert f"{count} classes" in words_of_classes(found)
+    assert f"{count} class{'es' if count > 1 else ''}, most" in words_of_classes(found)
+
+
+def test_a_single_class_has_no_bars():
+    assert description_html(Strips(["a"]).describe()).count("<img") == 1
+    assert description_html(Strips(["a", "b"]).describe()).count("<img") == 2
+    assert "1 class:" in repr(Strips(["a"])) and "2 classes:" in repr(Strips(["a", "b"]))
 
 
 def test_box_sizes_show_boxes_and_both_kinds_of_anchors():
@@ -99,7 +106,17 @@ def test_in_a_crowd_the_largest_of_a_class_is_named():
     sample = make_sample(np.zeros((40, 60, 3), np.uint8), masks, [1, 2] * 4, image_id=1, name="x")
     ax = Figure(figsize=(3, 2)).subplots()
     draw_truth(ax, sample, ["a", "b"])
-    assert [t.get_text() for t in ax.texts] == [*[""] * 6, "a", "b"]
+    assert [t.get_text() for t in ax.texts] == ["a", "b"]
+
+
+def test_boxes_do_not_hide_outlines_of_one_class():
+    sample = Strips(["a", "b"]).read(1)
+    kinds = []
+    for names in (["a", "b"], ["a"]):
+        ax = Figure(figsize=(3, 2)).subplots()
+        draw_truth(ax, sample, names)
+        kinds.append({type(c) for c in ax.collections})
+    assert kinds == [{LineCollection, PolyCollection}, {LineCollection}]
 
 
 def test_the_same_seed_chooses_the_same_pictures():

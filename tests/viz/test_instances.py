@@ -16,6 +16,10 @@ def texts_of(figure):
     return [text.get_text() for text in figure.axes[0].texts]
 
 
+def collections_of(figure):
+    return [type(c).__name__ for c in figure.axes[0].collections]
+
+
 def pixels(figure):
     png = show(figure, alt="test").png
     return np.asarray(Image.open(io.BytesIO(png)).convert("RGB"))
@@ -166,3 +170,43 @@ def test_no_detections_say_so():
 def test_labels_can_be_read_on_every_colour():
     assert ink_on("#ffffff") == "black" and ink_on("#000000") == "white"
     assert [instance_color(i) for i in range(11)] == [*INSTANCES, INSTANCES[0]]
+
+
+def test_outlines_can_do_without_boxes():
+    image, boxes, masks = scene()
+    assert collections_of(draw_instances(image, boxes, masks)) == [
+        "LineCollection",
+        "PolyCollection",
+        "PolyCollection",
+    ]
+    bare = draw_instances(image, boxes, masks, with_boxes=False)
+    assert collections_of(bare) == ["LineCollection"] * 2  # with a halo
+    halo, lines = (c.get_linewidths()[0] for c in bare.axes[0].collections)
+    assert halo > lines
+    # Without masks there is nothing else to draw.
+    assert "PolyCollection" in collections_of(draw_instances(image, boxes, with_boxes=False))
+
+
+def test_empty_labels_take_no_place_of_others():
+    boxes = np.float32([[20, 20, 40, 40]] * 40)
+    image = np.zeros((60, 80, 3), np.uint8)
+    assert texts_of(draw_instances(image, boxes, labels=[""] * 39 + ["cat"])) == ["cat"]
+
+
+def test_many_detections_of_one_class_show_their_scores_only():
+    def drawn(count, classes, **options):
+        image, boxes, masks = scene(count)
+        found = Detections(
+            boxes,
+            np.full(count, 0.5),
+            np.ones(count, int),
+            class_names=classes,
+            image_size=(60, 80),
+            masks=masks,
+            image=image,
+        )
+        return set(texts_of(draw_detections(found, **options)))
+
+    assert drawn(3, ["cat"]) == {"cat 0.50"}
+    assert drawn(20, ["cat"]) == drawn(3, ["cat"], names=False) == {"0.50"}
+    assert drawn(20, ["cat", "dog"]) == drawn(20, ["cat"], names=True) == {"cat 0.50"}

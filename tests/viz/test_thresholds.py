@@ -1,5 +1,7 @@
 """Figures of precision and recall against the score."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from matplotlib.cbook import STEP_LOOKUP_MAP
@@ -33,6 +35,20 @@ def test_all_classes_come_first_and_each_panel_names_its_best_threshold(curves):
         if x1 < x0:
             assert y0 == y1 == pooled(curves).at((x0 + x1) / 2).precision
     assert show(figure, alt="thresholds").png
+
+
+@pytest.mark.parametrize(
+    "panels, columns", [(1, 1), (2, 2), (4, 4), (5, 3), (6, 3), (7, 4), (9, 3), (13, 3)]
+)
+def test_few_places_stay_empty(curves, panels, columns):
+    curve = next(iter(curves.values()))
+    few = {f"{i}": replace(curve, name=f"{i}") for i in range(panels)}
+    figure = raw_pr_figure(few, classes=list(few))
+    assert figure.axes[0].get_gridspec().ncols == columns
+    shown = [ax for ax in figure.axes if ax.axison]
+    assert len(shown) == panels
+    assert all(ax.get_xlabel() for ax in shown[-columns:])
+    assert [bool(ax.get_ylabel()) for ax in shown] == [i % columns == 0 for i in range(panels)]
 
 
 def test_the_raw_curve_and_the_operating_point_at_a_score(curves):

@@ -314,5 +314,27 @@ def test_the_picture_says_what_it_shows(explored):
     assert explored.detail["title"] in alt and len(figure.axes) == 3
 
 
+def labels(explorer) -> list[str]:
+    return [text.get_text() for text in explorer.draw()[0].axes[0].texts]
+
+
+def test_a_single_class_is_named_at_the_chosen_one_only(model):
+    w = explore_detections(model, shapes(1, size=64, seed=3), score=0.0)
+    assert len(labels(w)) > 1
+    stars = shapes(1, size=64, seed=3, classes=["star"])
+    found = [
+        {k: a[k] for k in ("image_id", "category_id", "bbox", "segmentation")} | {"score": 0.9}
+        for a in stars.to_coco()["annotations"]
+    ]
+    w = explore_detections(found, stars)
+    assert labels(w) == ["star 0.90"]
+    w.chosen = "object 0"
+    assert labels(w) == ["object 0: star"]
+    w.chosen = ""
+    assert labels(w) == []
+    title = w.draw()[0].axes[0].get_title(loc="left")
+    assert title.startswith(f"{stars[0].name}\n") and "0 false positives" in title
+
+
 def test_the_javascript_parses(parses):
     parses(script("detections.js"))

@@ -210,5 +210,27 @@ def test_the_picture_says_what_it_shows(w):
     assert len(w.draw()[0].axes[0].collections) == 0
 
 
+def marks(w) -> list[str]:
+    return [text.get_text() for ax in w.draw()[0].axes[:3] for text in ax.texts]
+
+
+def test_labels_do_not_hide_many_objects(w, run, monkeypatch):
+    w.score = 0.05
+    assert marks(w) and all(len(m) > 2 and m[0] in "✓✕" for m in marks(w))  # with names
+    monkeypatch.setattr("labkit.widgets.training.MANY", 0)
+    assert marks(w) == ["✕"] * w.values["false_positives"]
+
+
+def test_a_single_class_is_not_named(tmp_path):
+    data = labkit.shapes(1, 64, seed=4, classes=["star"])
+    camera = Camera(tmp_path, data, 1)
+    wanted = ("image_id", "category_id", "bbox", "segmentation")
+    own = data.to_coco()["annotations"]
+    camera.take(10, [{k: a[k] for k in wanted} | {"score": 0.9} for a in own])
+    History(rows(10)).save(tmp_path)
+    found = [text.get_text() for text in explore_training(tmp_path).draw()[0].axes[0].texts]
+    assert found == ["✓"] * len(own)
+
+
 def test_the_script_parses(parses):
     parses(script("training.js"))

@@ -183,7 +183,7 @@ POOLED_AP = Exercise(
         ),
         Mistake("ranked the wrong way round: the best score first.", _worst_first),
         Mistake(
-            "what is found in images without objects is a false alarm, and counts.",
+            "what is found in images without objects is a false positive, and counts.",
             _images_with_objects_only,
         ),
         Mistake(

@@ -116,7 +116,7 @@ def _hits_cases(rng):
         hits = rng.uniform(size=11) < 0.6
         yield Case("hits and misses", (hits, int(hits.sum()) + 3))
     yield Case("the example of the notebook", (np.array([1, 1, 1, 1, 0, 1], bool), 5))
-    yield Case("a false alarm first", (np.array([False, True, True]), 2))
+    yield Case("a false positive first", (np.array([False, True, True]), 2))
     yield Case("nothing is right", (np.zeros(4, bool), 3))
     yield Case("no detections at all", (np.zeros(0, bool), 3))
 

@@ -9,6 +9,7 @@ sample is requested. What is written oddly but has one meaning only is repaired 
 from __future__ import annotations
 
 import os
+import re
 import sys
 import warnings
 from abc import abstractmethod
@@ -27,6 +28,9 @@ from labkit.io.data_files import Unusable, quote, refuse_links_out
 from labkit.io.picture_finder import FOUND, PictureFinder
 from labkit.io.repairs import Repairs
 from labkit.ops.masks import boxes_from_masks
+
+# What a problem says of the entry's fate: "; the annotation is left out."
+_LEFT_OUT = re.compile(r"; (?:they are|it is|(?:the|its) \w+ is) left out(?:, so [^.]*)?\.")
 
 
 @dataclass(frozen=True)
@@ -178,7 +182,7 @@ class PictureDataset(Dataset):
         """Add a problem to the list, once, even if the picture is read again."""
         sentence = printable(sentence)
         if self.strict:
-            raise LabkitError(sentence)
+            raise strict_error(sentence)
         if sentence not in self._reported:
             self._reported.add(sentence)
             self.problems.append(sentence)
@@ -264,6 +268,11 @@ def read_sized(folder: Path, path: Path, wanted: tuple[int, int], label: str) ->
     if image.shape[:2] != wanted:
         raise LabkitError(images.size_problem(path, wanted, label))
     return image
+
+
+def strict_error(sentence: str) -> LabkitError:
+    """The error of a problem: only what is wrong, since loading stops and leaves nothing out."""
+    return LabkitError(_LEFT_OUT.sub(".", sentence))
 
 
 def warn_of_problems(label: str, problems: Sequence[str], repairs: Sequence[str] = ()) -> None:

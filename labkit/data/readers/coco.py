@@ -19,7 +19,7 @@ import numpy as np
 
 from labkit.data.dataset import Dataset
 from labkit.data.picture_checks import readings
-from labkit.data.readers.base import read_sized, warn_of_problems
+from labkit.data.readers.base import read_sized, strict_error, warn_of_problems
 from labkit.data.readers.coco_entries import (
     outlines_fit,
     read_categories,
@@ -255,7 +255,7 @@ class CocoDataset(Dataset):
 
     def _problem(self, sentence: str) -> None:
         if self.strict:
-            raise LabkitError(sentence)
+            raise strict_error(sentence)
         self.problems.append(sentence)
 
     # ---- a data set ----------------------------------------------------------------------------

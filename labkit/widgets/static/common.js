@@ -81,6 +81,7 @@ function draggable(root, node, { get, put, label, step = 1 }) {
 }
 
 const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
+const counted = (number, noun) => `${number} ${noun}${number === 1 ? "" : "s"}`;
 const rounded = (value, digits = 0) => Number(value.toFixed(digits));
 
 /**

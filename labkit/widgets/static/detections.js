@@ -50,7 +50,7 @@ function render({ model, el }) {
     const precision = share(right + wrong.length), recall = share(right + missed.length);
     counts.replaceChildren(numbers([["agree", String(right), "lk-strong"], ["missed", String(missed.length), "lk-strong"],
       ["false positives", String(wrong.length), "lk-strong"], ["precision here", precision], ["recall here", recall]]));
-    say(`${right} agree, ${missed.length} missed, ${wrong.length} false positives; precision ${precision}, recall ${recall} `
+    say(`${right} agree, ${missed.length} missed, ${counted(wrong.length, "false positive")}; precision ${precision}, recall ${recall} `
         + "in this picture.");
   }
   entered();
@@ -106,8 +106,9 @@ function pictureView(model, change) {
     }
     shown = Object.keys(seen).filter((key) => seen[key][3]);
     set(layers.halo, { d: shown.map((key) => shapes[key].path).join("") });
-    const taken = [];
-    layers.tags.replaceChildren(...shown.map((key) => {
+    // With a single class a name says nothing, and hides small objects: only the chosen one has it.
+    const taken = [], named = model.get("class_names").length > 1;
+    layers.tags.replaceChildren(...shown.filter((key) => named || key === chosen).map((key) => {
       const [y1, x1, y2] = shapes[key].box, text = seen[key][3], wide = 7 * unit * text.length;
       const x = clamp(x1, 2 * unit, Math.max(width - wide, 2 * unit));
       let y = y1 > 14 * unit ? y1 - 4 * unit : Math.min(y2 + 13 * unit, height - 3 * unit);

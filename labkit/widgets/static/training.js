@@ -1,6 +1,7 @@
 // explore_training: the film of a run, and curves with a line at the frame that is shown.
 
 const PANEL = { wide: 218, high: 104, top: 20, left: 8, across: 4 }, TILE = 210, PAUSE = 600;
+const MANY = 8;  // detections in a picture; the labels of more would hide the objects
 
 function render({ model, el }) {
   const send = sender(model), frames = model.get("frames"), last = frames.length - 1;
@@ -52,7 +53,7 @@ function render({ model, el }) {
     score.put(bar);
     truth.put(model.get("truth"));
     curves.draw(step);
-    say(`Step ${step}: ${count.right + count.wrong} found, ${count.right} right, ${count.wrong} false positives, `
+    say(`Step ${step}: ${count.right + count.wrong} found, ${count.right} right, ${counted(count.wrong, "false positive")}, `
         + `${objects - count.right} of ${objects} missed.`);
   }
   draw();
@@ -81,9 +82,11 @@ function tile(picture, i) {
     there.style.display = truth ? "" : "none";
     set(right, { d: kept.filter((d) => d.object >= 0).map((d) => d.outline).join("") });
     set(wrong, { d: kept.filter((d) => d.object < 0).map((d) => d.outline).join("") });
-    const taken = [];
-    names.replaceChildren(...kept.map((d) => {
-      const text = `${d.object >= 0 ? "✓" : "✕"} ${d.name}`;
+    // As in the static picture: labels must not hide small objects.
+    const taken = [], many = kept.length > MANY;
+    const single = new Set([...picture.objects, ...kept].map((d) => d.name)).size < 2;
+    names.replaceChildren(...kept.filter((d) => !many || d.object < 0).map((d) => {
+      const mark = d.object >= 0 ? "✓" : "✕", text = many || single ? mark : `${mark} ${d.name}`;
       const [y, x] = freePlace(taken, d.at, text.length * 7 * unit, 12 * unit, [height, width]);
       return svg("text", { class: "lk-tag lk-small", x, y }, text);
     }));

@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from labkit.data.readers.base import Instances, PictureDataset, check_size, read_sized
+from labkit.data.readers.base import (
+    Instances,
+    PictureDataset,
+    check_size,
+    read_sized,
+    strict_error,
+)
 from labkit.errors import LabkitError, MissingFileError
 from labkit.io.data_files import Unusable
 
@@ -50,6 +56,19 @@ def test_instances_without_a_pixel_are_left_out_and_named_once(folder):
     assert ds.box_sizes(0).tolist() == [[4, 6]] and ds.instance_limit(0) == 2
     with pytest.raises(LabkitError, match="second covers no pixel"):
         Squares(folder, ["a.png"], strict=True)[0]
+
+
+@pytest.mark.parametrize(
+    "problem, error",
+    [
+        ("a.json: it has no area; the annotation is left out.", "a.json: it has no area."),
+        ("a: 2 boxes; they are left out, so a model learns less. Draw.", "a: 2 boxes. Draw."),
+        ("a.png is a folder; its image is left out.", "a.png is a folder."),
+        ("a.json: names are equal; rename one.", "a.json: names are equal; rename one."),
+    ],
+)
+def test_where_loading_stops_nothing_is_left_out(problem, error):
+    assert str(strict_error(problem)) == error
 
 
 def test_labels_are_the_callers_own(folder):

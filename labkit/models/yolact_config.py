@@ -44,8 +44,7 @@ class YolactConfig(DetectorConfig):
     prototypes: int = 32
     prototype_convs: int = 3  # on the finest map, before it is enlarged to twice its size
     prototype_channels: int = 0  # of these convolutions; 0: as many as the pyramid has
-    head_convs: int = 1  # that the three outputs share
-    head_channels: int = 0  # of these convolutions; 0: as many as the pyramid has
+    head_channels: int = 0  # of the convolution that the three outputs share; 0: likewise
     group_norm: bool = False  # in pyramid, prototypes and head: to learn from noise
 
     # --- matching ------------------------------------------------------------------------
@@ -72,7 +71,7 @@ class YolactConfig(DetectorConfig):
 
     def _problems(self) -> Iterator[str]:
         yield from super()._problems()
-        yield from self._not_above_zero("prototypes head_convs mask_samples nms_candidates".split())
+        yield from self._not_above_zero("prototypes mask_samples nms_candidates".split())
         yield from self._not_a_share("positive_iou negative_iou crowd_share".split())
         yield from self._not_among(CHOICES)
         yield from self._of_wrong_length({"box_std": 4})
@@ -134,7 +133,8 @@ PRESETS = {
         mini_mask=56,
     ),
     # Images of 128 to 256 px and a network that learns from noise. Prototypes have a cell for every
-    # two pixels, because objects of twenty pixels are outlined by them.
+    # two pixels, because objects of twenty pixels are outlined by them. An anchor is five cells
+    # wide, where YOLACT's own are three: more anchors are positive, and see more of their object.
     "yolact_tiny": YolactConfig(
         image_min_side=128,
         image_max_side=256,
@@ -146,10 +146,12 @@ PRESETS = {
         stem_channels=24,
         freeze_batch_norm=False,
         fpn_channels=64,
-        strides=(4, 8, 16, 32, 64),
-        anchor_sizes=(12, 24, 48, 96, 160),
+        group_norm=True,
+        strides=(4, 8, 16, 32),
+        anchor_sizes=(20, 40, 80, 160),
         prototypes=16,
-        prototype_convs=2,
+        prototype_convs=1,
+        prototype_channels=48,
         mini_mask=56,
     ),
 }

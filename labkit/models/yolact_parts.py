@@ -92,8 +92,7 @@ def head(config, classes: int) -> keras.Model:
     """
     x = features = keras.Input((None, None, config.fpn_channels))
     channels, anchors = config.head_channels or config.fpn_channels, config.anchors_per_cell
-    for i in range(config.head_convs):
-        x = _conv_relu(x, channels, config, f"conv{i}" if i else "conv")
+    x = _conv_relu(x, channels, config, "conv")
     deltas = conv(4 * anchors, 3, init=small_normal(), name="deltas")(x)
     logits = conv((1 + classes) * anchors, 3, init=small_normal(), name="logits")(x)
     # Not small: where coefficients are nearly 0, prototypes learn nothing.

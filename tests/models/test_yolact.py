@@ -18,7 +18,7 @@ from labkit.models import yolact_select
 from labkit.models.registry import build_detector, name_of, presets
 from labkit.models.yolact import YOLACT
 from labkit.models.yolact_config import PRESETS, YolactConfig
-from labkit.models.yolact_targets import drawn_masks
+from labkit.models.yolact_targets import drawn_masks, mask_targets
 
 MICRO = dict(
     image_min_side=64,
@@ -27,6 +27,7 @@ MICRO = dict(
     backbone_channels=(16, 16, 24, 32),
     backbone_blocks=(1, 1, 1, 1),
     fpn_channels=16,
+    strides=(4, 8, 16, 32, 64),
     anchor_sizes=(8, 16, 24, 32, 48),
     prototypes=8,
     max_instances=8,
@@ -64,6 +65,17 @@ def test_its_presets_are_offered_and_round_trip():
     weights = {"class": 1.0, "box": 1.5, "mask": 6.125, "semantic": 1.0}
     assert YolactConfig().loss_weights == weights
     assert YolactConfig(loss_weights={"mask": 1}).loss_weights == weights | {"mask": 1}
+
+
+def test_only_what_learns_from_noise_has_group_norm_behind_the_backbone(model):
+    def norms(detector):
+        parts = (detector.fpn, detector.prototype_net, detector.head)
+        return {layer.name for part in parts for layer in part.layers if "_gn" in layer.name}
+
+    levels = {f"level{i}_gn" for i in range(2, 6)}
+    assert norms(model) == levels | {"conv0_gn", "conv1_gn", "conv_gn"}
+    plain = model.config.replace(group_norm=False)
+    assert norms(YOLACT(plain, model.class_names)) == set()
 
 
 @pytest.mark.parametrize(
@@ -165,14 +177,16 @@ def test_images_without_objects_still_teach_what_background_is(model, batch):
 def test_masks_of_the_image_s_size_teach_what_mini_masks_do(data, model, batch):
     whole = model.config.replace(mini_mask=0)
     other = Batches(data, whole, BatchPlan(3, (64, 64))).batch(0)
-    before, config = model.losses_of(batch, training=False), model.config
-    model.config = whole
-    try:
-        after = model.losses_of({k: tf.constant(v) for k, v in other.items()}, training=False)
-    finally:
-        model.config = config
-    assert float(after["mask"]) == pytest.approx(float(before["mask"]), rel=0.02)
-    assert float(after["semantic"]) == pytest.approx(float(before["semantic"]), rel=0.01)
+    found = [
+        mask_targets({k: tf.constant(v) for k, v in b.items()}, (32, 32), config).numpy()
+        for b, config in ((batch, model.config), (other, whole))
+    ]
+    inside, either = (f(found, axis=0).sum(axis=(2, 3)) for f in (np.all, np.any))
+    real = batch["classes"].numpy() > 0
+    assert inside[real].min() > 0 and not either[~real].any()
+    # They differ in some cells of the edge, which in a square has four times the root of its cells.
+    assert ((either - inside)[real] < 2 * np.sqrt(either[real])).all()
+    assert inside[real].sum() > 0.9 * either[real].sum()
 
 
 def test_crowds_are_neither_object_nor_background(model, batch):

@@ -205,7 +205,7 @@ PRESETS = {
     ),
     # Classes are guessed for some 400 steps, in which boxes and masks are learnt, and then they are
     # learnt, too. Steps of four images come sooner to that than steps of eight.
-    "yolact_tiny": TrainSettings(steps=2200, batch_size=4, learning_rate=3e-3, ema=0.99),
+    "yolact_tiny": TrainSettings(steps=1800, batch_size=4, learning_rate=3e-3, ema=0.99),
     "tiny": TrainSettings(steps=1200, learning_rate=3e-3),
     # Ten minutes on two cores; see benchmarks/learning_curve.py.
     "lite0_fpn": TrainSettings(

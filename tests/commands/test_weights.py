@@ -38,6 +38,7 @@ def source(tmp_path, micro_config):
     folder = tmp_path / "before"
     save_run(folder, {"config": model.config.to_dict(), "class_names": list(CLASSES)})
     model.save_weights(folder / "model.weights.h5")
+    model.save_weights(tmp_path / "alone.weights.h5")
     remember(folder, {"data": "/photos", "preset": "tiny"})
     return model
 
@@ -132,6 +133,11 @@ def test_a_resumed_run_keeps_its_weights(train, asked, source, tmp_path, monkeyp
     assert remembered(tmp_path / "r")["weights"] == str(tmp_path / "before")
 
 
+def test_a_file_in_its_run_says_its_network(train, source, asked):
+    assert train(f"{SHAPES} --weights before/model.weights.h5") == ""
+    np.testing.assert_array_equal(asked[-1][2].fpn.weights[0], source.fpn.weights[0])
+
+
 def test_a_run_that_started_from_none_goes_on_without(train, source):
     assert train(SHAPES) == ""
     assert "was not started from such weights" in train("--resume --weights before")
@@ -142,8 +148,9 @@ def test_a_run_that_started_from_none_goes_on_without(train, source):
     [
         ("--weights before --backbone-weights none", "leave one of them out"),
         ("--weights before --preset r50_fpn", "of the preset tiny, another network"),
-        ("--weights before/model.weights.h5", "give the folder of its run, or add --preset"),
-        ("--weights before/model.weights.h5 --preset tiny", "belongs to another network"),
+        ("--weights alone.weights.h5", "give the folder of its run, or add --preset"),
+        ("--weights alone.weights.h5 --preset tiny", "belongs to another network"),
+        ("--weights before/model.weights.h5 --preset r50_fpn", "of the preset tiny, another"),
         ("--weights before --set fpn_channels=24", "belongs to another network"),
         ("--weights coco-r50-fnp", "did you mean coco-r50-fpn?"),
         ("--weights runs/nowhere", "runs/nowhere: there is no such file or folder of weights"),

@@ -122,4 +122,4 @@ def test_info_tells_the_same(monkeypatch):
     monkeypatch.setattr(registry, "presets", lambda: {"tiny": Config.preset("tiny")})
     device.NVIDIA_FILES[0].touch()
     monkeypatch.setattr("labkit.commands.info.import_tensorflow", lambda: tf)
-    assert describe_installation()["devices"] == [describe_devices(), unusable_gpu()]
+    assert describe_installation(full=True)["devices"] == [describe_devices(), unusable_gpu()]

@@ -20,6 +20,7 @@ from labkit.errors import LabkitError
 from labkit.models.backbones.levels import freeze_up_to
 from labkit.models.detections import Detections
 from labkit.models.inference import FOUND, detect_images
+from labkit.models.one_replica import one_replica
 from labkit.models.registry import DETECTORS
 from labkit.models.tensors import height_width
 from labkit.ops.anchors import pyramid_anchors
@@ -429,7 +430,8 @@ class Detector(keras.Model):
             )
         learnt, gradients = self.gradients_of(batch)
         signs = self.signs_of(learnt, gradients)  # before the update, which may change the scale
-        self.optimizer.apply(gradients, self.trainable_variables)
+        with one_replica(self.optimizer):
+            self.optimizer.apply(gradients, self.trainable_variables)
         self.keep_step(learnt.losses, signs, batch.get("image_ids"))
         return self._update_trackers(learnt.losses)
 

@@ -11,13 +11,12 @@ from labkit.errors import LabkitError
 from labkit.evaluation.comparison import Comparison
 from labkit.evaluation.per_image import ImageScore, agreement
 from labkit.viz.colors import TRUTH
-from labkit.viz.instances import EMPTY_CANVAS, draw_instances
+from labkit.viz.instances import EMPTY_CANVAS, FEW_BOXES, draw_instances
 from labkit.viz.labels import plain_text, shortened
 
 # Okabe and Ito's blue, vermilion and reddish purple; the labels say the same in words.
 AGREED, MISSED, FALSE_POSITIVE = TRUTH, "#D55E00", "#CC79A7"
 PAGE_WIDTH = 13.0  # inches
-MANY = 20  # objects and detections in a picture; the boxes of more would hide their outlines
 
 
 def draw_agreement(
@@ -85,7 +84,7 @@ def draw_agreement(
         None,
         ax,
         fill=False,  # the object itself must stay visible
-        with_boxes=len(rows) <= MANY,
+        with_boxes=len(rows) <= FEW_BOXES,
         colors=[color for _, _, color, _ in rows],
         dashed=[dashed for *_, dashed in rows],
         font_size=font_size,

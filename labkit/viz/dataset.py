@@ -8,7 +8,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 
 from labkit.errors import LabkitError, counted
 from labkit.viz.colors import CROWD, FAINT, INK, PREDICTION, TRUTH, instance_color
-from labkit.viz.instances import EMPTY_CANVAS, draw_instances
+from labkit.viz.instances import EMPTY_CANVAS, FEW_BOXES, draw_instances
 from labkit.viz.labels import plain_text
 from labkit.viz.show import show
 
@@ -17,7 +17,6 @@ ONE_COLUMN = 46  # classes in one column of bars; 91 stand in two
 MOST_POINTS = 20_000  # boxes in the scatter plot; more would only cover one another
 PAGE_WIDTH = 13.0  # inches
 FEW_NAMES = 6  # with more instances in a small picture, not every one has a name
-FEW_BOXES = 20  # with more, only outlines are drawn, so that boxes do not hide small objects
 
 
 def class_bars(description) -> Figure:

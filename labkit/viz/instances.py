@@ -22,6 +22,7 @@ EMPTY_CANVAS = 235  # the grey that replaces a missing picture
 LONG_SIDE = 7.0  # inches of a figure for one picture
 PAINTED = 1600  # pixels of the longer side that are painted: twice what a figure shows
 LONGEST = 40  # characters of a label
+FEW_BOXES = 20  # with more, only outlines are drawn, so that boxes do not hide small objects
 SEVERAL = 12  # instances whose labels have room for large letters
 
 

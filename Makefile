@@ -53,6 +53,25 @@ notebooks: $(STAMP) ## runs every notebook from a clean kernel and saves it with
 student: $(STAMP) ## copies of the notebooks without solutions and outputs, in runs/student/
 	@$(VENV)/bin/python -m labkit.course.notebooks --student runs/student notebooks/*.ipynb
 
+# What teachers need beyond the rest: the extra "teach", installed when it is first asked for.
+TEACH := $(VENV)/.teach
+$(TEACH): $(STAMP) pyproject.toml
+	@echo "labkit: installing what site, slides and grading need"
+	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -e ".[teach]"
+	@touch $@
+
+.PHONY: site
+site: $(TEACH) ## the course as web pages with live explorers, in runs/site/
+	@$(VENV)/bin/python -m labkit.course.web.site runs/site
+
+.PHONY: slides
+slides: $(TEACH) ## each notebook as slides, one HTML file each, in runs/slides/
+	@$(VENV)/bin/python -m labkit.course.web.slides runs/slides notebooks/*.ipynb
+
+.PHONY: grading
+grading: $(TEACH) ## the exercises as an nbgrader assignment, in runs/grading/
+	@$(VENV)/bin/python -m labkit.course.grading runs/grading notebooks/*.ipynb
+
 .PHONY: lint
 lint: $(STAMP) ## style, format and the direction of imports
 	@$(VENV)/bin/ruff check . $(ARGS)

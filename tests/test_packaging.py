@@ -111,6 +111,8 @@ def test_what_labkit_imports_is_declared(path):
     declared = names(PROJECT["dependencies"]) | BROUGHT_BY_THE_KERNEL
     if path.relative_to(ROOT / "labkit").parts[0] in LAB_PARTS:
         declared |= names(EXTRAS["lab"])
+    if path.parent == ROOT / "labkit" / "course" / "web":
+        declared |= names(EXTRAS["teach"])
     declared |= ASKED_FOR.get(path.relative_to(ROOT).as_posix(), set())
     assert distributions_of(imports_of(path)) - declared == set()
 
@@ -125,8 +127,9 @@ def test_what_the_tests_import_is_declared():
     declared = names(PROJECT["dependencies"] + EXTRAS["lab"] + EXTRAS["dev"])
     used = set().union(*(imports_of(path) for path in (ROOT / "tests").rglob("*.py")))
     # jupyter-core comes with nbclient, which cannot be used without it; the others made golden
-    # values in an environment of their own, and no test imports them
-    elsewhere = {"jupyter-core", "torch", "torchvision", "timm"}
+    # values in an environment of their own, and no test imports them; nbgrader's test is skipped
+    # where the extra "teach" is not installed
+    elsewhere = {"jupyter-core", "torch", "torchvision", "timm", "nbgrader"}
     assert distributions_of(used) - declared - elsewhere == set()
 
 

@@ -5,6 +5,9 @@
     safe_call       calls a function that may crash, print or never return
     exercise        Exercise, Case, Mistake
     exercises/      the exercises, one file per half of a notebook
+    own_functions   use: a learner's function takes the place of labkit's
+    adapters        ... as a TensorFlow function of labkit's signature
+    swaps           ... in every module that calls it
     progress        which exercises a learner has solved
     model           trained_model: a network for the notebooks that need one
     sabotage        sabotaged: three trainings that go wrong, for notebook 05
@@ -22,6 +25,7 @@ _WHERE = {
     "model": ("trained_model",),
     "progress": ("show_progress",),
     "sabotage": ("sabotaged",),
+    "own_functions": ("use", "used"),
 }
 _MODULE_OF = {name: module for module, names in _WHERE.items() for name in names}
 

@@ -1,7 +1,8 @@
 """check("iou", my_iou): tests a learner's function on hidden cases and says what is wrong.
 
 It tests in this order: does the function run; is it right on every case; and if not, are its
-answers those of a known mistake? That is how a hint can be specific without reading the code.
+answers those of a known mistake? That is how a hint can be specific without reading the code. A
+design task has many right answers: there the outcome is measured.
 """
 
 from collections import Counter
@@ -10,9 +11,11 @@ from html import escape
 
 from labkit.course import progress
 from labkit.course.compare import as_arrays, difference, same
+from labkit.course.design import Design
 from labkit.course.exercise import Exercise
 from labkit.course.exercises import find
 from labkit.course.safe_call import call
+from labkit.course.swaps import labkits_own
 
 
 @dataclass(frozen=True)
@@ -39,15 +42,16 @@ class Verdict:
         )
 
 
-def check(name: str, function, seconds: float = 10.0) -> Verdict:
-    """Tests whether `function` solves an exercise.
+def check(name: str, answer, seconds: float = 10.0) -> Verdict:
+    """Tests whether an answer solves an exercise.
 
     A solved exercise is noted in the learner's own progress file (see `labkit.course.progress`).
 
     Args:
         name: of the exercise, as in the notebook.
-        function: the learner's; it gets copies, so it may write to its arguments.
-        seconds: how long one call may take.
+        answer: the learner's function; it gets copies, so it may write to its arguments. For a
+            design task, what the notebook asks for.
+        seconds: how long one call of a function may take.
 
     Returns:
         A Verdict, which a notebook shows.
@@ -56,15 +60,14 @@ def check(name: str, function, seconds: float = 10.0) -> Verdict:
         LabkitError: there is no such exercise; the message has similar names.
     """
     exercise = find(name)
-    if not callable(function):
-        verdict = Verdict(
-            name,
-            False,
-            f"check wants your function itself, `check({name!r}, "
-            f"your_function)`, and got {_kind(function)}.",
-        )
-    else:
-        verdict = _judge(exercise, function, seconds)
+    with labkits_own():
+        if isinstance(exercise, Design):
+            verdict = _judge_design(exercise, answer)
+        elif callable(answer):
+            verdict = _judge(exercise, answer, seconds)
+        else:
+            wanted = f"check wants your function itself, `check({name!r}, your_function)`"
+            verdict = Verdict(name, False, f"{wanted}, and got {_kind(answer)}.")
     if verdict.passed:
         progress.note(exercise)
     return verdict
@@ -76,6 +79,14 @@ def hint(name: str, step: int = 1) -> None:
     step = min(max(int(step), 1), len(hints))
     more = f"  (hint({name!r}, {step + 1}) says more)" if step < len(hints) else ""
     print(f"Hint {step} of {len(hints)}: {hints[step - 1]}{more}")
+
+
+def _judge_design(design: Design, answer) -> Verdict:
+    try:
+        judgement = design.judge(answer)
+    except ValueError as error:
+        return Verdict(design.name, False, f"{error}; got {_kind(answer)}.")
+    return Verdict(design.name, judgement.passed, judgement.message, judgement.hint)
 
 
 def _judge(exercise: Exercise, function, seconds: float) -> Verdict:

@@ -17,6 +17,7 @@ SMALLEST = 8.0  # pixels: the logarithm of 0 cannot be drawn
 class DeltasExplorer(Explorer):
     """An anchor, a box and the deltas between them. See `explore_deltas`."""
 
+    in_browser = True
     _esm = script("geometry.js", "deltas.js")
     anchor = Box([0.0, 0.0, 1.0, 1.0]).tag(sync=True)
     box = Box([0.0, 0.0, 1.0, 1.0]).tag(sync=True)

@@ -21,6 +21,8 @@ from labkit.viz import colors
 from labkit.viz.show import Picture, show
 
 _STATIC = Path(__file__).parent / "static"
+# The form of an output that holds what a page without a kernel needs to show the explorer alive.
+STATE = "application/vnd.labkit.explorer+json"
 
 
 def script(*names: str) -> str:
@@ -37,9 +39,11 @@ def style() -> str:
 class Explorer(anywidget.AnyWidget):
     """An explorer: its traits can be set from code; a page without a kernel shows its picture.
 
-    A subclass defines `_esm = script("its_module.js")`, its traits, and `draw()`.
+    A subclass defines `_esm = script("its_module.js")`, its traits, and `draw()`. It sets
+    `in_browser` if its JavaScript computes all that it shows, so that it needs no kernel.
     """
 
+    in_browser = False
     _css = style()
     caption = traitlets.Unicode(help="What to try, shown above the drawing.").tag(sync=True)
 
@@ -55,7 +59,29 @@ class Explorer(anywidget.AnyWidget):
     def _repr_mimebundle_(self, **kwargs):
         bundle, metadata = super()._repr_mimebundle_(**kwargs)
         # A page without a kernel ignores the view that it cannot show and takes the picture.
-        return bundle | self.picture().mimebundle(), metadata
+        bundle |= self.picture().mimebundle()
+        if self.in_browser:
+            bundle[STATE] = {"explorer": name_of(type(self)), "values": self._browser_values()}
+        return bundle, metadata
+
+    def _browser_values(self) -> dict:
+        """The traits that the JavaScript reads, as JSON."""
+        own = {n: getattr(self, n) for n in self.trait_names(sync=True) if not n.startswith("_")}
+        for name in ("layout", "tabbable", "tooltip"):  # of every widget
+            own.pop(name, None)
+        return {
+            name: {"base64": base64.b64encode(value).decode()} if _is_bytes(value) else value
+            for name, value in own.items()
+        }
+
+
+def name_of(explorer: type[Explorer]) -> str:
+    """What a page calls a kind of explorer: the name of its module."""
+    return explorer.__module__.rsplit(".", 1)[-1]
+
+
+def _is_bytes(value) -> bool:
+    return isinstance(value, (bytes, bytearray, memoryview))
 
 
 def background(image, size) -> tuple[list[int], str]:

@@ -26,6 +26,7 @@ CANDIDATES = [
 class FastNmsExplorer(Explorer):
     """Boxes with scores, two thresholds, and what each kind of NMS keeps. See the function."""
 
+    in_browser = True
     _esm = script("geometry.js", "fast_nms.js")
     boxes = Boxes([]).tag(sync=True)
     scores = traitlets.List(traitlets.Float()).tag(sync=True)

@@ -26,6 +26,7 @@ PRESETS = {
 class IouExplorer(Explorer):
     """Two boxes to drag. See `explore_iou`."""
 
+    in_browser = True
     _esm = script("geometry.js", "iou.js")
     boxes = Boxes([[0, 0, 1, 1], [0, 0, 1, 1]], count=2).tag(sync=True)
     measure = traitlets.Enum(MEASURES, "IoU").tag(sync=True)

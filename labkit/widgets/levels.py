@@ -16,6 +16,7 @@ FIRST = 2
 class LevelExplorer(Explorer):
     """A RoI to resize, and its level. See `explore_levels`."""
 
+    in_browser = True
     _esm = script("geometry.js", "levels.js")
     roi = Box([0, 0, 1, 1]).tag(sync=True)
     rois = Boxes([]).tag(sync=True)

@@ -38,6 +38,7 @@ class TrainingExplorer(Explorer):
         curves: of each its title, its highest value, and lines of [step, value].
     """
 
+    in_browser = True
     _esm = script("training.js")
     pictures = traitlets.List().tag(sync=True)
     frames = traitlets.List().tag(sync=True)

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from solutions import checked_in, solutions_of
 
 from labkit.course.checking import check
 from labkit.course.exercises import EXERCISES
-from labkit.course.notebooks import SOLUTION, WIDGET, clean_environment, execute, for_students
+from labkit.course.notebooks import WIDGET, clean_environment, execute, for_students
 from labkit.course.prose_numbers import unsupported
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -89,16 +90,10 @@ def test_every_number_in_the_prose_is_in_a_cell(path):
 def test_solutions_pass_their_checks(path):
     """A cell tagged `solution` holds the answer to each exercise that the notebook checks."""
     notebook = nbformat.read(path, as_version=4)
-    code = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
-    asked = re.findall(r"""check\(\s*["'](\w+)["'],\s*(\w+)""", code)
     own = [e.name for e in EXERCISES.values() if e.notebook == path.stem]
-    assert sorted(name for name, _ in asked) == sorted(own)
-    solutions = [c.source for c in notebook.cells if SOLUTION in c.metadata.get("tags", [])]
-    given = "\n".join(b for s in solutions for b in re.findall(r"```python\n(.*?)```", s, re.S))
-    names = {}
-    exec("import numpy as np\nimport tensorflow as tf\nimport labkit\n" + given, names)
-    for name, function in asked:
-        assert check(name, names[function]).passed, f"{path.name}: the solution of {name}"
+    assert sorted(name for name, _ in checked_in(notebook)) == sorted(own)
+    for name, function in solutions_of(notebook).items():
+        assert check(name, function).passed, f"{path.name}: the solution of {name}"
     copy = for_students(notebook)
     assert "```python" not in "".join(c.source for c in copy.cells if "<summary>" in c.source)
 

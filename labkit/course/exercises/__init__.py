@@ -3,11 +3,13 @@
 The files, and the notebook that each belongs to:
 
     tour                                00
-    anchors_and_iou, deltas_of_boxes    01
+    anchors_and_iou, deltas_of_boxes,
+    anchor_design                       01
     rpn_targets, proposals              02
     roialign_vs_roipool, roi_operators  03
     heads_and_losses, losses_of_rois    04
-    training, training_steps            05
+    training, training_steps,
+    rate_design                         05
     pr_curves, average_precision        06
     photographs                         07
     nuclei                              08
@@ -16,8 +18,10 @@ The files, and the notebook that each belongs to:
 
 import difflib
 
+from labkit.course.design import Design
 from labkit.course.exercise import Exercise
 from labkit.course.exercises import (
+    anchor_design,
     anchors_and_iou,
     average_precision,
     deltas_of_boxes,
@@ -27,6 +31,7 @@ from labkit.course.exercises import (
     photographs,
     pr_curves,
     proposals,
+    rate_design,
     roi_operators,
     roialign_vs_roipool,
     rpn_targets,
@@ -37,7 +42,7 @@ from labkit.course.exercises import (
 )
 from labkit.errors import LabkitError
 
-EXERCISES: dict[str, Exercise] = {
+EXERCISES: dict[str, Exercise | Design] = {
     e.name: e
     for module in (
         tour,
@@ -59,9 +64,10 @@ EXERCISES: dict[str, Exercise] = {
     )
     for e in module.EXERCISES
 }
+EXERCISES |= {d.name: d for module in (anchor_design, rate_design) for d in module.DESIGNS}
 
 
-def find(name: str) -> Exercise:
+def find(name: str) -> Exercise | Design:
     """The exercise with that name; otherwise a LabkitError with similar names."""
     if name not in EXERCISES:
         near = difflib.get_close_matches(str(name), EXERCISES, n=1)

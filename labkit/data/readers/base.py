@@ -9,7 +9,6 @@ sample is requested. What is written oddly but has one meaning only is repaired 
 from __future__ import annotations
 
 import os
-import re
 import sys
 import warnings
 from abc import abstractmethod
@@ -28,9 +27,6 @@ from labkit.io.data_files import Unusable, quote, refuse_links_out
 from labkit.io.picture_finder import FOUND, PictureFinder
 from labkit.io.repairs import Repairs
 from labkit.ops.masks import boxes_from_masks
-
-# What a problem says of the entry's fate: "; the annotation is left out."
-_LEFT_OUT = re.compile(r"; (?:they are|it is|(?:the|its) \w+ is) left out(?:, so [^.]*)?\.")
 
 
 @dataclass(frozen=True)
@@ -171,18 +167,25 @@ class PictureDataset(Dataset):
     def _kept(self, index: int, places: Sequence[str], visible: np.ndarray) -> np.ndarray:
         """The indices of the instances with at least one pixel; the others are problems."""
         for place in [place for place, keep in zip(places, visible, strict=True) if not keep]:
-            self._problem(f"{self._named(index)}: {place} covers no pixel; it is left out.")
+            self._problem(f"{self._named(index)}: {place} covers no pixel", "it is left out")
         return np.flatnonzero(visible)
 
     def _named(self, index: int) -> str:
         """The beginning of a message about one picture's annotations."""
         return f"{self.label}: {quote(self._pictures[index].name)}"
 
-    def _problem(self, sentence: str) -> None:
-        """Add a problem to the list, once, even if the picture is read again."""
-        sentence = printable(sentence)
-        if self.strict:
-            raise strict_error(sentence)
+    def _problem(self, what: str, fate: str = "", remedy: str = "") -> None:
+        """Add a problem to the list, once, even if the picture is read again.
+
+        Args:
+            what: what is wrong, and where; no full stop.
+            fate: what becomes of the entry, e.g. "the picture is left out".
+            remedy: a sentence on what to do; may be empty.
+
+        Raises:
+            LabkitError: the data set is strict.
+        """
+        sentence = problem_sentence(what, fate, remedy, strict=self.strict)
         if sentence not in self._reported:
             self._reported.add(sentence)
             self.problems.append(sentence)
@@ -270,9 +273,16 @@ def read_sized(folder: Path, path: Path, wanted: tuple[int, int], label: str) ->
     return image
 
 
-def strict_error(sentence: str) -> LabkitError:
-    """The error of a problem: only what is wrong, since loading stops and leaves nothing out."""
-    return LabkitError(_LEFT_OUT.sub(".", sentence))
+def problem_sentence(what: str, fate: str = "", remedy: str = "", *, strict: bool = False) -> str:
+    """The sentence of a problem, from the parts that `PictureDataset._problem` explains.
+
+    Raises:
+        LabkitError: `strict`. It says nothing of the fate: loading stops, and leaves nothing out.
+    """
+    remedy = f" {remedy}" if remedy else ""
+    if strict:
+        raise LabkitError(printable(f"{what}.{remedy}"))
+    return printable(f"{what}; {fate}.{remedy}" if fate else f"{what}.{remedy}")
 
 
 def warn_of_problems(label: str, problems: Sequence[str], repairs: Sequence[str] = ()) -> None:

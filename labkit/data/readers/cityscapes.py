@@ -130,7 +130,7 @@ class CityscapesDataset(PictureDataset):
             else:
                 raise Unusable(f"has neither {ids.name} nor {polygons.name} in {self.truth / city}")
         except Unusable as error:
-            self._problem(f"{self.folder}: {quote(picture)} {error}; the picture is left out.")
+            self._problem(f"{self.folder}: {quote(picture)} {error}", "the picture is left out")
             return
         self._pictures.append(found)
         self._sources.append(source)
@@ -171,7 +171,7 @@ class CityscapesDataset(PictureDataset):
             try:
                 _draw(pencil, entry, seen, picture.size)
             except Unusable as error:
-                self._problem(f"{path}: objects[{number}] {error}; it is left out.")
+                self._problem(f"{path}: objects[{number}] {error}", "it is left out")
         return np.array(canvas)
 
 

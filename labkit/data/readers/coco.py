@@ -19,7 +19,7 @@ import numpy as np
 
 from labkit.data.dataset import Dataset
 from labkit.data.picture_checks import readings
-from labkit.data.readers.base import read_sized, strict_error, warn_of_problems
+from labkit.data.readers.base import problem_sentence, read_sized, warn_of_problems
 from labkit.data.readers.coco_entries import (
     outlines_fit,
     read_categories,
@@ -127,15 +127,15 @@ class CocoDataset(Dataset):
         for name, times in Counter(self.class_names).items():
             if times > 1:
                 self._problem(
-                    f"{self.label}: the category name {quote(name)} occurs {times} times; give "
-                    "every category a name of its own, or results of these classes cannot be told "
-                    "apart."
+                    f"{self.label}: the category name {quote(name)} occurs {times} times",
+                    remedy="Give every category a name of its own, or results of these classes "
+                    "cannot be told apart.",
                 )
 
     def _read_images(self, entries: list[Any]) -> None:
         read = read_images(entries, self.folder, self.repairs)
         for problem in read.problems:
-            self._problem(f"{self.label}: {problem}")
+            self._problem(f"{self.label}: {problem}", "the image is left out")
         if entries and not read.images:
             raise LabkitError(self.problems[-1] + " No image remains.")
         self._images, self._ids = read.images, read.ids
@@ -183,7 +183,7 @@ class CocoDataset(Dataset):
                     break
                 continue
             except Unusable as error:
-                self._problem(f"{self.label}: {place()}: {error}; the annotation is left out.")
+                self._problem(f"{self.label}: {place()}: {error}", "the annotation is left out")
                 continue
             if seen.is_duplicate(entry):
                 self.repairs.note(DUPLICATES, place())
@@ -192,9 +192,10 @@ class CocoDataset(Dataset):
         if only_boxes:
             self._problem(
                 f"{self.label}: {len(only_boxes)} of {len(entries)} annotations have a box but no "
-                f"mask (segmentation is missing), the first is {only_boxes[0]}; they are left "
-                "out, so training would learn their objects as background. Draw masks, or take "
-                "the boxes as rectangular masks with boxes_as_masks=True (--boxes-as-masks)."
+                f"mask (segmentation is missing), the first is {only_boxes[0]}",
+                "they are left out, so training would learn their objects as background",
+                "Draw masks, or take the boxes as rectangular masks with boxes_as_masks=True "
+                "(--boxes-as-masks).",
             )
 
     def _checked_annotation(
@@ -253,10 +254,8 @@ class CocoDataset(Dataset):
                 "(--crowds-as-instances)."
             )
 
-    def _problem(self, sentence: str) -> None:
-        if self.strict:
-            raise strict_error(sentence)
-        self.problems.append(sentence)
+    def _problem(self, what: str, fate: str = "", remedy: str = "") -> None:
+        self.problems.append(problem_sentence(what, fate, remedy, strict=self.strict))
 
     # ---- a data set ----------------------------------------------------------------------------
 
@@ -347,7 +346,8 @@ class CocoDataset(Dataset):
         info, annotation = self._images[index], self._annotations[index][position]
         self._problem(
             f"{self.label}: an annotation{_id_text(annotation)} of {quote(info['file_name'])}: "
-            "segmentation covers no pixel of the image; the annotation is left out."
+            "segmentation covers no pixel of the image",
+            "the annotation is left out",
         )
 
     def coco_annotations(self, index: int) -> list[dict[str, Any]]:

@@ -32,7 +32,7 @@ class ImageEntries:
         images: the id (labkit's number; the file's own as "original_id" where it is another),
             file_name, height and width of each.
         ids: of the whole file.
-        problems: the ends of sentences that begin with the file.
+        problems: what is wrong with those that cannot be used, to follow the name of the file.
         missing: file names of images whose picture is not there.
     """
 
@@ -56,7 +56,7 @@ def read_images(entries: list[Any], folder: Path, repairs: Repairs) -> ImageEntr
             if image["id"] in taken:
                 raise Unusable(f"has the id {shown(entry['id'])}, which an earlier image has")
         except Unusable as error:
-            read.problems.append(f"images[{position}] {error}; the image is left out.")
+            read.problems.append(f"images[{position}] {error}")
             continue
         if not file.exists:
             read.missing.append(image["file_name"])

@@ -65,7 +65,7 @@ class CvatDataset(OutlineDataset):
         for entry in root.iter("image"):
             self._read_image(entry)
         for kind, count in self._left_out.items():
-            self._problem(f"{self.label}: {count} {kind}, which have no area, are left out.")
+            self._problem(f"{self.label}: {count} {kind} have no area", "they are left out")
         listed = [name for name in map(_text, root.iterfind("meta//labels/label/name")) if name]
         names = class_names or list(dict.fromkeys(listed)) or self.names_in_use()
         self._set_classes(names, "class_names" if class_names else "the task's labels")
@@ -76,7 +76,7 @@ class CvatDataset(OutlineDataset):
         try:
             picture = self._picture_of(entry)
         except (Unusable, LabkitError) as error:
-            self._problem(f"{place} {str(error).rstrip('.')}; the picture is left out.")
+            self._problem(f"{place} {str(error).rstrip('.')}", "the picture is left out")
             return
         groups: dict[Any, list[tuple[str, Any]]] = {}
         numbers: Counter[str] = Counter()
@@ -93,7 +93,7 @@ class CvatDataset(OutlineDataset):
                 check_segmentation(segmentation, *picture.size)
             except (Unusable, LabkitError) as error:
                 text = str(error).rstrip(".")
-                self._problem(f"{place} ({quote(picture.name)}): {where} {text}; it is left out.")
+                self._problem(f"{place} ({quote(picture.name)}): {where} {text}", "it is left out")
                 continue
             alone = shape.get("group_id") in (None, "", "0")
             key = (shape.get("label") or "", where if alone else shape.get("group_id"))

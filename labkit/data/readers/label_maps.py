@@ -98,13 +98,13 @@ class LabelMapDataset(PictureDataset):
     def _add_pair(self, picture: Path | None, label_map: Path | None) -> None:
         if picture is None or label_map is None:
             kind = "label map" if label_map is None else "picture"
-            self._problem(f"{picture or label_map} has no {kind} beside it; it is left out.")
+            self._problem(f"{picture or label_map} has no {kind} beside it", "it is left out")
             return
         try:
             self._pictures.append(self._find_fitting(picture.name, label_map))
             self._maps.append(label_map)
         except Unusable as error:
-            self._problem(f"{label_map} {error}; it is left out.")
+            self._problem(f"{label_map} {error}", "it is left out")
 
     def _doubts(self, indices: Sequence[int]) -> list[str]:
         """Sentences on maps that may mean something else, for kinds that were not named before."""

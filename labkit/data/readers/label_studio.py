@@ -75,7 +75,7 @@ class LabelStudioDataset(OutlineDataset):
         for number, task in enumerate(_tasks(read_json(annotations), self.label)):
             self._read_task(task, f"tasks[{number}]")
         for what, count in self._left_out.items():
-            self._problem(f"{self.label}: {count} {what} are left out.")
+            self._problem(f"{self.label}: {count} {what}", "they are left out")
         names = class_names or self.names_in_use()
         if not names and self.problems:
             raise LabkitError(f"{self.problems[0]} No object remains.")
@@ -94,7 +94,7 @@ class LabelStudioDataset(OutlineDataset):
             picture = self._picture(name, regions)
         except (Unusable, LabkitError) as error:
             text = str(error).rstrip(".")
-            self._problem(f"{self.label}: {place} {text}; the picture is left out.")
+            self._problem(f"{self.label}: {place} {text}", "the picture is left out")
             return
         self._add(picture, list(self._outlines_of(regions, picture, place)))
 
@@ -148,7 +148,7 @@ class LabelStudioDataset(OutlineDataset):
                 check_segmentation(segmentation, *picture.size)
             except (Unusable, LabkitError) as error:
                 where = f"{self.label}: {place} ({quote(picture.name)}): {where}"
-                self._problem(f"{where} {str(error).rstrip('.')}; it is left out.")
+                self._problem(f"{where} {str(error).rstrip('.')}", "it is left out")
                 continue
             yield Outline(name, segmentation, where)
 

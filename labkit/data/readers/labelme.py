@@ -111,7 +111,7 @@ class LabelmeDataset(OutlineDataset):
             picture, embedded = self._picture_of(content, file)
         except (Unusable, LabkitError) as error:
             text = str(error).rstrip(".") if isinstance(error, LabkitError) else f"{file} {error}"
-            self._problem(f"{text}; the picture is left out.")
+            self._problem(text, "the picture is left out")
             return
         if embedded:
             self._embedded[len(self)] = file
@@ -188,7 +188,7 @@ class LabelmeDataset(OutlineDataset):
                 key = (label, place if shape.get("group_id") is None else _group(shape))
             except (Unusable, LabkitError) as error:
                 text = str(error).rstrip(".")
-                self._problem(f"{file}: {place}: {text}; the shape is left out.")
+                self._problem(f"{file}: {place}: {text}", "the shape is left out")
                 continue
             groups.setdefault(key, []).append((place, segmentation))
         return [

@@ -70,7 +70,7 @@ class MaskFolderDataset(PictureDataset):
             try:
                 self._add(path)
             except Unusable as error:
-                self._problem(f"{self.folder}: {quote(path.name)} {error}; it is left out.")
+                self._problem(f"{self.folder}: {quote(path.name)} {error}", "it is left out")
         if not self._pictures and not self.problems:
             raise LabkitError(f"{folder}: there is no folder with images and masks in it.")
         self._doubted: set[str] = set()
@@ -119,7 +119,7 @@ class MaskFolderDataset(PictureDataset):
             try:
                 mask = self._read_mask(path, picture.size)
             except LabkitError as error:
-                self._problem(f"{str(error).rstrip('.')}; the mask is left out.")
+                self._problem(f"{str(error).rstrip('.')}", "the mask is left out")
                 continue
             parts = [mask]
             if self.connected_components and mask.any():

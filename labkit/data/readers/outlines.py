@@ -63,7 +63,8 @@ class OutlineDataset(PictureDataset):
                 if outline.name not in self._class_of:
                     self._problem(
                         f"{self._named(index)}: {outline.place}: the class {quote(outline.name)} "
-                        f"is not among {source}; it is left out."
+                        f"is not among {source}",
+                        "it is left out",
                     )
             self._outlines[index] = [o for o in outlines if o.name in self._class_of]
         if self._outlines and not any(self._outlines):
@@ -87,9 +88,10 @@ class OutlineDataset(PictureDataset):
             )
         if boxes:
             self._problem(
-                f"{self.label}: {boxes} of {boxes + others} objects are boxes without masks; they "
-                "are left out, so a model learns that they are background. To take each for a "
-                "rectangular mask: boxes_as_masks=True (on the command line --boxes-as-masks)."
+                f"{self.label}: {boxes} of {boxes + others} objects are boxes without masks",
+                "they are left out, so a model learns that they are background",
+                "To take each for a rectangular mask: boxes_as_masks=True (on the command line "
+                "--boxes-as-masks).",
             )
 
     def names_in_use(self) -> list[str]:

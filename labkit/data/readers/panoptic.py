@@ -91,13 +91,13 @@ class PanopticDataset(PictureDataset):
         read = read_images(content["images"], self.folder, self.repairs)
         self._ids, images = read.ids, {image["id"]: image for image in read.images}
         for problem in read.problems:
-            self._problem(f"{self.label}: {problem}")
+            self._problem(f"{self.label}: {problem}", "the image is left out")
         for number, entry in enumerate(content["annotations"]):
             try:
                 self._read_annotation(entry, images, f"annotations[{number}]")
             except Unusable as error:
                 self._problem(
-                    f"{self.label}: annotations[{number}] {error}; its image is left out."
+                    f"{self.label}: annotations[{number}] {error}", "its image is left out"
                 )
         for image in images.values():
             self._problem(
@@ -135,7 +135,7 @@ class PanopticDataset(PictureDataset):
                     raise Unusable(f"has the id {segment.number}, which an earlier one has")
             except Unusable as error:
                 self._problem(
-                    f"{self.label}: {place}: segments_info[{number}] {error}; it is left out."
+                    f"{self.label}: {place}: segments_info[{number}] {error}", "it is left out"
                 )
                 continue
             segments[segment.number] = segment
@@ -175,7 +175,8 @@ class PanopticDataset(PictureDataset):
         if unlisted:
             self._problem(
                 f"{self._named(index)}: {self._pngs[index].name} has the segments "
-                f"{shown(unlisted)}, which are not in segments_info; they are left out."
+                f"{shown(unlisted)}, which are not in segments_info",
+                "they are left out",
             )
         kept = [segment for segment in segments if segment.class_id]
         return MapInstances(

@@ -93,7 +93,7 @@ class ViaDataset(OutlineDataset):
                 if picture.name in seen:
                     raise Unusable(f"is {quote(picture.name)} for the second time")
             except Unusable as error:
-                self._problem(f"{place} {error}; the picture is left out.")
+                self._problem(f"{place} {error}", "the picture is left out")
                 continue
             seen.add(picture.name)
             self._add(picture, list(self._outlines_of(entry["regions"], picture.size, place)))
@@ -104,7 +104,7 @@ class ViaDataset(OutlineDataset):
                 region_place = f"regions[{number}]"
                 yield self._outline(region, size, region_place, f"{place}: {region_place}")
             except Unusable as error:
-                self._problem(f"{place}: regions[{number}]: {error}; the region is left out.")
+                self._problem(f"{place}: regions[{number}]: {error}", "the region is left out")
 
     def _outline(self, region: Any, size: tuple[int, int], place: str, where: str) -> Outline:
         if not isinstance(region, dict) or not isinstance(region.get("shape_attributes"), dict):

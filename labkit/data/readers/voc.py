@@ -85,7 +85,7 @@ class VocDataset(PictureDataset):
             try:
                 self._add(name, pictures)
             except Unusable as error:
-                self._problem(f"{root}: {quote(name)} {error}; the picture is left out.")
+                self._problem(f"{root}: {quote(name)} {error}", "the picture is left out")
         if not self._pictures and not self.problems:
             raise LabkitError(f"{root}: there is no picture with a SegmentationObject.")
         self._warn_of_problems()
@@ -126,6 +126,7 @@ class VocDataset(PictureDataset):
             else:
                 self._problem(
                     f"{self._named(index)}: object {value} of SegmentationObject has no class in "
-                    f"1..{len(self.class_names)} in SegmentationClass; it is left out."
+                    f"1..{len(self.class_names)} in SegmentationClass",
+                    "it is left out",
                 )
         return MapInstances(objects, values, class_ids, [f"object {v}" for v in values])

@@ -79,7 +79,7 @@ class VocBoxDataset(OutlineDataset):
         except (Unusable, LabkitError) as error:
             text = str(error).rstrip(".")
             text = text if isinstance(error, LabkitError) else f"{file} {text}"
-            self._problem(f"{text}; the picture is left out.")
+            self._problem(text, "the picture is left out")
             return
         self._add(picture, list(self._outlines_of(root, picture.size, file)))
 
@@ -90,7 +90,7 @@ class VocBoxDataset(OutlineDataset):
                 name, polygons = _text(entry, "name"), rectangle(*_corners(entry))
                 check_segmentation(polygons, *size)
             except Unusable as error:
-                self._problem(f"{file}: {place} {error}; it is left out.")
+                self._problem(f"{file}: {place} {error}", "it is left out")
                 continue
             if self.boxes_as_masks:
                 yield Outline(name, polygons, place)

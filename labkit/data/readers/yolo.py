@@ -116,7 +116,8 @@ class YoloDataset(OutlineDataset):
         names = [str(i) for i in range(1 + max(map(int, self.names_in_use()), default=0))]
         self._problem(
             f"{self.label}: no data.yaml or classes.txt has the names of the classes, so they are "
-            f"called {names[0]} to {names[-1]}; give class_names (--class-names)."
+            f"called {names[0]} to {names[-1]}",
+            remedy="Give class_names (--class-names).",
         )
         return names
 
@@ -127,7 +128,7 @@ class YoloDataset(OutlineDataset):
             name = path.relative_to(self.folder).as_posix()
             picture = self._find_picture(name, len(self) + 1)
         except (Unusable, ValueError) as error:
-            self._problem(f"{self.label}: {quote(path.name)} {error}; the picture is left out.")
+            self._problem(f"{self.label}: {quote(path.name)} {error}", "the picture is left out")
             return
         self._add(picture, list(self._outlines_of(text_of(path), picture.size)))
 
@@ -142,7 +143,7 @@ class YoloDataset(OutlineDataset):
                 seen.add(line)
                 yield self._outline(line, size, f"line {number}")
             except Unusable as error:
-                self._problem(f"{file}: line {number} {error}; it is left out.")
+                self._problem(f"{file}: line {number} {error}", "it is left out")
             except _OnlyBox:
                 self._boxes += 1
 
@@ -191,7 +192,7 @@ class YoloDataset(OutlineDataset):
             for path in list_folder(folder):
                 other = path.suffix.lower() != ".txt" or path.name in _CLASS_FILES
                 if not other and path not in wanted and looks_like_yolo(path):
-                    self._problem(f"{path} has no picture; it is left out.")
+                    self._problem(f"{path} has no picture", "it is left out")
 
 
 class _OnlyBox(Exception):

@@ -10,8 +10,8 @@ from labkit.data.readers.base import (
     Instances,
     PictureDataset,
     check_size,
+    problem_sentence,
     read_sized,
-    strict_error,
 )
 from labkit.errors import LabkitError, MissingFileError
 from labkit.io.data_files import Unusable
@@ -59,16 +59,30 @@ def test_instances_without_a_pixel_are_left_out_and_named_once(folder):
 
 
 @pytest.mark.parametrize(
-    "problem, error",
+    "parts, said, error",
     [
-        ("a.json: it has no area; the annotation is left out.", "a.json: it has no area."),
-        ("a: 2 boxes; they are left out, so a model learns less. Draw.", "a: 2 boxes. Draw."),
-        ("a.png is a folder; its image is left out.", "a.png is a folder."),
-        ("a.json: names are equal; rename one.", "a.json: names are equal; rename one."),
+        (
+            ("a.json: it has no area", "the annotation is left out"),
+            "a.json: it has no area; the annotation is left out.",
+            "a.json: it has no area.",
+        ),
+        (
+            ("a: 2 boxes", "they are left out, so a model learns less", "Draw."),
+            "a: 2 boxes; they are left out, so a model learns less. Draw.",
+            "a: 2 boxes. Draw.",
+        ),
+        (
+            ("a.json: names are equal", "", "Rename one."),
+            "a.json: names are equal. Rename one.",
+            "a.json: names are equal. Rename one.",
+        ),
     ],
 )
-def test_where_loading_stops_nothing_is_left_out(problem, error):
-    assert str(strict_error(problem)) == error
+def test_where_loading_stops_nothing_is_left_out(parts, said, error):
+    assert problem_sentence(*parts) == said
+    with pytest.raises(LabkitError) as caught:
+        problem_sentence(*parts, strict=True)
+    assert str(caught.value) == error
 
 
 def test_labels_are_the_callers_own(folder):

@@ -87,7 +87,7 @@ def test_parts_of_a_group_are_one_object(tmp_path):
 def test_what_has_no_area_is_counted(tmp_path):
     lines = '<polyline label="pear" points="1,1;5,5"/>' * 3 + '<points label="pear" points="1,1"/>'
     write(tmp_path, POLYGON + lines + '<tag label="pear"/>')
-    with pytest.warns(UserWarning, match="2 problems.* 3 polylines, which have no area"):
+    with pytest.warns(UserWarning, match="2 problems.* 3 polylines have no area"):
         ds = load_dataset(tmp_path)
     assert len(ds[0]) == 1 and "1 points" in ds.problems[1]
 

@@ -1,0 +1,107 @@
+"""A notebook, or a Markdown document, as HTML: text, code, outputs, formulas, live explorers."""
+
+import re
+from base64 import b64encode
+from collections.abc import Callable
+from html import escape
+from pathlib import Path
+from string import Template
+
+import nbformat
+from nbconvert import HTMLExporter
+from pygments.formatters import HtmlFormatter
+
+from labkit.course.web.explorers import element, scripts
+from labkit.course.web.formulas import with_mathml
+from labkit.widgets.explorer import STATE
+
+_HERE = Path(__file__).parent
+_SVG = re.compile(r"!\[([^\]]*)\]\(([\w./-]+\.svg)\)")
+_LINK = re.compile(r'href="(?![a-z]+:|#|/)([^"#]+)(#[^"]*)?"')
+
+
+def body(notebook, folder: Path, link: Callable[[str], str]) -> tuple[str, set[str]]:
+    """The cells of a notebook as HTML.
+
+    Args:
+        notebook: an nbformat notebook; it is not changed.
+        folder: where the pictures lie that its text refers to.
+        link: of a relative link's target, what it is on the page; "" for what is not there.
+
+    Returns:
+        The HTML, and the names of the explorers in it that can be brought to life.
+    """
+    notebook, alive = nbformat.from_dict(notebook), set()
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            cell.source = _with_drawings(with_mathml(cell.source), folder)
+        for output in cell.get("outputs", ()):
+            data = output.get("data", {})
+            if STATE in data:
+                alive.add(data[STATE]["explorer"])
+                data["text/html"] = element(data, _still(data))
+    exporter = HTMLExporter(template_name="basic", exclude_anchor_links=True)
+    exporter.exclude_input_prompt = exporter.exclude_output_prompt = True
+    html, _ = exporter.from_notebook_node(notebook)
+    html = html.replace("<th></th>", "<td></td>")  # a heading without words is none
+    return _linked(html, link), alive
+
+
+def document(markdown: str):
+    """A Markdown document as a notebook of a single cell."""
+    return nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(markdown)])
+
+
+def title_of(notebook) -> str:
+    """The first heading."""
+    for cell in notebook.cells:
+        if found := re.search(r"^# (.+)$", cell.source, re.M):
+            return found.group(1)
+    return "labkit"
+
+
+def page(title: str, main: str, *, alive: set[str] = frozenset(), navigation: str = "") -> str:
+    """A whole page that needs no other file."""
+    template = Template((_HERE / "page.html").read_text("utf-8"))
+    return template.substitute(
+        title=escape(title),
+        style=(_HERE / "page.css").read_text("utf-8") + highlighting(),
+        navigation=navigation,
+        main=main,
+        scripts=scripts(alive),
+    )
+
+
+def highlighting() -> str:
+    """The colours of code, as a style sheet."""
+    return HtmlFormatter(style="default").get_style_defs(".highlight")
+
+
+def _still(data: dict) -> str:
+    """The static picture of an output."""
+    if "text/html" in data:
+        return data["text/html"]
+    png = data["image/png"]
+    png = b64encode(png).decode() if isinstance(png, bytes) else png.strip()
+    return f'<img alt="{escape(data.get("text/plain", ""))}" src="data:image/png;base64,{png}">'
+
+
+def _with_drawings(markdown: str, folder: Path) -> str:
+    """Drawings (SVG) become part of the page, so that the links in them work."""
+
+    def drawing(match: re.Match) -> str:
+        path = folder / match.group(2)
+        if not path.is_file():
+            return match.group()
+        code = re.sub(r"\n\s*\n", "\n", path.read_text("utf-8"))  # a blank line would end the HTML
+        return f'<div class="drawing">{code}</div>'
+
+    return _SVG.sub(drawing, markdown)
+
+
+def _linked(html: str, link: Callable[[str], str]) -> str:
+    def target(match: re.Match) -> str:
+        new = link(match.group(1))
+        return f'href="{new}{match.group(2) or ""}"' if new else 'class="elsewhere"'
+
+    return _LINK.sub(target, html)

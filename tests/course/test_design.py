@@ -1,0 +1,98 @@
+"""Design tasks: the outcome of an answer is measured, whatever the way to it."""
+
+import numpy as np
+import pytest
+
+from labkit.course import check
+from labkit.course.design import Design
+from labkit.course.exercises import EXERCISES, anchor_design, rate_design
+
+TINY = ((12, 24, 48, 96, 160), (0.5, 1, 2))
+
+
+@pytest.fixture(autouse=True)
+def own_progress(tmp_path, monkeypatch):
+    monkeypatch.setenv("LABKIT_PROGRESS", str(tmp_path / "progress.json"))
+
+
+def cosine(peak, warmup=0):
+    def schedule(step):
+        if step < warmup:
+            return peak * (step + 1) / warmup
+        return peak * (1 + np.cos(np.pi * (step - warmup) / (rate_design.STEPS - warmup))) / 2
+
+    return schedule
+
+
+@pytest.mark.parametrize(
+    "answer, message, hint",
+    [
+        (TINY, "1 of 3 objects fit", "10.3 times as high as wide"),
+        # the right ratio is not enough: on P3 its anchors stand too far apart
+        (((12, 26, 48, 60, 160), (1, 4.6, 10)), "2 of 3", "anchors of its size stand 8 px apart"),
+        (((26, 12, 48, 160, 160), (1, 4.6, 10)), "of 3 objects", "√(h·w)"),
+        (((26, 15, 26, 60, 160), (1, 2, 4.6, 7, 10)), "more than 9,000", "which of yours"),
+        ((TINY[0][:3], (1,)), "'anchor_sizes' must have 5 values", ""),
+        ("garbage", "give (sizes, ratios)", ""),
+        (None, "give (sizes, ratios)", ""),
+    ],
+)
+def test_anchors_that_do_not_fit_yet(answer, message, hint):
+    verdict = check("rocket_anchors", answer)
+    assert not verdict.passed and message in verdict.message and hint in verdict.hint
+
+
+@pytest.mark.parametrize("ratios", [(1.2, 4.6, 10), (1, 5, 11)])
+def test_more_than_one_answer_fits(ratios):
+    assert check("rocket_anchors", ((26, 15, 26, 60, 160), ratios)).passed
+
+
+def test_the_objects_are_those_of_the_photo():
+    from skimage import data
+
+    from labkit.models.config import Config
+    from labkit.models.resize import padded_shape, resized_shape
+    from labkit.widgets.anchors import ROCKET
+
+    shape = data.rocket().shape[:2]
+    config = Config.preset("tiny")
+    resized = resized_shape(*shape, config)
+    assert padded_shape(*resized, config) == anchor_design.CANVAS
+    for name, box in anchor_design.OBJECTS.items():
+        scale = np.tile(np.array(resized) / shape, 2)
+        np.testing.assert_allclose(
+            box, np.array(ROCKET[name.replace("with", "and")]) * scale, atol=1.1, err_msg=name
+        )
+
+
+@pytest.mark.parametrize("rate", [0.01, 0.05, 0.1, 0.15, 0.2])
+def test_no_constant_rate_is_enough(rate):
+    assert not check("schedule", lambda step: rate).passed
+    assert not check("schedule", cosine(rate)).passed
+
+
+def test_a_high_rate_needs_a_warm_up():
+    verdict = check("schedule", cosine(1.2))
+    assert not verdict.passed and "diverges" in verdict.message
+    verdict = check("schedule", cosine(1.2, warmup=50))
+    assert verdict.passed, verdict
+
+
+@pytest.mark.parametrize(
+    "answer, message",
+    [
+        (0.1, "give a function"),
+        (lambda step: -1, "negative or not finite"),
+        (lambda step: float("nan"), "negative or not finite"),
+        (lambda step: 1 / 0, "ZeroDivisionError"),
+        (lambda step: None, "TypeError"),
+    ],
+)
+def test_schedules_of_another_form(answer, message):
+    verdict = check("schedule", answer)
+    assert not verdict.passed and message in verdict.message
+
+
+@pytest.mark.parametrize("design", [e for e in EXERCISES.values() if isinstance(e, Design)])
+def test_every_design_has_steps_of_hints(design):
+    assert len(design.hints) >= 3

@@ -397,7 +397,6 @@ def test_a_garbled_history_is_a_sentence_to_whoever_reads_it(run):
 PROGRAM = """
     import shutil, sys
     from pathlib import Path
-from types import SimpleNamespace
     import keras
     from labkit import cli, training
     from labkit.data import pipeline

@@ -48,6 +48,8 @@ function pointIn(root, event) {
  */
 function draggable(root, node, { get, put, label, step = 1 }) {
   set(node, { tabindex: 0, focusable: "true", "data-lm-suppress-shortcuts": "true" });
+  // A screen reader then hands the arrow keys on; a knob is a slider already.
+  if (!node.hasAttribute("role")) set(node, { role: "application" });
   const name = () => node.setAttribute("aria-label", label());
   name();
   let grip = null; // from the point to the mouse

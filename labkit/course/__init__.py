@@ -4,6 +4,7 @@
     compare         whether two answers are equal, and if not, the first difference
     safe_call       calls a function that may crash, print or never return
     exercise        Exercise, Case, Mistake
+    design          Design, Judgement: tasks of which the outcome is judged
     exercises/      the exercises, one file per half of a notebook
     own_functions   use: a learner's function takes the place of labkit's
     adapters        ... as a TensorFlow function of labkit's signature
@@ -12,6 +13,8 @@
     model           trained_model: a network for the notebooks that need one
     sabotage        sabotaged: three trainings that go wrong, for notebook 05
     notebooks       runs notebooks from a clean kernel, or copies them without solutions
+    grading         an nbgrader assignment from the notebooks
+    web/            the notebooks as web pages and slides
     prose_numbers   checks that the numbers in a notebook's text occur in its code or outputs
 
 Each name is imported from its module when first used: running a notebook

@@ -83,7 +83,7 @@ def test_the_site_is_complete_in_itself(tmp_path):
     assert all(f'href="{path.stem}.html"' in pages["index.html"] for path in notebooks)
     for name, html in pages.items():
         assert FETCHED.findall(html) == [], name
-        for target in re.findall(r'<a\b[^>]*href="([^"#:]+)', html):
+        for target in re.findall(r'<a\b[^>]*href="([^"#:]+)["#]', html):
             assert target in pages, (name, target)
         for image in re.findall(r"<img\b[^>]*>", html):
             assert re.search(r'alt="[^"]+"', image), (name, image[:80])

@@ -3,7 +3,7 @@
     checking        check and hint: a learner's function against hidden cases
     compare         whether two answers are equal, and if not, the first difference
     safe_call       calls a function that may crash, print or never return
-    exercise        Exercise, Case, Mistake
+    exercise        Task, Exercise, Case, Mistake
     design          Design, Judgement: tasks of which the outcome is judged
     exercises/      the exercises, one file per half of a notebook
     own_functions   use: a learner's function takes the place of labkit's
@@ -13,6 +13,7 @@
     model           trained_model: a network for the notebooks that need one
     sabotage        sabotaged: three trainings that go wrong, for notebook 05
     notebooks       runs notebooks from a clean kernel, or copies them without solutions
+    solutions       what a notebook asks, and the solutions in it
     grading         an nbgrader assignment from the notebooks
     web/            the notebooks as web pages and slides
     prose_numbers   checks that the numbers in a notebook's text occur in its code or outputs

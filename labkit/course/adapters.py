@@ -15,11 +15,6 @@ from labkit.ops import anchors as anchor_ops
 from labkit.ops import boxes as box_ops
 from labkit.ops import losses, matching, nms, roi_pyramid
 
-# labkit's own, under names that stay when a learner's function takes the place of the others.
-cell_of_labkit = anchor_ops.cell_anchors
-match_of_labkit = matching.match
-level_of_labkit = roi_pyramid.roi_level
-
 
 @dataclass(frozen=True)
 class Place:
@@ -37,7 +32,7 @@ class Place:
 def _cell_anchors(mine: Callable) -> Callable:
     def cell_anchors(size, ratios, rounding=False, square=False):
         if rounding or square:  # published weights need these; the exercise has neither
-            return cell_of_labkit(size, ratios, rounding, square)
+            return PLACES["cell_anchors"].original(size, ratios, rounding, square)
         return np.float32(mine(float(size), tuple(ratios)))
 
     return cell_anchors
@@ -104,7 +99,7 @@ def _match_anchors(mine: Callable) -> Callable:
 
     def match(iou, valid, high, low, every_object):
         if not every_object or iou.shape.rank != 3:  # the rule of the heads: another one
-            return match_of_labkit(iou, valid, high, low, every_object)
+            return PLACES["match_anchors"].original(iou, valid, high, low, every_object)
         found = tf.numpy_function(batch, [iou, valid, high, low], tf.int32)
         return tf.ensure_shape(found, iou.shape[:-1])
 
@@ -166,7 +161,8 @@ def _level_of(mine: Callable) -> Callable:
 
     def roi_level(boxes, levels, canonical_size=224.0, canonical_level=4, rounding="down"):
         if (levels, canonical_level, rounding) != (4, 4, "down"):  # the exercise has no others
-            return level_of_labkit(boxes, levels, canonical_size, canonical_level, rounding)
+            original = PLACES["level_of"].original
+            return original(boxes, levels, canonical_size, canonical_level, rounding)
         scaled = boxes * (224.0 / canonical_size)
         return tf.ensure_shape(tf.numpy_function(rows, [scaled], tf.int32), boxes.shape[:-1])
 

@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from labkit.course.exercise import Task
+
 
 @dataclass(frozen=True)
 class Judgement:
@@ -14,21 +16,13 @@ class Judgement:
     hint: str = ""
 
 
-@dataclass(frozen=True)
-class Design:
+@dataclass(frozen=True, kw_only=True)
+class Design(Task):
     """A task whose outcome is judged by `check(name, answer)`, not the way to it.
 
     Attributes:
-        name: for `check`.
-        notebook: that the task belongs to.
-        title: for the list of progress.
         judge: measures an answer, a value or a function. Raises ValueError, with a sentence, for an
             answer of another form.
-        hints: from a first push to nearly the solution, for `hint(name)`.
     """
 
-    name: str
-    notebook: str
-    title: str
     judge: Callable[[Any], Judgement]
-    hints: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""An exercise: its reference solution, the hidden cases, and common mistakes."""
+"""A task of a notebook; and an exercise: its reference solution, hidden cases, common mistakes."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -34,32 +34,41 @@ class Mistake:
     wrong: Callable
 
 
-@dataclass(frozen=True)
-class Exercise:
-    """What `check(name, fn)` compares a learner's function with.
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """What every exercise and every design task has.
 
     Attributes:
         name: for `check`.
-        notebook: that the exercise belongs to.
+        notebook: that the task belongs to.
         title: for the list of progress.
-        reference: labkit's solution.
-        cases: draws the hidden cases from a seeded generator.
-        returns: the answer in words, for one of the wrong type.
-        mistakes: common ones.
         hints: from a first push to nearly the solution, for `hint(name)`.
-        kinds: kind of case -> the hint if cases of it fail and no known mistake explains it.
-        tolerance: the largest |difference| relative to 1 + |value|, room for a different order of
-            float32 operations.
     """
 
     name: str
     notebook: str
     title: str
+    hints: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exercise(Task):
+    """What `check(name, fn)` compares a learner's function with.
+
+    Attributes:
+        reference: labkit's solution.
+        cases: draws the hidden cases from a seeded generator.
+        returns: the answer in words, for one of the wrong type.
+        mistakes: common ones.
+        kinds: kind of case -> the hint if cases of it fail and no known mistake explains it.
+        tolerance: the largest |difference| relative to 1 + |value|, room for a different order of
+            float32 operations.
+    """
+
     reference: Callable
     cases: Callable[[np.random.Generator], Iterator[Case]]
     returns: str
     mistakes: tuple[Mistake, ...]
-    hints: tuple[str, ...]
     kinds: dict[str, str] = field(default_factory=dict)
     tolerance: float = 1e-4
 

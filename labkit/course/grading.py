@@ -10,32 +10,25 @@ a locked cell after it that gives a point if `check` passes. LABKIT_SHORT=1 in t
 `autograde` shortens the trainings in the notebooks; the exercises do not depend on them.
 """
 
-import argparse
 import re
-import shutil
 import sys
 from pathlib import Path
 
 import nbformat
 
-from labkit.course.notebooks import SOLUTION
+from labkit.course.notebooks import command, copy_drawings, for_students
+from labkit.course.solutions import CHECK, solutions_in
 from labkit.io.whole_file import whole_file
 
 ASSIGNMENT = "labkit"
-_CHECK = re.compile(r"""\bcheck\(\s*["'](\w+)["'],\s*(\w+)\)""")
 
 
 def for_nbgrader(notebook):
     """A copy with nbgrader's metadata: the version of the teacher, with solutions."""
-    copy, cells = nbformat.from_dict(notebook), []
-    solutions = _solutions(notebook)
+    copy, cells, solutions = for_students(notebook), [], _solutions(notebook)
     for cell in copy.cells:
-        if SOLUTION in cell.metadata.get("tags", []):
-            continue
-        asked = _CHECK.search(cell.source) if cell.cell_type == "code" else None
-        if cell.cell_type == "code":
-            cell.outputs, cell.execution_count = [], None
         cells.append(cell)
+        asked = CHECK.search(cell.source) if cell.cell_type == "code" else None
         if asked:
             name, answer = asked.groups()
             cell.source = _with_solution(cell.source, solutions[answer])
@@ -48,20 +41,18 @@ def for_nbgrader(notebook):
 
 
 def _solutions(notebook) -> dict[str, str]:
-    """{name of the answer: the code that defines it}, from the cells with solutions."""
-    found = {}
-    for cell in notebook.cells:
-        if SOLUTION in cell.metadata.get("tags", []):
-            for code in re.findall(r"```python\n(.*?)```", cell.source, re.S):
-                for name in re.findall(r"^(?:def )?(\w+)(?:\(| = )", code, re.M):
-                    found[name] = code.strip()
-    return found
+    """{name of the answer: the code that defines it}."""
+    return {
+        name: code.strip()
+        for code in solutions_in(notebook)
+        for name in re.findall(r"^(?:def )?(\w+)(?:\(| = )", code, re.M)
+    }
 
 
 def _with_solution(source: str, solution: str) -> str:
     """The cell with the solution in the place of what stands before `check`."""
     lines = source.split("\n")
-    first = next(i for i, line in enumerate(lines) if _CHECK.search(line))
+    first = next(i for i, line in enumerate(lines) if CHECK.search(line))
     marked = f"### BEGIN SOLUTION\n{solution}\n### END SOLUTION"
     return "\n".join([marked, "", "", *lines[first:]])
 
@@ -80,11 +71,7 @@ def _metadata(name: str, *, solution=False, grade=False, points=0) -> dict:
 
 
 def main(arguments=None) -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m labkit.course.grading",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = command("grading", __doc__)
     parser.add_argument("course", type=Path, metavar="COURSE", help="the folder of the course")
     parser.add_argument("notebooks", nargs="+", type=Path)
     options = parser.parse_args(arguments)
@@ -94,8 +81,7 @@ def main(arguments=None) -> int:
         copy = for_nbgrader(nbformat.read(path, as_version=4))
         with whole_file(out / path.name) as draft:
             nbformat.write(copy, draft)
-        for picture in path.parent.glob("*.svg"):  # its text cells refer to them
-            shutil.copy(picture, out)
+        copy_drawings(path, out)
         points = sum("points" in c.metadata.get("nbgrader", {}) for c in copy.cells)
         print(f"{out / path.name}: {points} exercises, a point each")
     config = options.course / "nbgrader_config.py"

@@ -24,13 +24,13 @@ import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
+from labkit.course.solutions import is_solution
 from labkit.io.whole_file import whole_file
 
 POLL = 0.25  # seconds
 CELL_TIMEOUT = 900  # seconds; a cell that trains takes minutes on two busy cores
 WIDGET = "application/vnd.jupyter.widget-view+json"
 _LOG_LINE = re.compile(r"[IWE]\d{4} \d\d:\d\d:\d\d|WARNING: All log messages before absl")
-SOLUTION = "solution"  # the tag of a cell that a class does not get
 
 
 class PollingClient(NotebookClient):
@@ -121,11 +121,26 @@ def _is_readable(output) -> bool:
 def for_students(notebook):
     """A copy without solutions and outputs. Solutions are cells with the tag `solution`."""
     copy = nbformat.from_dict(notebook)
-    copy.cells = [c for c in copy.cells if SOLUTION not in c.metadata.get("tags", [])]
+    copy.cells = [cell for cell in copy.cells if not is_solution(cell)]
     for cell in copy.cells:
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
     return copy
+
+
+def copy_drawings(notebook: Path, out: Path) -> None:
+    """Copy the drawings beside a notebook, which its text cells refer to."""
+    for drawing in notebook.parent.glob("*.svg"):
+        shutil.copy(drawing, out)
+
+
+def command(module: str, description: str) -> argparse.ArgumentParser:
+    """The parser of `python -m labkit.course.…`: its help is the module's own text."""
+    return argparse.ArgumentParser(
+        prog=f"python -m labkit.course.{module}",
+        description=description,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
 
 
 def _run_and_save(path: Path) -> float:
@@ -139,11 +154,7 @@ def _run_and_save(path: Path) -> float:
 
 
 def main(arguments=None) -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m labkit.course.notebooks",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = command("notebooks", __doc__)
     parser.add_argument("notebooks", nargs="+", type=Path)
     parser.add_argument("--student", type=Path, metavar="OUT", help="copies for a class, in OUT")
     options = parser.parse_args(arguments)
@@ -153,8 +164,7 @@ def main(arguments=None) -> int:
             options.student.mkdir(parents=True, exist_ok=True)
             copy = for_students(nbformat.read(path, as_version=4))
             nbformat.write(copy, options.student / path.name)
-            for picture in path.parent.glob("*.svg"):  # its text cells refer to them
-                shutil.copy(picture, options.student)
+            copy_drawings(path, options.student)
             print(f"{options.student / path.name}: written, without solutions and outputs")
             continue
         print(f"{path.name}: running ...", flush=True)

@@ -8,8 +8,7 @@ from pathlib import Path
 
 from platformdirs import user_data_path
 
-from labkit.course.design import Design
-from labkit.course.exercise import Exercise
+from labkit.course.exercise import Task
 from labkit.course.exercises import EXERCISES
 from labkit.io.data_files import write_json
 
@@ -29,7 +28,7 @@ def solved() -> dict[str, str]:
         return {}
 
 
-def note(exercise: Exercise | Design) -> None:
+def note(exercise: Task) -> None:
     """Saves that an exercise is solved; a file that cannot be written is no error."""
     done = solved()
     if exercise.name in done:

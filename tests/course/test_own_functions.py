@@ -6,7 +6,7 @@ import nbformat
 import numpy as np
 import pytest
 import tensorflow as tf
-from solutions import solutions_of
+from solved import answers_of
 
 import labkit
 from labkit.course import swaps
@@ -36,7 +36,7 @@ def mine():
     """{exercise: the solution that stands in its notebook}."""
     written = {}
     for file in FILES:
-        written |= solutions_of(nbformat.read(NOTEBOOKS / f"{file}.ipynb", as_version=4))
+        written |= answers_of(nbformat.read(NOTEBOOKS / f"{file}.ipynb", as_version=4))
     return {name: written[name] for name in PLACES}
 
 

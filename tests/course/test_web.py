@@ -112,8 +112,8 @@ def test_a_page_brings_explorers_to_life():
 
 
 def test_no_name_ends_the_page_s_script_early():
-    data = {STATE: {"explorer": "iou", "values": {"caption": "</script><b>x"}}, "text/html": "p"}
-    html = explorers.element(data, "still")
+    state = {"explorer": "iou", "values": {"caption": "</script><b>x"}}
+    html = explorers.element(state, "still")
     assert html.count("</script>") == 1
 
 
@@ -170,7 +170,8 @@ def test_slides_follow_the_sections(slides):
 
 def test_a_deck_is_one_file(slides):
     path = ROOT / "notebooks" / "01_anchors_and_iou.ipynb"
-    html = slides.deck(nbformat.read(path, as_version=4), path.parent)
+    sections = slides.sections_of(nbformat.read(path, as_version=4))
+    html = slides.deck("01", sections, path.parent)
     without_scripts = re.sub(r"<script>.*?</script>", "", html, flags=re.S)  # reveal.js itself
     assert FETCHED.findall(without_scripts) == [] and "Reveal.initialize" in html
     assert html.count("<section>") > 30

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from solutions import checked_in, solutions_of
+from solved import answers_of
 
 from labkit.course.checking import check
 from labkit.course.exercises import EXERCISES
 from labkit.course.notebooks import WIDGET, clean_environment, execute, for_students
 from labkit.course.prose_numbers import unsupported
+from labkit.course.solutions import checked_in
 
 ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -92,7 +93,7 @@ def test_solutions_pass_their_checks(path):
     notebook = nbformat.read(path, as_version=4)
     own = [e.name for e in EXERCISES.values() if e.notebook == path.stem]
     assert sorted(name for name, _ in checked_in(notebook)) == sorted(own)
-    for name, function in solutions_of(notebook).items():
+    for name, function in answers_of(notebook).items():
         assert check(name, function).passed, f"{path.name}: the solution of {name}"
     copy = for_students(notebook)
     assert "```python" not in "".join(c.source for c in copy.cells if "<summary>" in c.source)

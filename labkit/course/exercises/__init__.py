@@ -18,8 +18,7 @@ The files, and the notebook that each belongs to:
 
 import difflib
 
-from labkit.course.design import Design
-from labkit.course.exercise import Exercise
+from labkit.course.exercise import Task
 from labkit.course.exercises import (
     anchor_design,
     anchors_and_iou,
@@ -42,7 +41,7 @@ from labkit.course.exercises import (
 )
 from labkit.errors import LabkitError
 
-EXERCISES: dict[str, Exercise | Design] = {
+EXERCISES: dict[str, Task] = {
     e.name: e
     for module in (
         tour,
@@ -67,7 +66,7 @@ EXERCISES: dict[str, Exercise | Design] = {
 EXERCISES |= {d.name: d for module in (anchor_design, rate_design) for d in module.DESIGNS}
 
 
-def find(name: str) -> Exercise | Design:
+def find(name: str) -> Task:
     """The exercise with that name; otherwise a LabkitError with similar names."""
     if name not in EXERCISES:
         near = difflib.get_close_matches(str(name), EXERCISES, n=1)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from labkit.course.design import Design, Judgement
+from labkit.course.safe_call import call
 
 NOTEBOOK = "05_training"
 STEPS = 200
@@ -57,10 +58,10 @@ def judge(answer) -> Judgement:
 def _rates(answer) -> np.ndarray:
     if not callable(answer):
         raise ValueError("give a function of the step that returns the learning rate")
-    try:
-        rates = np.array([float(answer(step)) for step in range(STEPS)])
-    except Exception as error:
-        raise ValueError(f"your function fails with {type(error).__name__}: {error}") from None
+    outcome = call(lambda: [float(answer(step)) for step in range(STEPS)], ())
+    if outcome.error:
+        raise ValueError(f"your function fails: {outcome.error}")
+    rates = np.array(outcome.value)
     if not np.isfinite(rates).all() or (rates < 0).any():
         raise ValueError("your function returns a rate that is negative or not finite")
     return rates

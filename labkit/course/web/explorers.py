@@ -13,19 +13,18 @@ from pathlib import Path
 
 from labkit import widgets
 from labkit.errors import LabkitError
-from labkit.widgets.explorer import STATE, Explorer, name_of, style
+from labkit.widgets.explorer import Explorer, name_of, style
 
 MODEL = (Path(__file__).parent / "explorers.js").read_text("utf-8")
 
 
-def element(data: dict, still: str) -> str:
+def element(state: dict, still: str) -> str:
     """The place of an explorer on a page.
 
     Args:
-        data: an output's forms, with `STATE` among them.
+        state: the form `labkit.widgets.explorer.STATE` of an output.
         still: HTML that is seen until the explorer is alive.
     """
-    state = data[STATE]
     # "<" would end the script element early.
     stored = json.dumps(state["values"]).replace("<", "\\u003c")
     return (
@@ -38,11 +37,10 @@ def scripts(names: set[str]) -> str:
     """The style sheet and the modules that bring these explorers to life."""
     if not names:
         return ""
-    parts = [f"<style>{style()}</style>"]
+    parts = [f"<style>{style()}</style>", f"<script>{MODEL}</script>"]
     for name in sorted(names):
         code = _class_of(name)._esm.replace("export default {", "const start = {")
-        life = f'bringToLife("{name}", start);'
-        parts.append(f'<script type="module">{MODEL}\n{code}\n{life}</script>')
+        parts.append(f'<script type="module">{code}\nbringToLife("{name}", start);</script>')
     return "\n".join(parts)
 
 

@@ -1,7 +1,7 @@
 """A notebook, or a Markdown document, as HTML: text, code, outputs, formulas, live explorers."""
 
+import functools
 import re
-from base64 import b64encode
 from collections.abc import Callable
 from html import escape
 from pathlib import Path
@@ -15,7 +15,6 @@ from labkit.course.web.explorers import element, scripts
 from labkit.course.web.formulas import with_mathml
 from labkit.widgets.explorer import STATE
 
-_HERE = Path(__file__).parent
 _SVG = re.compile(r"!\[([^\]]*)\]\(([\w./-]+\.svg)\)")
 _LINK = re.compile(r'href="(?![a-z]+:|#|/)([^"#]+)(#[^"]*)?"')
 
@@ -39,10 +38,8 @@ def body(notebook, folder: Path, link: Callable[[str], str]) -> tuple[str, set[s
             data = output.get("data", {})
             if STATE in data:
                 alive.add(data[STATE]["explorer"])
-                data["text/html"] = element(data, _still(data))
-    exporter = HTMLExporter(template_name="basic", exclude_anchor_links=True)
-    exporter.exclude_input_prompt = exporter.exclude_output_prompt = True
-    html, _ = exporter.from_notebook_node(notebook)
+                data["text/html"] = element(data[STATE], still=data["text/html"])
+    html, _ = _exporter().from_notebook_node(notebook)
     html = html.replace("<th></th>", "<td></td>")  # a heading without words is none
     return _linked(html, link), alive
 
@@ -61,29 +58,33 @@ def title_of(notebook) -> str:
 
 
 def page(title: str, main: str, *, alive: set[str] = frozenset(), navigation: str = "") -> str:
-    """A whole page that needs no other file."""
-    template = Template((_HERE / "page.html").read_text("utf-8"))
-    return template.substitute(
-        title=escape(title),
-        style=(_HERE / "page.css").read_text("utf-8") + highlighting(),
-        navigation=navigation,
-        main=main,
-        scripts=scripts(alive),
+    """A page of the site, which needs no other file."""
+    inside = filled("page.html", navigation=navigation, main=main)
+    return framed(title, inside, style=file("page.css"), alive=alive)
+
+
+def framed(title: str, inside: str, *, style: str, alive: set[str] = frozenset()) -> str:
+    """A whole HTML file around `inside`, with its style sheet and the explorers that are alive."""
+    style += HtmlFormatter(style="default").get_style_defs(".highlight")
+    return filled(
+        "frame.html", title=escape(title), style=style, inside=inside, scripts=scripts(alive)
     )
 
 
-def highlighting() -> str:
-    """The colours of code, as a style sheet."""
-    return HtmlFormatter(style="default").get_style_defs(".highlight")
+def filled(name: str, **values: str) -> str:
+    """One of the templates beside this file, with its values."""
+    return Template(file(name)).substitute(values)
 
 
-def _still(data: dict) -> str:
-    """The static picture of an output."""
-    if "text/html" in data:
-        return data["text/html"]
-    png = data["image/png"]
-    png = b64encode(png).decode() if isinstance(png, bytes) else png.strip()
-    return f'<img alt="{escape(data.get("text/plain", ""))}" src="data:image/png;base64,{png}">'
+def file(name: str) -> str:
+    return (Path(__file__).parent / name).read_text("utf-8")
+
+
+@functools.cache
+def _exporter() -> HTMLExporter:
+    exporter = HTMLExporter(template_name="basic", exclude_anchor_links=True)
+    exporter.exclude_input_prompt = exporter.exclude_output_prompt = True
+    return exporter
 
 
 def _with_drawings(markdown: str, folder: Path) -> str:

@@ -7,15 +7,16 @@ file: pictures, formulas and explorers are inside. Explorers that compute everyt
 can be dragged there; the others show their static picture.
 """
 
-import argparse
 import sys
+from collections.abc import Collection
 from html import escape
 from pathlib import Path
 
 import nbformat
 
+from labkit.course.notebooks import command
 from labkit.course.web.page import body, document, page, title_of
-from labkit.io.whole_file import whole_file
+from labkit.io.data_files import write_text
 
 DOCUMENTS = ("glossary", "lesson_plan", "related_work")
 
@@ -35,13 +36,14 @@ def build(root: Path, out: Path) -> list[Path]:
         return f"{name}.html" if name in notebooks else ""
 
     out.mkdir(parents=True, exist_ok=True)
-    written = []
+    pages = {"index": page("labkit: instance segmentation, step by step", _index(titles, sources))}
     for name, notebook in notebooks.items():
         main, alive = body(notebook, root / "notebooks", link)
-        html = page(titles[name], main, alive=alive, navigation=_navigation(name, titles))
-        written.append(_write(out / f"{name}.html", html))
-    index = page("labkit: instance segmentation, step by step", _index(titles, set(sources)))
-    return [_write(out / "index.html", index), *written]
+        navigation = _navigation(name, titles)
+        pages[name] = page(titles[name], main, alive=alive, navigation=navigation)
+    for name, html in pages.items():
+        write_text(out / f"{name}.html", html)
+    return [out / f"{name}.html" for name in pages]
 
 
 def _navigation(here: str, titles: dict[str, str]) -> str:
@@ -56,7 +58,7 @@ def _navigation(here: str, titles: dict[str, str]) -> str:
     return f"<ul>{''.join(items)}</ul>"
 
 
-def _index(titles: dict[str, str], lessons: set[str]) -> str:
+def _index(titles: dict[str, str], lessons: Collection[str]) -> str:
     def entries(names):
         return "".join(f'<li><a href="{n}.html">{escape(titles[n])}</a></li>' for n in names)
 
@@ -70,18 +72,8 @@ def _index(titles: dict[str, str], lessons: set[str]) -> str:
     )
 
 
-def _write(path: Path, html: str) -> Path:
-    with whole_file(path) as draft:
-        Path(draft).write_text(html, encoding="utf-8")
-    return path
-
-
 def main(arguments=None) -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m labkit.course.web.site",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = command("web.site", __doc__)
     parser.add_argument("out", type=Path, metavar="OUT")
     parser.add_argument("--root", type=Path, default=Path("."), help="the folder with notebooks/")
     options = parser.parse_args(arguments)

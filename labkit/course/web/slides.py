@@ -8,24 +8,20 @@ short. Exercises, their solutions and the questions stay in the notebook. The ar
 gives an overview. The slides are reveal.js's, taken from the package sphinx-revealjs.
 """
 
-import argparse
 import copy
 import re
 import sys
 from dataclasses import dataclass, field
-from html import escape
 from importlib.resources import files
 from pathlib import Path
-from string import Template
 from typing import Any
 
 import nbformat
 
-from labkit.course.web.explorers import scripts
-from labkit.course.web.page import body, highlighting, title_of
-from labkit.io.whole_file import whole_file
+from labkit.course.notebooks import command
+from labkit.course.web.page import body, file, filled, framed, title_of
+from labkit.io.data_files import write_text
 
-_HERE = Path(__file__).parent
 MOST_LINES = 14  # of code on a slide; longer code is in the notebook
 MOST_CHARACTERS = 650  # of text on a slide
 LEFT_OUT = re.compile(r"[\d· ]*(Exercise|Quick question|Further reading)")
@@ -57,25 +53,21 @@ def sections_of(notebook) -> list[Section]:
     return [section for section in sections if section.slides]
 
 
-def deck(notebook, folder: Path) -> str:
-    """A notebook as a page of slides."""
+def deck(title: str, sections: list[Section], folder: Path) -> str:
+    """Sections as a page of slides; `folder` has the pictures that their text refers to."""
     alive: set[str] = set()
     columns = []
-    for section in sections_of(notebook):
+    for section in sections:
         slides = []
         for cells in section.slides:
             html, found = body(nbformat.v4.new_notebook(cells=cells), folder, _no_link)
             alive |= found
             slides.append(f"<section>{html}</section>")
         columns.append(f"<section>{''.join(slides)}</section>")
-    template = Template((_HERE / "slides.html").read_text("utf-8"))
-    return template.substitute(
-        title=escape(title_of(notebook)),
-        style=_reveal("dist/reveal.css") + highlighting() + (_HERE / "slides.css").read_text(),
-        slides="\n".join(columns),
-        reveal=_reveal("dist/reveal.js").replace("</script", "<\\/script"),
-        scripts=scripts(alive),
-    )
+    script = _reveal("dist/reveal.js").replace("</script", "<\\/script")
+    inside = filled("slides.html", slides="\n".join(columns), reveal=script)
+    style = _reveal("dist/reveal.css") + file("slides.css")
+    return framed(title, inside, style=style, alive=alive)
 
 
 def _reveal(name: str) -> str:
@@ -120,11 +112,7 @@ def _shown(cell) -> Any | None:
 
 
 def main(arguments=None) -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m labkit.course.web.slides",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = command("web.slides", __doc__)
     parser.add_argument("out", type=Path, metavar="OUT")
     parser.add_argument("notebooks", nargs="+", type=Path)
     options = parser.parse_args(arguments)
@@ -132,9 +120,9 @@ def main(arguments=None) -> int:
     for path in options.notebooks:
         notebook = nbformat.read(path, as_version=4)
         target = options.out / f"{path.stem}.html"
-        with whole_file(target) as draft:
-            Path(draft).write_text(deck(notebook, path.parent), encoding="utf-8")
-        count = sum(len(section.slides) for section in sections_of(notebook))
+        sections = sections_of(notebook)
+        write_text(target, deck(title_of(notebook), sections, path.parent))
+        count = sum(len(section.slides) for section in sections)
         print(f"{target}: {count} slides, {target.stat().st_size / 1024:.0f} KiB")
     return 0
 

@@ -71,6 +71,11 @@ def test_no_constant_rate_is_enough(rate):
     assert not check("schedule", cosine(rate)).passed
 
 
+@pytest.mark.parametrize("rate, hint", [(0.05, "flat directions"), (0.2, "jumps about")])
+def test_the_hint_names_what_keeps_a_constant_rate_back(rate, hint):
+    assert hint in check("schedule", lambda step: rate).hint
+
+
 def test_a_high_rate_needs_a_warm_up():
     verdict = check("schedule", cosine(1.2))
     assert not verdict.passed and "diverges" in verdict.message

@@ -70,7 +70,7 @@ def _rates(answer) -> np.ndarray:
 def _hint(rates: np.ndarray, runs: np.ndarray) -> str:
     middle, last = np.median(runs[:, STEPS // 2]), np.median(runs[:, -20:])
     if last > 5 * ENOUGH:
-        return "the flat directions are not learnt yet: they need a higher rate, or more steps at it."
+        return "the flat directions are not learnt yet: they need a higher rate or more steps."
     if rates[-20:].mean() > 0.2 * rates.max():
         return "near the end the loss jumps about: the noise of the gradients, times the rate."
     if last < 0.7 * middle:

@@ -18,7 +18,7 @@ import numpy as np
 from measuring import measured, peak_mib
 from PIL import Image
 
-from labkit.ops.masks import encode_rle
+from labkit.ops.coco_masks import encode_rle
 
 HEIGHT, WIDTH = 480, 640
 

@@ -19,7 +19,7 @@ from labkit.data.colour import recolour
 from labkit.data.sample import Cutouts, Sample
 from labkit.frozen import Frozen
 from labkit.models.resize import resize_image
-from labkit.ops.masks import mini_mask
+from labkit.ops.mini_masks import mini_mask
 
 
 @dataclass(frozen=True)

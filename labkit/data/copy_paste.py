@@ -14,7 +14,7 @@ import numpy as np
 
 from labkit.data.augment import Augment, Example, tight
 from labkit.models.resize import resize_image
-from labkit.ops.masks import mini_mask
+from labkit.ops.mini_masks import mini_mask
 
 CHANCE = 0.5  # probability that an object of the other picture is pasted
 

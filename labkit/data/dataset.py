@@ -23,7 +23,7 @@ from labkit.data.sample_check import checked_sample
 from labkit.errors import LabkitError, counted, printable
 from labkit.io.data_files import write_json
 from labkit.io.images import size_problem
-from labkit.ops.masks import encode_rle
+from labkit.ops.coco_masks import encode_rle
 
 if TYPE_CHECKING:
     from labkit.data.describe import Description

@@ -15,7 +15,7 @@ import numpy as np
 from labkit.data.augment import Example
 from labkit.data.dataset import Dataset
 from labkit.errors import LabkitError
-from labkit.ops.masks import expand_mini_mask, mini_mask
+from labkit.ops.mini_masks import expand_mini_mask, mini_mask
 
 EDGES = (0, 32, 64, 128, 256, 512)  # pixels of a box's longer side: each range begins at one
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from labkit.ops.masks import boxes_from_masks
+from labkit.ops.mask_boxes import boxes_from_masks
 
 
 @dataclass(eq=False)

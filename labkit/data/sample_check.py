@@ -11,7 +11,7 @@ import numpy as np
 
 from labkit.data.sample import Sample
 from labkit.errors import LabkitError, printable
-from labkit.ops.masks import boxes_from_masks
+from labkit.ops.mask_boxes import boxes_from_masks
 
 SLACK = 1.0  # pixels that a box may be larger or smaller than its mask, on each side
 
@@ -85,7 +85,7 @@ def _wrong_boxes(boxes: np.ndarray, masks: np.ndarray) -> Iterator[str]:
             given, needed = (f"({', '.join(f'{v:g}' for v in b)})" for b in (box, own))
             yield (
                 f"boxes[{row}] is {given}, but masks[{row}] fills {needed}; a box is "
-                "(y1, x1, y2, x2) around its mask, as labkit.ops.masks.boxes_from_masks gives it"
+                "(y1, x1, y2, x2) around its mask: labkit.ops.mask_boxes.boxes_from_masks gives it"
             )
 
 

@@ -4,7 +4,9 @@ All COCO numbers are computed by pycocotools; this package checks its input, run
 results. A model is anything with `class_names` and `detect(images, ...) -> list of Detections`.
 
     coco               evaluate, evaluate_results: a model or a results file in, an Evaluation out
-    coco_files         reads and checks ground truth and results
+    coco_truth         reads and checks the ground truth
+    coco_results       reads and checks results
+    coco_entries       the checks that both share
     rle                checks the run lengths of masks
     cocoeval           one run of pycocotools' COCOeval
     coco_conventions   names, object sizes and detection limits of COCO's numbers

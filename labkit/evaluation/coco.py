@@ -12,13 +12,8 @@ import numpy as np
 
 from labkit.errors import LabkitError, listed
 from labkit.evaluation.coco_conventions import COCO_AREAS
-from labkit.evaluation.coco_files import (
-    GroundTruth,
-    Results,
-    read_ground_truth,
-    read_results,
-    why_maskless,
-)
+from labkit.evaluation.coco_results import Results, read_results, why_maskless
+from labkit.evaluation.coco_truth import GroundTruth, read_ground_truth
 from labkit.evaluation.cocoeval import run_coco
 from labkit.evaluation.detected import as_results
 from labkit.evaluation.result import Evaluation

@@ -14,7 +14,8 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from labkit.evaluation.coco_conventions import ap_name, detection_limits
-from labkit.evaluation.coco_files import GroundTruth, Results
+from labkit.evaluation.coco_results import Results
+from labkit.evaluation.coco_truth import GroundTruth
 from labkit.evaluation.result import PrecisionRecall, mean_measured
 
 ANY_AREA = (0.0, 1e10)  # COCO's own "all", which ends there

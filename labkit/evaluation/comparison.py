@@ -13,7 +13,8 @@ import numpy as np
 from pycocotools import mask as coco_mask
 
 from labkit.errors import LabkitError
-from labkit.evaluation.coco_files import GroundTruth, read_ground_truth, read_results, why_maskless
+from labkit.evaluation.coco_results import read_results, why_maskless
+from labkit.evaluation.coco_truth import GroundTruth, read_ground_truth
 from labkit.evaluation.result import Evaluation
 from labkit.models.detections import Detections
 

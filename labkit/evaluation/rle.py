@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from labkit.errors import LabkitError
-from labkit.ops.masks import compress_segmentation
+from labkit.ops.coco_masks import compress_segmentation
 from labkit.ops.rle import checked_runs, decode_texts
 
 TEXTS_AT_A_TIME = 4096  # a few megabytes of run lengths

@@ -127,7 +127,7 @@ def repair_segmentation(segmentation: Any, note: Callable[[str, str], None]) -> 
 
     Returns:
         The same object if there is nothing to repair. What is neither polygons nor run lengths
-        stays as it is, for `labkit.ops.masks` to name.
+        stays as it is, for `labkit.ops.coco_masks` to name.
 
     Raises:
         Unusable: no part of it has an area.

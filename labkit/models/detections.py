@@ -15,14 +15,9 @@ import numpy as np
 
 from labkit.errors import LabkitError, counted, printable
 from labkit.io.images import read_image
-from labkit.ops.masks import (
-    encode_window,
-    nearest_pixels,
-    paste_grid,
-    paste_mask,
-    paste_window,
-    window_of,
-)
+from labkit.ops.coco_masks import encode_window
+from labkit.ops.mask_boxes import nearest_pixels, window_of
+from labkit.ops.pasting import paste_grid, paste_mask, paste_window
 
 ROWS_PRINTED = 12  # so that the repr of a crowded picture fits on one screen
 
@@ -51,8 +46,8 @@ class Detections:
         mask_probs: float32 [N, m, m], the mask head's grid inside each box, pasted when needed; or
             [N, h, w], a grid over the whole picture, where paste is "whole".
         paste: "exact" (samples at pixel centres) or "integer" (torchvision's method), see
-            `labkit.ops.masks.paste_masks`; "in_box" (Matterport's), for boxes of whole pixels; or
-            "whole" (YOLACT's), see `labkit.ops.masks.paste_grid`.
+            `labkit.ops.pasting.paste_masks`; "in_box" (Matterport's), for boxes of whole pixels; or
+            "whole" (YOLACT's), see `labkit.ops.pasting.paste_grid`.
         frame: float32 (y1, x1, y2, x2), what a grid over the whole picture spans, in pixels of the
             picture: more than this where the network saw it padded. By default the picture.
         mask_threshold: the lowest probability of a pixel that belongs to the object.

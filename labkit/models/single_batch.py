@@ -8,7 +8,7 @@ from labkit.io.images import read_image
 from labkit.models.detector_config import DetectorConfig
 from labkit.models.inference import batch_of
 from labkit.models.resize import Placement
-from labkit.ops.masks import mini_mask
+from labkit.ops.mini_masks import mini_mask
 
 
 def single_batch(config: DetectorConfig, image, targets=None):

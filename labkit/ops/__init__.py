@@ -8,6 +8,9 @@ roi          RoIAlign, RoIPool, crop_and_resize
 roi_pyramid  the same on a feature pyramid, and the level of a RoI
 roi_exact    the integral that they approximate
 losses       the five losses
-masks        mini-masks, pasting, COCO's polygons
-rle          COCO's run lengths
+mask_boxes   masks and their tight boxes
+mini_masks   masks cut out by their boxes, as training keeps them
+pasting      predicted grids back in the image
+coco_masks   masks as COCO writes them
+rle          the texts of COCO's run lengths
 """

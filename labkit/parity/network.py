@@ -15,7 +15,7 @@ import tensorflow as tf
 from labkit.models.config import Config
 from labkit.models.inference import batch_of
 from labkit.models.mask_rcnn import MaskRCNN
-from labkit.ops.masks import paste_mask, paste_masks
+from labkit.ops.pasting import paste_mask, paste_masks
 from labkit.parity.check import Check, in_reference_order
 from labkit.parity.golden import Golden
 from labkit.parity.reference_weights import TORCHVISION, parameters

@@ -15,9 +15,9 @@ from labkit.models.resize import resize_image, resize_mask, resized_shape
 from labkit.ops import boxes as box_ops
 from labkit.ops import losses
 from labkit.ops.anchors import cell_anchors, pyramid_anchors
-from labkit.ops.masks import paste_mask, paste_masks
 from labkit.ops.matching import match, sample
 from labkit.ops.nms import batched_nms, nms
+from labkit.ops.pasting import paste_mask, paste_masks
 from labkit.ops.roi import roi_align, roi_pool
 from labkit.ops.roi_pyramid import pyramid_roi_align, roi_level
 from labkit.parity.check import Check

@@ -17,7 +17,7 @@ import numpy as np
 from labkit.errors import LabkitError, MissingFileError
 from labkit.io.download import cache_folder, fetch
 from labkit.io.images import read_image
-from labkit.ops.masks import decode_segmentation
+from labkit.ops.coco_masks import decode_segmentation
 from labkit.parity.check import Check
 
 ADDRESS = "https://raw.githubusercontent.com/dbolya/yolact/master/web/dets/{name}.json"

@@ -5,11 +5,28 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
-from labkit.parity import yolact_network, yolact_operators, yolact_training
+from labkit.parity import (
+    yolact_boxes,
+    yolact_images,
+    yolact_losses,
+    yolact_network,
+    yolact_training,
+)
 from labkit.parity.check import Check
 from labkit.parity.golden import Golden
 
 _NETWORK = re.compile(r"((?:r50|darknet53)_\d+)_(train|eval_batch|eval_[AB])")
+
+FILES = {
+    "unit_priors": yolact_boxes.priors,
+    "unit_boxes": yolact_boxes.boxes,
+    "unit_match": yolact_boxes.matching,
+    "unit_nms": yolact_boxes.nms,
+    "unit_losses": yolact_losses.four_losses,
+    "unit_masks": yolact_images.masks,
+    "unit_resize": yolact_images.resizing,
+    "unit_transform": yolact_images.transform,
+}
 
 
 def comparison(
@@ -22,8 +39,8 @@ def comparison(
         name: of the file, without ".npz".
         networks: those that were made so far, by name.
     """
-    if name in yolact_operators.FILES:
-        return yolact_operators.FILES[name]
+    if name in FILES:
+        return FILES[name]
     found = _NETWORK.fullmatch(name)
     if not found:
         return None

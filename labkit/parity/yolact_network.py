@@ -13,12 +13,12 @@ from labkit.models.resize import Placement
 from labkit.models.yolact import YOLACT
 from labkit.models.yolact_config import YolactConfig
 from labkit.ops import boxes as box_ops
-from labkit.ops.masks import paste_grid, paste_grids
+from labkit.ops.pasting import paste_grid, paste_grids
 from labkit.parity.check import Check, in_reference_order
 from labkit.parity.golden import Golden
 from labkit.parity.network import FEATURES, sampled
 from labkit.parity.reference_weights import parameters, yolact_recipe
-from labkit.parity.yolact_operators import ordinary
+from labkit.parity.yolact_boxes import ordinary
 from labkit.weights import load_tensors
 
 # About ten times the float32 rounding error of these networks against float64, as measured for the

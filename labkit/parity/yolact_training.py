@@ -16,8 +16,8 @@ from labkit.parity.check import Check
 from labkit.parity.golden import Golden
 from labkit.parity.gradients import compare_gradients
 from labkit.parity.network import FEATURES
+from labkit.parity.yolact_boxes import as_labels
 from labkit.parity.yolact_network import ReferenceYolact
-from labkit.parity.yolact_operators import as_labels
 from labkit.training.schedules import SGDWithL2
 from labkit.weights.yolact import pairs
 

@@ -17,7 +17,7 @@ from labkit.errors import LabkitError, MissingFileError
 from labkit.io.data_files import read_json, write_json
 from labkit.io.images import read_image
 from labkit.models.detections import Detections
-from labkit.ops.masks import decode_segmentation
+from labkit.ops.coco_masks import decode_segmentation
 
 FOLDER = "film"
 MOST = 30  # objects of a picture in a frame, the surest ones

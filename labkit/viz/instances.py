@@ -13,7 +13,7 @@ from PIL import Image
 
 from labkit.errors import LabkitError
 from labkit.models.detections import Detections
-from labkit.ops.masks import nearest_pixels, window_of
+from labkit.ops.mask_boxes import nearest_pixels, window_of
 from labkit.viz.colors import ink_on, instance_color
 from labkit.viz.labels import place_labels, plain_text
 

@@ -12,7 +12,7 @@ from labkit.data.writers.outline import mask_polygon
 from labkit.errors import LabkitError, counted, listed
 from labkit.evaluation.per_image import Agreement, agreement
 from labkit.ops import boxes as box_ops
-from labkit.ops.masks import mini_mask
+from labkit.ops.mini_masks import mini_mask
 from labkit.viz.agreement import AGREED, FALSE_POSITIVE, MISSED, draw_agreement
 from labkit.viz.colors import INK, PREDICTION, ink_on
 from labkit.viz.labels import place_labels, plain_text

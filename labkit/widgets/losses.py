@@ -11,8 +11,8 @@ from labkit.models import heads
 from labkit.models.config import Config
 from labkit.ops import boxes as box_ops
 from labkit.ops import losses
-from labkit.ops.masks import mini_mask
 from labkit.ops.matching import BACKGROUND, match
+from labkit.ops.mini_masks import mini_mask
 from labkit.viz.colors import CROWD, PREDICTION, TRUTH
 from labkit.widgets.explorer import Box, Explorer, data_url, opened, script
 from labkit.widgets.sketch import rectangle

@@ -19,7 +19,7 @@ from labkit.data.augment import (
 )
 from labkit.data.sample import make_sample
 from labkit.errors import LabkitError
-from labkit.ops.masks import boxes_from_masks
+from labkit.ops.mask_boxes import boxes_from_masks
 
 RED, BLACK = np.uint8([255, 0, 0]), np.uint8([0, 0, 0])
 

@@ -12,7 +12,7 @@ from whole_inputs import png, put
 
 from labkit.data import CocoDataset
 from labkit.evaluation import evaluate_results
-from labkit.ops.masks import encode_rle
+from labkit.ops.coco_masks import encode_rle
 
 SIZES = {"one photo.png": (24, 40), "zwei.png": (30, 20), "three.png": (16, 16)}
 

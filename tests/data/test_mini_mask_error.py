@@ -13,7 +13,7 @@ from labkit.data.pipeline import Batches, BatchPlan
 from labkit.data.sample import make_sample
 from labkit.errors import LabkitError
 from labkit.models.config import Config
-from labkit.ops.masks import expand_mini_mask, mini_mask
+from labkit.ops.mini_masks import expand_mini_mask, mini_mask
 
 
 class Discs(Dataset):
@@ -66,7 +66,7 @@ def test_the_patch_is_enough(seed, height, width, side):
     expected = (back & whole).sum() / (back | whole).sum()
     assert round_trip_iou(patch, side) == pytest.approx(expected)
     if max(height, width) * 2 <= side:
-        assert round_trip_iou(patch, side) == 1  # what labkit.ops.masks promises
+        assert round_trip_iou(patch, side) == 1  # what labkit.ops.mini_masks promises
 
 
 def test_scale_moves_masks_to_the_sizes_the_network_sees():

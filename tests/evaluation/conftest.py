@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from labkit.evaluation import compare
-from labkit.ops.masks import encode_rle
+from labkit.ops.coco_masks import encode_rle
 
 SIDE = 100
 

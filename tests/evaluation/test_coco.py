@@ -15,7 +15,7 @@ from labkit.data.sample import make_sample
 from labkit.errors import LabkitError
 from labkit.evaluation import evaluate, evaluate_results
 from labkit.models.detections import Detections
-from labkit.ops.masks import encode_rle
+from labkit.ops.coco_masks import encode_rle
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 NUMBERS = "AP AP50 AP75 APs APm APl AR1 AR10 AR100 ARs ARm ARl".split()

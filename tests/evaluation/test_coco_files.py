@@ -8,9 +8,10 @@ import pytest
 
 from labkit.errors import LabkitError, MissingFileError
 from labkit.evaluation import evaluate_results
-from labkit.evaluation.coco_files import read_ground_truth, read_results
+from labkit.evaluation.coco_results import read_results
+from labkit.evaluation.coco_truth import read_ground_truth
 from labkit.evaluation.rle import check_texts
-from labkit.ops.masks import decode_segmentation, encode_rle
+from labkit.ops.coco_masks import decode_segmentation, encode_rle
 
 TRUTH = {
     "images": [{"id": 1, "height": 20, "width": 30}, {"id": 2, "height": 20, "width": 30}],

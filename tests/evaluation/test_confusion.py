@@ -9,7 +9,8 @@ from labkit.errors import LabkitError
 from labkit.evaluation import compare, confusion_matrix, evaluate_results
 from labkit.evaluation.confusion import mean_overlaps, normalised, without_empty_classes
 from labkit.models.detections import Detections
-from labkit.ops.masks import boxes_from_masks, encode_rle
+from labkit.ops.coco_masks import encode_rle
+from labkit.ops.mask_boxes import boxes_from_masks
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 SIZE = (40, 60)

@@ -5,7 +5,8 @@ import pytest
 import tensorflow as tf
 
 from labkit.ops import prototypes
-from labkit.ops.masks import mini_mask, paste_grid, paste_grids
+from labkit.ops.mini_masks import mini_mask
+from labkit.ops.pasting import paste_grid, paste_grids
 
 
 def test_a_mask_is_the_sum_of_prototypes_times_coefficients():

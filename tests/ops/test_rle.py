@@ -1,4 +1,4 @@
-"""COCO's run lengths: decoded as pycocotools wrote them. tests/ops/test_masks.py has the errors."""
+"""COCO's run lengths: decoded as pycocotools wrote them. Errors: test_coco_masks.py."""
 
 import hypothesis.extra.numpy as hnp
 import numpy as np
@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from pycocotools import mask as coco_mask
 
 from labkit.errors import LabkitError
-from labkit.ops.masks import encode_rle, encode_window
+from labkit.ops.coco_masks import encode_rle, encode_window
 from labkit.ops.rle import checked_runs, decode_texts
 
 MASKS = st.lists(

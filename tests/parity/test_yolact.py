@@ -11,7 +11,7 @@ import pytest
 
 from labkit.cli import main
 from labkit.errors import LabkitError
-from labkit.parity import compare, yolact_network, yolact_operators, yolact_training
+from labkit.parity import compare, yolact, yolact_boxes, yolact_network, yolact_training
 from labkit.parity.golden import Golden
 from labkit.parity.reference_weights import yolact_recipe
 
@@ -33,13 +33,13 @@ def all_hold(checks) -> int:
     return sum(c.values for c in checks)
 
 
-@pytest.mark.parametrize("name", yolact_operators.FILES)
+@pytest.mark.parametrize("name", yolact.FILES)
 def test_operators(folder, golden_folders, name):
     places = (folder, golden_folders[1].with_name("golden_yolact"))
     place = next((p for p in places if (p / f"{name}.npz").exists()), None)
     if place is None:
         pytest.skip(f"{name}.npz is not at hand")
-    assert all_hold(yolact_operators.FILES[name](Golden(place / f"{name}.npz"))) > 1000
+    assert all_hold(yolact.FILES[name](Golden(place / f"{name}.npz"))) > 1000
 
 
 def test_the_whole_network_detects_the_same(folder, network):
@@ -66,8 +66,8 @@ def test_training(folder):
 
 
 def test_an_operator_that_is_wrong_is_seen(folder, monkeypatch):
-    monkeypatch.setattr(yolact_operators, "CROWD", 0.2)
-    checks = yolact_operators.matching(Golden(folder / "unit_match.npz"))
+    monkeypatch.setattr(yolact_boxes, "CROWD", 0.2)
+    checks = yolact_boxes.matching(Golden(folder / "unit_match.npz"))
     assert {c.name for c in checks if not c.ok} >= {"matching: crowd1"}
 
 

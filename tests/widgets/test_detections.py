@@ -13,7 +13,7 @@ from labkit.data.sample import make_sample
 from labkit.errors import LabkitError
 from labkit.evaluation import compare
 from labkit.evaluation.per_image import agreement
-from labkit.ops.masks import decode_segmentation
+from labkit.ops.coco_masks import decode_segmentation
 from labkit.widgets import explore_detections
 from labkit.widgets.detections import AT_ONCE, _bars
 from labkit.widgets.explorer import script
@@ -75,7 +75,7 @@ def results(data):
             "category_id": ids[c],
             "score": s,
             "bbox": [x1, y1, x2 - x1, y2 - y1],
-            "segmentation": labkit.ops.masks.encode_rle(_box_mask(y1, x1, y2, x2)),
+            "segmentation": labkit.ops.coco_masks.encode_rle(_box_mask(y1, x1, y2, x2)),
         }
         for c, (y1, x1, y2, x2), s in FOUND
     ]

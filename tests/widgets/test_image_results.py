@@ -40,7 +40,7 @@ def test_each_detection_is_traced_back_to_its_roi_and_mask(model, trace):
         own = trace.refined[roi, 0 if trace.refined.shape[1] == 1 else class_id - 1]
         np.testing.assert_array_equal(trace.in_image(own), found.boxes[d])
         assert heads.probabilities[roi, class_id] == found.scores[d]
-    pasted = labkit.ops.masks.paste_masks(heads.masks, found.boxes, *found.image_size)
+    pasted = labkit.ops.pasting.paste_masks(heads.masks, found.boxes, *found.image_size)
     np.testing.assert_array_equal(pasted, found.masks)
 
 

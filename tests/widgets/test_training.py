@@ -97,10 +97,10 @@ def test_a_detection_is_right_where_ap50_says_so(data):
     found = []
     for entry in results(data):
         y, x = rng.integers(-4, 5, 2)
-        mask = labkit.ops.masks.decode_segmentation(entry["segmentation"], 64, 64)
+        mask = labkit.ops.coco_masks.decode_segmentation(entry["segmentation"], 64, 64)
         mask = np.roll(mask, (y, x), (0, 1))
         found.append(
-            entry | {"segmentation": labkit.ops.masks.encode_rle(mask), "score": rng.random()}
+            entry | {"segmentation": labkit.ops.coco_masks.encode_rle(mask), "score": rng.random()}
         )
     evaluation = evaluate_results(data.to_coco(), found)
     hits = {name: 0 for name in data.class_names}
@@ -129,7 +129,7 @@ def test_a_detection_is_right_where_ap50_says_so(data):
 
 def detections(entries, data) -> Detections:
     x, y, width, height = np.array([e["bbox"] for e in entries], float).reshape(-1, 4).T
-    masks = [labkit.ops.masks.decode_segmentation(e["segmentation"], 64, 64) for e in entries]
+    masks = [labkit.ops.coco_masks.decode_segmentation(e["segmentation"], 64, 64) for e in entries]
     return Detections(
         np.stack([y, x, y + height, x + width], 1),
         [e["score"] for e in entries],

@@ -3,9 +3,10 @@
 The files, and the notebook that each belongs to:
 
     tour                                00
-    anchors_and_iou, deltas_of_boxes,
+    iou, anchors, deltas_of_boxes,
     anchor_design                       01
-    rpn_targets, proposals              02
+    anchor_labels, anchor_sampling,
+    target_diagnosis, proposals         02
     roialign_vs_roipool, roi_operators  03
     heads_and_losses, losses_of_rois    04
     training, training_steps,
@@ -21,10 +22,13 @@ import difflib
 from labkit.course.exercise import Task
 from labkit.course.exercises import (
     anchor_design,
-    anchors_and_iou,
+    anchor_labels,
+    anchor_sampling,
+    anchors,
     average_precision,
     deltas_of_boxes,
     heads_and_losses,
+    iou,
     losses_of_rois,
     nuclei,
     photographs,
@@ -33,7 +37,7 @@ from labkit.course.exercises import (
     rate_design,
     roi_operators,
     roialign_vs_roipool,
-    rpn_targets,
+    target_diagnosis,
     tour,
     training,
     training_steps,
@@ -45,9 +49,12 @@ EXERCISES: dict[str, Task] = {
     e.name: e
     for module in (
         tour,
-        anchors_and_iou,
+        iou,
+        anchors,
         deltas_of_boxes,
-        rpn_targets,
+        anchor_labels,
+        anchor_sampling,
+        target_diagnosis,
         proposals,
         roialign_vs_roipool,
         roi_operators,

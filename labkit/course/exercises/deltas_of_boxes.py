@@ -3,7 +3,8 @@
 import numpy as np
 
 from labkit.course.exercise import Case, Exercise, Mistake
-from labkit.course.exercises.anchors_and_iou import NOTEBOOK, random_boxes
+from labkit.course.exercises.iou import NOTEBOOK
+from labkit.course.exercises.random_boxes import random_boxes
 from labkit.ops import boxes as box_ops
 
 STD = (0.1, 0.1, 0.2, 0.2)

@@ -26,7 +26,7 @@ from labkit.io import images
 from labkit.io.data_files import Unusable, quote, refuse_links_out
 from labkit.io.picture_finder import FOUND, PictureFinder
 from labkit.io.repairs import Repairs
-from labkit.ops.masks import boxes_from_masks
+from labkit.ops.mask_boxes import boxes_from_masks
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,8 @@ from labkit.io.data_files import (
 )
 from labkit.io.many_objects import making_many_objects
 from labkit.io.repairs import Repairs
-from labkit.ops.masks import boxes_from_masks, decode_segmentation, segmentation_box
+from labkit.ops.coco_masks import decode_segmentation, segmentation_box
+from labkit.ops.mask_boxes import boxes_from_masks
 
 # `check` reports a bbox if it differs from the box of its segmentation by more than both of these.
 # COCO's own differ by some pixels: polygons have corners between pixels, and tips that cover none.

@@ -25,7 +25,7 @@ from labkit.data.readers.outlines import (
 from labkit.errors import LabkitError
 from labkit.io.data_files import Unusable, quote, shown
 from labkit.io.xml_files import read_xml
-from labkit.ops.masks import encode_rle
+from labkit.ops.coco_masks import encode_rle
 
 _WITHOUT_AREA = {"polyline": "polylines", "points": "points", "skeleton": "skeletons"}
 _SHAPES = ("polygon", "box", "ellipse", "mask", "cuboid", *_WITHOUT_AREA)

@@ -28,7 +28,7 @@ from labkit.data.readers.outlines import (
 from labkit.errors import LabkitError
 from labkit.io.data_files import Unusable, is_number, quote, read_json, shown
 from labkit.io.picture_finder import base_name
-from labkit.ops.masks import encode_rle
+from labkit.ops.coco_masks import encode_rle
 
 # The kinds of regions, and the field of "value" that has the labels of each.
 _LABELS = {

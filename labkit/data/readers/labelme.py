@@ -36,7 +36,7 @@ from labkit.io.data_files import (
 from labkit.io.ids import is_id, whole_number
 from labkit.io.images import image_size, read_image, read_samples
 from labkit.io.picture_finder import base_name
-from labkit.ops.masks import encode_rle
+from labkit.ops.coco_masks import encode_rle
 
 #: Special labels at the top of a labels.txt; they are not classes.
 NOT_CLASSES = ("__ignore__", "_background_")

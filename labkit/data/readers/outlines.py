@@ -18,7 +18,7 @@ import numpy as np
 from labkit.data.readers.base import Picture, PictureDataset
 from labkit.errors import LabkitError
 from labkit.io.data_files import Unusable, is_number, quote, shown
-from labkit.ops.masks import decode_segmentation, encode_rle, segmentation_box
+from labkit.ops.coco_masks import decode_segmentation, encode_rle, segmentation_box
 
 # An ellipse becomes a polygon that differs from it by at most this, in pixels.
 _ELLIPSE_ERROR = 0.02

@@ -21,7 +21,8 @@ from labkit.errors import LabkitError
 from labkit.io.coco_repair import DUPLICATES, Seen
 from labkit.io.data_files import Unusable, path_inside, quote, write_json, write_text
 from labkit.io.repairs import Repairs
-from labkit.ops.masks import boxes_from_masks, decode_segmentation
+from labkit.ops.coco_masks import decode_segmentation
+from labkit.ops.mask_boxes import boxes_from_masks
 
 MEASURED = "A bbox that is not the box of its mask was measured anew"
 

@@ -17,7 +17,7 @@ from labkit.data.readers.label_maps import (
 )
 from labkit.data.readers.map_doubts import doubts_about
 from labkit.errors import LabkitError, MissingFileError
-from labkit.ops.masks import boxes_from_masks
+from labkit.ops.mask_boxes import boxes_from_masks
 
 MAP = np.zeros((30, 40), np.uint16)
 MAP[2:9, 3:12], MAP[20:28, 30:39] = 7, 400

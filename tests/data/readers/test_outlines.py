@@ -16,7 +16,7 @@ from labkit.data.readers.outlines import (
     turned,
 )
 from labkit.io.data_files import Unusable
-from labkit.ops.masks import decode_segmentation, encode_rle
+from labkit.ops.coco_masks import decode_segmentation, encode_rle
 
 
 def filled(polygons, size=(120, 140)):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from labkit.data import load_dataset
-from labkit.ops.masks import decode_segmentation
+from labkit.ops.coco_masks import decode_segmentation
 
 EXPORTS = {
     "CVAT, COCO": tools.cvat_coco,

@@ -8,7 +8,7 @@ from hypothesis.extra import numpy as hnp
 
 from labkit.data.writers.outline import mask_polygon
 from labkit.errors import LabkitError
-from labkit.ops.masks import decode_segmentation
+from labkit.ops.coco_masks import decode_segmentation
 
 
 def back(mask):

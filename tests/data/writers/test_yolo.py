@@ -7,7 +7,7 @@ from PIL import Image
 from labkit.data import save_yolo, shapes
 from labkit.data.dataset import Dataset
 from labkit.data.sample import make_sample
-from labkit.ops.masks import decode_segmentation
+from labkit.ops.coco_masks import decode_segmentation
 
 
 class Wide(Dataset):

@@ -98,7 +98,7 @@ class Results:
     """
 
     def __init__(self, path: Path, model):
-        from labkit.models.detections import unused_slots
+        from labkit.models.class_names import unused_slots
 
         unused = unused_slots(model.class_names)
         classes = enumerate(zip(model.category_ids, model.class_names, strict=True), 1)

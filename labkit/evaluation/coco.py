@@ -18,8 +18,7 @@ from labkit.evaluation.cocoeval import run_coco
 from labkit.evaluation.detected import as_results
 from labkit.evaluation.result import Evaluation
 from labkit.io.progress import progress_bar
-from labkit.models.class_names import places_by_name
-from labkit.models.detections import unused_slots
+from labkit.models.class_names import places_by_name, unused_slots
 
 IOU_TYPES = ("bbox", "segm")
 AreaRanges = Mapping[str, tuple[float, float]]

@@ -1,6 +1,9 @@
-"""Which class of one list is which of another: by its name, as everywhere in labkit."""
+"""Names of classes: which is which in another list, and which stand for no class."""
 
+import re
 from collections.abc import Sequence
+
+UNUSED = "N/A"  # the name of a class that was never trained begins with this
 
 
 def places_by_name(names: Sequence[str], others: Sequence[str]) -> list[int | None]:
@@ -21,3 +24,12 @@ def places_by_name(names: Sequence[str], others: Sequence[str]) -> list[int | No
     taken = {exact[name] for name in names if name in exact}
     free = {name.casefold(): place for place, name in enumerate(others) if place not in taken}
     return [exact[name] if name in exact else free.pop(name.casefold(), None) for name in names]
+
+
+def unused_slots(class_names: Sequence[str]) -> list[int]:
+    """Ids of classes that exist as outputs but were never trained: "N/A 12", "N/A 26", ...
+
+    COCO's ids have ten gaps. A network with an output for every id has ten outputs without a
+    meaning, and `Detector.detect` drops their detections.
+    """
+    return [i for i, name in enumerate(class_names, 1) if re.fullmatch(rf"{UNUSED} \d+", name)]

@@ -8,7 +8,6 @@ This module does not import matplotlib, so that a server that only writes result
 """
 
 import os
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
@@ -17,20 +16,9 @@ from labkit.errors import LabkitError, counted, printable
 from labkit.io.images import read_image
 from labkit.ops.coco_masks import encode_window
 from labkit.ops.mask_boxes import nearest_pixels, window_of
-from labkit.ops.pasting import paste_grid, paste_mask, paste_window
+from labkit.ops.pasting import paste_grid, paste_in_box, paste_window
 
 ROWS_PRINTED = 12  # so that the repr of a crowded picture fits on one screen
-
-UNUSED = "N/A"  # the name of a class that was never trained begins with this
-
-
-def unused_slots(class_names: Sequence[str]) -> list[int]:
-    """Ids of classes that exist as outputs but were never trained: "N/A 12", "N/A 26", ...
-
-    COCO's ids have ten gaps. A network with an output for every id has ten outputs without a
-    meaning, and `Detector.detect` drops their detections.
-    """
-    return [i for i, name in enumerate(class_names, 1) if re.fullmatch(rf"{UNUSED} \d+", name)]
 
 
 class Detections:
@@ -287,7 +275,7 @@ class Detections:
             frame = self.frame * np.tile(np.divide((height, width), self.image_size), 2)
             window, top, left = paste_grid(prob, frame, box, height, width)
             return (window >= self.mask_threshold) & (window > 0), top, left
-        paste = _paste_in_box if self.paste == "in_box" else paste_window
+        paste = paste_in_box if self.paste == "in_box" else paste_window
         options = {} if self.paste == "in_box" else {"method": self.paste}
         return paste(prob, box, height, width, self.mask_threshold, **options)
 
@@ -477,20 +465,6 @@ class Detections:
             return plain
         # The picture is in the HTML, which alone keeps its alternative text: once is enough.
         return {"text/html": show(self.plot(), alt=self.describe())._repr_html_(), **plain}
-
-
-def _paste_in_box(
-    prob, box, height: int, width: int, threshold: float
-) -> tuple[np.ndarray, int, int]:
-    """A mask, as in `paste_window`, cut to its box, whose corners are whole pixels.
-
-    Source: skimage's resize, as Matterport calls it. Zeros around the grid lower the pixels at the
-    border, but never below the grid's smallest cell: a grid above the threshold fills its box.
-    """
-    window, top, left = paste_mask(prob, box, height, width)
-    y1, x1, y2, x2 = (int(v) for v in np.clip(box, 0, [height, width] * 2))
-    inside = window[y1 - top : y2 - top, x1 - left : x2 - left]
-    return np.maximum(inside, prob.min()) >= threshold, y1, x1
 
 
 def _put(mask: np.ndarray, window: np.ndarray, top: int, left: int) -> None:

@@ -12,7 +12,8 @@ import tensorflow as tf
 
 from labkit.errors import LabkitError
 from labkit.io.images import image_size, read_image
-from labkit.models.detections import Detections, unused_slots
+from labkit.models.class_names import unused_slots
+from labkit.models.detections import Detections
 from labkit.models.resize import Placement, origins, padded_shape, resize_image, resized_shape
 from labkit.ops.nms import round_down
 

@@ -12,9 +12,10 @@ import tensorflow as tf
 from labkit.models import heads, rpn
 from labkit.models.backbones import BACKBONES
 from labkit.models.config import Config
-from labkit.models.detector import ClassOutputs, Detector, Learnt
+from labkit.models.detector import ClassOutputs, Detector
 from labkit.models.fpn import feature_pyramid
 from labkit.models.inclusive import from_inclusive, limit, to_inclusive
+from labkit.models.learner import Learnt
 from labkit.models.mask_rcnn_health import CHECKS, SIGNS, loss_counts, vital_signs
 from labkit.models.resize import origins
 from labkit.models.tensors import float32

@@ -22,7 +22,8 @@ import tensorflow as tf
 
 from labkit.models import yolact_parts as parts
 from labkit.models.backbones import BACKBONES
-from labkit.models.detector import ClassOutputs, Detector, Learnt
+from labkit.models.detector import ClassOutputs, Detector
+from labkit.models.learner import Learnt
 from labkit.models.tensors import float32, height_width
 from labkit.models.yolact_config import YolactConfig
 from labkit.models.yolact_health import CHECKS, SIGNS, vital_signs

@@ -46,35 +46,6 @@ def paste_mask(
     return _interpolate(_interpolate(padded, rows).T, columns).T, top, left
 
 
-def paste_masks(
-    probs: np.ndarray,
-    boxes: np.ndarray,
-    height: int,
-    width: int,
-    threshold: float = 0.5,
-    method: str = "exact",
-) -> np.ndarray:
-    """Predicted mask grids `[N, m, m]` in boxes `[N, 4]` as masks: bool `[N, height, width]`.
-
-    A pixel belongs to the instance where the resampled grid is at least `threshold` (and above 0).
-    The other arguments are `paste_mask`'s.
-
-    Raises:
-        LabkitError: as in `paste_mask`, or the shapes do not fit.
-    """
-    probs, boxes = np.asarray(probs), np.asarray(boxes)
-    if probs.ndim != 3 or boxes.shape != (len(probs), 4):
-        raise LabkitError(
-            f"Mask grids of shape {probs.shape} and boxes of shape {boxes.shape} do not go "
-            "together; give [N, m, m] and [N, 4]."
-        )
-    masks = np.zeros((len(probs), height, width), bool)
-    for mask, prob, box in zip(masks, probs, boxes, strict=True):
-        window, top, left = paste_window(prob, box, height, width, threshold, method)
-        mask[top : top + window.shape[0], left : left + window.shape[1]] = window
-    return masks
-
-
 def paste_window(
     prob: np.ndarray,
     box: Any,
@@ -94,6 +65,20 @@ def paste_window(
     """
     window, top, left = paste_mask(prob, box, height, width, method)
     return (window >= threshold) & (window > 0), top, left
+
+
+def paste_in_box(
+    prob: np.ndarray, box: Any, height: int, width: int, threshold: float = 0.5
+) -> tuple[np.ndarray, int, int]:
+    """A mask, as in `paste_window`, cut to its box, whose corners are whole pixels.
+
+    Source: skimage's resize, as Matterport calls it. Zeros around the grid lower the pixels at the
+    border, but never below the grid's smallest cell: a grid above the threshold fills its box.
+    """
+    window, top, left = paste_mask(prob, box, height, width)
+    y1, x1, y2, x2 = (int(v) for v in np.clip(box, 0, [height, width] * 2))
+    inside = window[y1 - top : y2 - top, x1 - left : x2 - left]
+    return np.maximum(inside, prob.min()) >= threshold, y1, x1
 
 
 def paste_grid(
@@ -153,6 +138,35 @@ def _positions(
     first = int(np.clip(np.floor(near - 3 * cell), 0, length))
     last = int(np.clip(np.ceil(far + 3 * cell), first, length))
     return np.clip((np.arange(first, last) + 0.5 - start) / cell - 0.5, 0, cells - 1), first
+
+
+def paste_masks(
+    probs: np.ndarray,
+    boxes: np.ndarray,
+    height: int,
+    width: int,
+    threshold: float = 0.5,
+    method: str = "exact",
+) -> np.ndarray:
+    """Predicted mask grids `[N, m, m]` in boxes `[N, 4]` as masks: bool `[N, height, width]`.
+
+    A pixel belongs to the instance where the resampled grid is at least `threshold` (and above 0).
+    The other arguments are `paste_mask`'s.
+
+    Raises:
+        LabkitError: as in `paste_mask`, or the shapes do not fit.
+    """
+    probs, boxes = np.asarray(probs), np.asarray(boxes)
+    if probs.ndim != 3 or boxes.shape != (len(probs), 4):
+        raise LabkitError(
+            f"Mask grids of shape {probs.shape} and boxes of shape {boxes.shape} do not go "
+            "together; give [N, m, m] and [N, 4]."
+        )
+    masks = np.zeros((len(probs), height, width), bool)
+    for mask, prob, box in zip(masks, probs, boxes, strict=True):
+        window, top, left = paste_window(prob, box, height, width, threshold, method)
+        mask[top : top + window.shape[0], left : left + window.shape[1]] = window
+    return masks
 
 
 def _interpolate(values: np.ndarray, positions: np.ndarray) -> np.ndarray:

@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from labkit.errors import listed
-from labkit.models.class_names import places_by_name
-from labkit.models.detections import unused_slots
+from labkit.models.class_names import places_by_name, unused_slots
 from labkit.weights.pair import Pair
 
 if TYPE_CHECKING:  # TensorFlow takes seconds to import; `labkit info --pretrained` does without

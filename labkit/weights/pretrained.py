@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from labkit.errors import LabkitError
-from labkit.models.detections import UNUSED
+from labkit.models.class_names import UNUSED
 from labkit.models.detector_config import DetectorConfig
 from labkit.models.registry import build_detector, detector_of_run, presets
 from labkit.weights.files import read_tensors

@@ -12,8 +12,9 @@ import keras
 import tensorflow as tf
 from keras import layers
 
-from labkit.models.detector import ClassOutputs, Detector, Finding, Learnt
+from labkit.models.detector import ClassOutputs, Detector, Finding
 from labkit.models.detector_config import DetectorConfig
+from labkit.models.learner import Learnt
 from labkit.ops.roi import roi_crop_and_resize
 
 SIDE = 14  # of a mask

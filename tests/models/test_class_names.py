@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labkit.models.class_names import places_by_name
+from labkit.models.class_names import places_by_name, unused_slots
 
 
 def test_capitals_do_not_matter_where_no_name_is_exactly_the_same():
@@ -26,3 +26,8 @@ def test_a_place_is_of_that_name_and_given_once(names, others):
             assert others[place] == name
         elif place is not None:
             assert others[place].casefold() == name.casefold()
+
+
+def test_slots_without_a_meaning_are_known_by_their_names():
+    names = ["person", "N/A 2", "N/A", "the N/A 4", "N/A 26"]
+    assert unused_slots(names) == [2, 5]

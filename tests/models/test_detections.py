@@ -171,11 +171,6 @@ def test_a_mask_in_its_box_never_leaves_it_and_may_fill_it():
     assert not nothing.any()
 
 
-def test_slots_without_a_meaning_are_known_by_their_names():
-    names = ["person", "N/A 2", "N/A", "the N/A 4", "N/A 26"]
-    assert module.unused_slots(names) == [2, 5]
-
-
 def test_coco_entries():
     found = three()
     first = found.to_coco()[0]

@@ -20,8 +20,8 @@ from labkit import cli
 from labkit.data.batch_order import BatchPlan
 from labkit.data.pipeline import Batches
 from labkit.errors import LabkitError
-from labkit.models.detector import Learnt
 from labkit.models.detector_config import DetectorConfig
+from labkit.models.learner import Learnt
 from labkit.models.registry import (
     DETECTORS,
     Entry,

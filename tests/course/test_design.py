@@ -5,7 +5,7 @@ import pytest
 
 from labkit.course import check
 from labkit.course.design import Design
-from labkit.course.exercises import EXERCISES, anchor_design, rate_design
+from labkit.course.exercises import EXERCISES, anchor_design, box_design, rate_design
 
 TINY = ((12, 24, 48, 96, 160), (0.5, 1, 2))
 
@@ -45,6 +45,40 @@ def test_anchors_that_do_not_fit_yet(answer, message, hint):
 @pytest.mark.parametrize("ratios", [(1.2, 4.6, 10), (1, 5, 11)])
 def test_more_than_one_answer_fits(ratios):
     assert check("rocket_anchors", ((26, 15, 26, 60, 160), ratios)).passed
+
+
+SHIFTED, LARGER, SMALLER = (40, 60, 80, 120), (20, 40, 100, 100), (40, 40, 60, 100)
+
+
+@pytest.mark.parametrize(
+    "answer, message, hint",
+    [
+        ((SHIFTED, (30, 30, 90, 110), SMALLER), "larger 0.50", ""),
+        ((SHIFTED, (20, 20, 100, 120), SMALLER), "larger 0.30", "What is the union?"),
+        (((40, 70, 80, 130), LARGER, SMALLER), "shifted 0.33", "shares w − s"),
+        ((SHIFTED, LARGER, (45, 45, 75, 95)), "smaller 0.62", "What is the intersection?"),
+        ((LARGER, LARGER, SMALLER), "shifted 0.50", "be 40 pixels high and 60 wide"),
+        ((SHIFTED, SHIFTED, SMALLER), "larger 0.50", "contain the whole object"),
+        ((SHIFTED, LARGER, LARGER), "smaller 0.50", "lie within the object"),
+        ((SHIFTED, LARGER), "give three boxes", ""),
+        ((SHIFTED, LARGER, (40, 40, 40, 100)), "a box without area", ""),
+        (None, "give three boxes", ""),
+    ],
+)
+def test_boxes_with_the_same_iou(answer, message, hint):
+    verdict = check("equal_iou", answer)
+    assert message in verdict.message and hint in verdict.hint
+    assert verdict.passed == (message == "larger 0.50" and not hint)
+
+
+def test_a_shift_along_the_other_side_is_as_good():
+    half = np.sqrt(2)
+    around = (60 - 20 * half, 70 - 30 * half, 60 + 20 * half, 70 + 30 * half)
+    within = (60 - 20 / half, 70 - 30 / half, 60 + 20 / half, 70 + 30 / half)
+    down = 40 / 3
+    assert check("equal_iou", ((40 + down, 40, 80 + down, 100), around, within)).passed
+    y1, x1, y2, x2 = box_design.OBJECT
+    assert (y2 - y1, x2 - x1) == (40, 60)  # as a hint says
 
 
 def test_the_objects_are_those_of_the_photo():

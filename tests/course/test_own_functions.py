@@ -21,7 +21,13 @@ from labkit.models.mask_rcnn import MaskRCNN
 from labkit.ops import boxes as box_ops
 
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
-FILES = ("01_anchors_and_iou", "02_rpn_targets", "04_heads_and_losses")
+FILES = (
+    "01a_boxes_and_iou",
+    "01b_anchors_and_deltas",
+    "02a_rpn_targets",
+    "02b_proposals",
+    "04_heads_and_losses",
+)
 
 
 @pytest.fixture(autouse=True)

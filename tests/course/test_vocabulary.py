@@ -122,7 +122,7 @@ def test_the_glossary_is_complete_and_its_notebooks_exist():
     assert all(len(row) == 4 for row in terms), [row for row in terms if len(row) != 4]
     names = [row[0].lower() for row in terms]
     assert len(set(names)) == len(names)
-    numbers = {path.name[:2] for path in (ROOT / "notebooks").glob("*.ipynb")}
+    numbers = {path.name.split("_")[0] for path in (ROOT / "notebooks").glob("*.ipynb")}
     assert {n for row in terms for n in row[3].split(", ")} <= numbers
     for link in re.findall(r"\]\(\.\./(notebooks/[^)]+)\)", text):
         assert (ROOT / link).exists(), link

@@ -169,7 +169,7 @@ def test_slides_follow_the_sections(slides):
 
 
 def test_a_deck_is_one_file(slides):
-    path = ROOT / "notebooks" / "01_anchors_and_iou.ipynb"
+    path = ROOT / "notebooks" / "01a_boxes_and_iou.ipynb"
     sections = slides.sections_of(nbformat.read(path, as_version=4))
     html = slides.deck("01", sections, path.parent)
     without_scripts = re.sub(r"<script>.*?</script>", "", html, flags=re.S)  # reveal.js itself

@@ -3,10 +3,12 @@
 The files, and the notebook that each belongs to:
 
     tour                                00
-    iou, anchors, deltas_of_boxes,
-    anchor_design                       01
+    iou, box_design                     01a
+    anchors, anchor_design,
+    deltas_of_boxes                     01b
     anchor_labels, anchor_sampling,
-    target_diagnosis, proposals         02
+    target_diagnosis                    02a
+    proposals                           02b
     roialign_vs_roipool, roi_operators  03
     heads_and_losses, losses_of_rois    04
     training, training_steps,
@@ -26,6 +28,7 @@ from labkit.course.exercises import (
     anchor_sampling,
     anchors,
     average_precision,
+    box_design,
     deltas_of_boxes,
     heads_and_losses,
     iou,
@@ -70,7 +73,9 @@ EXERCISES: dict[str, Task] = {
     )
     for e in module.EXERCISES
 }
-EXERCISES |= {d.name: d for module in (anchor_design, rate_design) for d in module.DESIGNS}
+EXERCISES |= {
+    d.name: d for module in (box_design, anchor_design, rate_design) for d in module.DESIGNS
+}
 
 
 def find(name: str) -> Task:

@@ -1,4 +1,4 @@
-"""A design task of notebook 01: anchors for what is long and thin, within a budget."""
+"""A design task of notebook 01b: anchors for what is long and thin, within a budget."""
 
 import numpy as np
 
@@ -7,7 +7,7 @@ from labkit.data.anchor_fit import POOR_IOU, anchor_ious, feature_shapes
 from labkit.errors import LabkitError
 from labkit.models.config import Config
 
-NOTEBOOK = "01_anchors_and_iou"
+NOTEBOOK = "01b_anchors_and_deltas"
 
 # Three objects in the notebook's photo of a rocket, in pixels at the network's input size. The two
 # smaller ones are no part of the task: every level has one size, and these three need the fine

@@ -1,4 +1,4 @@
-"""The exercises of notebook 02 on which anchors learn, and from which object."""
+"""The exercises of notebook 02a on which anchors learn, and from which object."""
 
 import numpy as np
 import tensorflow as tf
@@ -8,7 +8,7 @@ from labkit.course.exercises.random_boxes import random_boxes
 from labkit.ops import boxes as box_ops
 from labkit.ops.matching import BACKGROUND, IGNORED, match
 
-NOTEBOOK = "02_rpn_targets"
+NOTEBOOK = "02a_rpn_targets"
 
 
 def _inside(anchors, height, width):

@@ -1,4 +1,4 @@
-"""The exercises of notebook 02 on the sample of anchors and its objectness loss."""
+"""The exercises of notebook 02a on the sample of anchors and its objectness loss."""
 
 import numpy as np
 import tensorflow as tf
@@ -7,7 +7,7 @@ from labkit.course.exercise import Case, Exercise, Mistake
 from labkit.ops import losses
 from labkit.ops.matching import sample
 
-NOTEBOOK = "02_rpn_targets"
+NOTEBOOK = "02a_rpn_targets"
 
 
 def _sample(positive, negative, number, fraction, priority):

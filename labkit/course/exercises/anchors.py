@@ -1,4 +1,4 @@
-"""The exercises of notebook 01 on anchors: one cell, a whole level, the objects they miss."""
+"""The exercises of notebook 01b on anchors: one cell, a whole level, the objects they miss."""
 
 import numpy as np
 
@@ -8,7 +8,7 @@ from labkit.course.exercises.random_boxes import random_boxes
 from labkit.ops import anchors as anchor_ops
 from labkit.ops import boxes as box_ops
 
-NOTEBOOK = "01_anchors_and_iou"
+NOTEBOOK = "01b_anchors_and_deltas"
 
 
 def _cell_anchors(size, ratios):

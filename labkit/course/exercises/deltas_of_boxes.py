@@ -1,12 +1,12 @@
-"""More exercises of notebook 01: from a box to its deltas, and back."""
+"""The exercises of notebook 01b on deltas: from a box to its deltas, and back."""
 
 import numpy as np
 
 from labkit.course.exercise import Case, Exercise, Mistake
-from labkit.course.exercises.iou import NOTEBOOK
 from labkit.course.exercises.random_boxes import random_boxes
 from labkit.ops import boxes as box_ops
 
+NOTEBOOK = "01b_anchors_and_deltas"
 STD = (0.1, 0.1, 0.2, 0.2)
 
 

@@ -1,4 +1,4 @@
-"""The exercises of notebook 01 on IoU."""
+"""The exercises of notebook 01a on IoU."""
 
 import numpy as np
 
@@ -6,7 +6,7 @@ from labkit.course.exercise import Case, Exercise, Mistake
 from labkit.course.exercises.random_boxes import random_boxes
 from labkit.ops import boxes as box_ops
 
-NOTEBOOK = "01_anchors_and_iou"
+NOTEBOOK = "01a_boxes_and_iou"
 
 
 def _iou(a, b):

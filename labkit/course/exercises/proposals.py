@@ -1,4 +1,4 @@
-"""The exercises of notebook 02, second half: which proposals stay, and what they cover."""
+"""The exercises of notebook 02b: which proposals stay, and what they cover."""
 
 import numpy as np
 
@@ -8,7 +8,7 @@ from labkit.evaluation.proposal_recall import recall
 from labkit.ops import boxes as box_ops
 from labkit.ops.nms import nms
 
-NOTEBOOK = "02_rpn_targets"
+NOTEBOOK = "02b_proposals"
 
 
 def _overlap(a, b):

@@ -1,8 +1,8 @@
-"""The exercise of notebook 02 on broken rules: from counts of labels to the cause."""
+"""The exercise of notebook 02a on broken rules: from counts of labels to the cause."""
 
 from labkit.course.exercise import Case, Exercise, Mistake
 
-NOTEBOOK = "02_rpn_targets"
+NOTEBOOK = "02a_rpn_targets"
 
 
 def _diagnose(positive, negative, objects, without, most_each=10, order=(1, 2, 3)):

@@ -61,8 +61,9 @@ $(TEACH): $(STAMP) pyproject.toml
 	@touch $@
 
 .PHONY: site
-site: $(TEACH) ## the course as web pages with live explorers, in runs/site/
-	@$(VENV)/bin/python -m labkit.course.web.site runs/site
+site: $(TEACH) ## the course as web pages with live explorers, in runs/site/ (REPOSITORY=owner/name)
+	@$(VENV)/bin/python -m labkit.course.web.site runs/site --reference \
+	  $(if $(REPOSITORY),--repository $(REPOSITORY)) $(ARGS)
 
 .PHONY: slides
 slides: $(TEACH) ## each notebook as slides, one HTML file each, in runs/slides/

@@ -15,7 +15,7 @@
     notebooks       runs notebooks from a clean kernel, or copies them without solutions
     solutions       what a notebook asks, and the solutions in it
     grading         an nbgrader assignment from the notebooks
-    web/            the notebooks as web pages and slides
+    web/            the notebooks as web pages, with a search and the reference, and as slides
     prose_numbers   checks that the numbers in a notebook's text occur in its code or outputs
 
 Each name is imported from its module when first used: running a notebook

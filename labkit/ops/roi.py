@@ -71,7 +71,7 @@ def roi_align(
         # given, and 0 and 1 are to it the centres of the map's first and last cell.
         extent = tf.cast(tf.shape(padded)[1:3] - 1, tf.float32)
         corners = tf.concat([(first + PAD) / extent, (last + PAD) / extent], axis=1)
-        samples = tf.image.crop_and_resize(padded, corners, image_index, count)
+        samples = crop_and_resize(padded, corners, image_index, count)
         # 5. Samples farther outside count as 0.
         inside_y = samples_inside(start[:, 0], size[:, 0], output, ratio[0], height)
         inside_x = samples_inside(start[:, 1], size[:, 1], output, ratio[1], width)
@@ -84,6 +84,15 @@ def roi_align(
     if sampling_ratio > 0:
         return mean_of_samples(*rois, tf.constant([sampling_ratio, sampling_ratio]))
     return adaptive_mean(mean_of_samples, rois, output, channels)
+
+
+def crop_and_resize(features: tf.Tensor, boxes: tf.Tensor, image_index: tf.Tensor, count):
+    """`tf.image.crop_and_resize`, float32 [K, *count, C], which has its C even where K is 0.
+
+    TensorFlow 2.20 forgets the number of channels where there are no boxes.
+    """
+    samples = tf.image.crop_and_resize(features, boxes, image_index, count)
+    return tf.reshape(samples, [tf.shape(boxes)[0], count[0], count[1], features.shape[-1]])
 
 
 def replicate_border(x: tf.Tensor) -> tf.Tensor:
@@ -233,4 +242,4 @@ def roi_crop_and_resize(
     """
     extent = tf.cast(tf.stack([image_shape[0], image_shape[1]] * 2), tf.float32) - 1.0
     normal = (boxes - tf.constant([0.0, 0.0, 1.0, 1.0])) / extent
-    return tf.image.crop_and_resize(features, normal, image_index, [output, output])
+    return crop_and_resize(features, normal, image_index, [output, output])

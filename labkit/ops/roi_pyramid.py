@@ -11,6 +11,7 @@ import tensorflow as tf
 from labkit.ops.roi import (
     PAD,
     adaptive_mean,
+    crop_and_resize,
     replicate_border,
     roi_crop_and_resize,
     roi_pool,
@@ -112,7 +113,7 @@ def pyramid_roi_align(
         first, last = start + 0.5 * step, start + size - 0.5 * step
         extent = tf.cast(tf.shape(atlas)[1:3] - 1, tf.float32)
         atlas_boxes = tf.concat([(first + corner) / extent, (last + corner) / extent], axis=1)
-        samples = tf.image.crop_and_resize(atlas, atlas_boxes, image_index, count)
+        samples = crop_and_resize(atlas, atlas_boxes, image_index, count)
         inside_y = samples_inside(start[:, 0], size[:, 0], output, ratio[0], shape[:, 0])
         inside_x = samples_inside(start[:, 1], size[:, 1], output, ratio[1], shape[:, 1])
         samples = tf.where((inside_y[:, :, None] & inside_x[:, None, :])[..., None], samples, 0.0)

@@ -8,9 +8,11 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
+import labkit
 from labkit.course.web import explorers, site
 from labkit.course.web.formulas import with_mathml
-from labkit.course.web.page import body, page
+from labkit.course.web.page import body, file, page
+from labkit.course.web.search import search_page, sections
 from labkit.errors import LabkitError
 from labkit.widgets import explore_deltas, explore_iou, explore_nms
 from labkit.widgets.explorer import STATE
@@ -83,11 +85,80 @@ def test_the_site_is_complete_in_itself(tmp_path):
     assert all(f'href="{path.stem}.html"' in pages["index.html"] for path in notebooks)
     for name, html in pages.items():
         assert FETCHED.findall(html) == [], name
-        for target in re.findall(r'<a\b[^>]*href="([^"#:]+)["#]', html):
-            assert target in pages, (name, target)
+        for target, place in re.findall(r'<a\b[^>]*href="([^"#:]*)(?:#([^"]*))?"', html):
+            assert (target or name) in pages, (name, target)
+            assert not place or f'id="{place}"' in pages[target or name], (name, target, place)
         for image in re.findall(r"<img\b[^>]*>", html):
             assert re.search(r'alt="[^"]+"', image), (name, image[:80])
         assert html.count("<h1") == 1 and '<html lang="en">' in html, name
+
+
+def test_launch_links_lead_to_the_repository(tmp_path):
+    site.build(ROOT, tmp_path, repository="someone/labkit")
+    html = (tmp_path / "01a_boxes_and_iou.html").read_text("utf-8")
+    links = re.findall(r'href="(https://[^"]+)">Run in', html)
+    assert [link.split("/")[2] for link in links] == ["colab.research.google.com", "mybinder.org"]
+    assert all("someone/labkit" in link and "01a_boxes_and_iou.ipynb" in link for link in links)
+    assert "Run in" not in (tmp_path / "glossary.html").read_text("utf-8")
+    with pytest.raises(SystemExit):
+        site.main([str(tmp_path), "--repository", "https://elsewhere"])
+
+
+@pytest.mark.slow
+def test_the_reference_describes_what_is_public(tmp_path):
+    pytest.importorskip("pdoc", reason="the extra `teach` brings pdoc")
+    from labkit.course.web.reference import write_reference
+
+    first = write_reference(tmp_path)
+    html = (tmp_path / "labkit.html").read_text("utf-8")
+    assert first.is_file() and all(f'id="{name}"' in html for name in labkit.__all__)
+    assert (tmp_path / "labkit/ops/boxes.html").is_file()
+    assert not (tmp_path / "labkit/parity.html").exists()
+
+
+# --- search -------------------------------------------------------------------------------------
+
+
+def test_sections_have_their_own_text_and_an_address():
+    cells = [
+        new_markdown_cell("# Title\n\nOne &amp; two.\n\n## Part\n\nThree.\n\n## Part"),
+        new_code_cell("four = 4"),
+    ]
+    html, _ = body(new_notebook(cells=cells), ROOT, lambda target: "")
+    found = sections("page", html)
+    assert [(s["title"], s["id"]) for s in found] == [
+        ("Title", "title"),
+        ("Part", "part"),
+        ("Part", "part-2"),
+    ]
+    assert [s["text"] for s in found] == ["One & two.", "Three.", "four = 4"]
+
+
+def test_words_of_a_notebook_are_only_text_in_the_search():
+    section = {"page": "a", "id": "b", "title": "</script><b>", "text": "<img onerror=x>"}
+    html = search_page([section], {"a": "A"})
+    assert html.count("</script>") == 2 and "<img" not in html
+
+
+def test_all_words_must_occur_and_titles_come_first():
+    mini_racer = pytest.importorskip("py_mini_racer")
+    engine = mini_racer.MiniRacer()
+    engine.eval(file("search.js"))
+    rows = [
+        {"title": "Training", "text": "an anchor that is far away"},
+        {"title": "Anchors", "text": "boxes of a fixed size"},
+        {"title": "Boxes", "text": "no such word, but anchors"},
+    ]
+    engine.eval(f"var rows = {json.dumps(rows)}")
+
+    def titles(query):
+        call = f"JSON.stringify(search(rows, {json.dumps(query)}).map((s) => s.title))"
+        return json.loads(engine.eval(call))
+
+    assert titles("anchor") == ["Anchors", "Training", "Boxes"]
+    assert titles("ANCHOR boxes") == ["Anchors", "Boxes"]
+    assert titles("nowhere") == [] and titles("  ") == []
+    assert "anchor" in engine.eval('excerpt(rows[0].text, "Anchor")')
 
 
 # --- explorers ------------------------------------------------------------------------------------
@@ -174,4 +245,4 @@ def test_a_deck_is_one_file(slides):
     html = slides.deck("01", sections, path.parent)
     without_scripts = re.sub(r"<script>.*?</script>", "", html, flags=re.S)  # reveal.js itself
     assert FETCHED.findall(without_scripts) == [] and "Reveal.initialize" in html
-    assert html.count("<section>") > 30
+    assert html.count("<section>") > 20

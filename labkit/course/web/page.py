@@ -1,6 +1,7 @@
 """A notebook, or a Markdown document, as HTML: text, code, outputs, formulas, live explorers."""
 
 import functools
+import itertools
 import re
 from collections.abc import Callable
 from html import escape
@@ -41,7 +42,7 @@ def body(notebook, folder: Path, link: Callable[[str], str]) -> tuple[str, set[s
                 data["text/html"] = element(data[STATE], still=data["text/html"])
     html, _ = _exporter().from_notebook_node(notebook)
     html = html.replace("<th></th>", "<td></td>")  # a heading without words is none
-    return _linked(html, link), alive
+    return _with_ids(_linked(html, link)), alive
 
 
 def document(markdown: str):
@@ -98,6 +99,23 @@ def _with_drawings(markdown: str, folder: Path) -> str:
         return f'<div class="drawing">{code}</div>'
 
     return _SVG.sub(drawing, markdown)
+
+
+def _with_ids(html: str) -> str:
+    """Headings with ids, so that a link can lead to them."""
+    taken: set[str] = set()
+
+    def heading(match: re.Match) -> str:
+        level, inside = match.groups()
+        words = re.sub(r"<[^>]*>|&[#\w]+;", "", inside).lower()
+        slug = re.sub(r"[^a-z0-9]+", "-", words).strip("-") or "section"
+        name = next(
+            n for k in itertools.count(1) if (n := slug if k == 1 else f"{slug}-{k}") not in taken
+        )
+        taken.add(name)
+        return f'<h{level} id="{name}">{inside}</h{level}>'
+
+    return re.sub(r"<h([1-4])>(.*?)</h\1>", heading, html, flags=re.S)
 
 
 def _linked(html: str, link: Callable[[str], str]) -> str:

@@ -6,11 +6,12 @@ status 2; a traceback is a bug in labkit.
 """
 
 import argparse
+import contextlib
 import importlib
 import os
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from labkit import __version__
 from labkit.errors import LabkitError, Stopped, printable
@@ -73,7 +74,25 @@ def main(argv: list[str] | None = None) -> int:
     args, unknown = parser.parse_known_args(argv)
     if unknown:  # argparse would point to `labkit --help`, which lists no options of commands
         args.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
-    return exit_status(args.command, lambda: args.run_command(args))
+    with plain_warnings():
+        return exit_status(args.command, lambda: args.run_command(args))
+
+
+@contextlib.contextmanager
+def plain_warnings() -> Iterator[None]:
+    """Within the block, a warning is printed as a sentence, without a place in the code."""
+    usual = warnings.formatwarning
+
+    def sentence(message, category, filename, lineno, line=None) -> str:
+        if issubclass(category, UserWarning):
+            return f"warning: {printable(str(message))}\n"
+        return usual(message, category, filename, lineno, line)
+
+    warnings.formatwarning = sentence
+    try:
+        yield
+    finally:
+        warnings.formatwarning = usual
 
 
 def build_parser() -> argparse.ArgumentParser:

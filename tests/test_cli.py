@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import warnings
 
 import numpy as np
 import pytest
@@ -127,6 +128,14 @@ def test_a_mistake_is_answered_in_one_sentence(capsys, tmp_path, monkeypatch, ar
     assert status == 2 and out == ""
     assert words in err and err.startswith("labkit") and err.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_warning_is_one_sentence_without_a_place_in_the_code():
+    usual = warnings.formatwarning
+    with cli.plain_warnings():
+        assert warnings.formatwarning("a\tb", UserWarning, "f.py", 1) == "warning: a\\tb\n"
+        assert "f.py" in warnings.formatwarning("old", DeprecationWarning, "f.py", 1)
+    assert warnings.formatwarning is usual
 
 
 # ---------------------------------------------------------------- evaluate --results

@@ -42,6 +42,7 @@ def opened(content, folder, **options) -> CocoDataset:
         warnings.simplefilter("always")
         ds = CocoDataset(content, folder, **options)
     assert len(said) == bool(ds.repairs or ds.problems)
+    assert all(warning.filename == __file__ for warning in said)  # the caller's line, not labkit's
     return ds
 
 

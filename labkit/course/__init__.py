@@ -5,7 +5,7 @@
     safe_call       calls a function that may crash, print or never return
     exercise        Task, Exercise, Case, Mistake
     design          Design, Judgement: tasks of which the outcome is judged
-    exercises/      the exercises, one file per half of a notebook
+    exercises/      the exercises, one file a subject
     own_functions   use: a learner's function takes the place of labkit's
     adapters        ... as a TensorFlow function of labkit's signature
     swaps           ... in every module that calls it

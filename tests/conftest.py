@@ -21,6 +21,7 @@ import pytest
 from hypothesis import settings
 
 from labkit.models.config import Config
+from labkit.models.yolact_config import YolactConfig
 from labkit.parity.golden import Golden
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -77,6 +78,25 @@ def micro_config() -> Config:
         box_dense=(32,),
         mask_convs=(16,),
         mask_channels=16,
+        max_instances=8,
+        detections=20,
+    )
+
+
+@pytest.fixture(scope="session")
+def micro_yolact() -> YolactConfig:
+    """A complete YOLACT for images of 64 px."""
+    return YolactConfig.preset(
+        "yolact_tiny",
+        image_min_side=64,
+        image_max_side=64,
+        stem_channels=8,
+        backbone_channels=(16, 16, 24, 32),
+        backbone_blocks=(1, 1, 1, 1),
+        fpn_channels=16,
+        strides=(4, 8, 16, 32, 64),
+        anchor_sizes=(8, 16, 24, 32, 48),
+        prototypes=8,
         max_instances=8,
         detections=20,
     )

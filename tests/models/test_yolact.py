@@ -20,20 +20,6 @@ from labkit.models.yolact import YOLACT
 from labkit.models.yolact_config import PRESETS, YolactConfig
 from labkit.models.yolact_targets import drawn_masks, mask_targets
 
-MICRO = dict(
-    image_min_side=64,
-    image_max_side=64,
-    stem_channels=8,
-    backbone_channels=(16, 16, 24, 32),
-    backbone_blocks=(1, 1, 1, 1),
-    fpn_channels=16,
-    strides=(4, 8, 16, 32, 64),
-    anchor_sizes=(8, 16, 24, 32, 48),
-    prototypes=8,
-    max_instances=8,
-    detections=20,
-)
-
 
 @pytest.fixture(scope="module")
 def data():
@@ -41,8 +27,8 @@ def data():
 
 
 @pytest.fixture(scope="module")
-def model(data):
-    return YOLACT(YolactConfig.preset("yolact_tiny", **MICRO), data.class_names)
+def model(data, micro_yolact):
+    return YOLACT(micro_yolact, data.class_names)
 
 
 @pytest.fixture(scope="module")

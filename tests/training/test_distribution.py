@@ -22,6 +22,8 @@ from labkit.data import shapes
 from labkit.errors import LabkitError
 from labkit.models.mask_rcnn import MaskRCNN
 from labkit.models.mask_rcnn_health import SIGNS, loss_counts
+from labkit.models.registry import build_detector, name_of
+from labkit.models.yolact import YOLACT
 from labkit.ops import losses
 from labkit.training import History, TrainSettings, train
 from labkit.training.distribution import Team, make_strategy
@@ -54,18 +56,18 @@ PROGRAM = """
         cpu = tf.config.list_physical_devices("CPU")[0]
         two = [tf.config.LogicalDeviceConfiguration()] * 2
         tf.config.set_logical_device_configuration(cpu, two)
-    from labkit.models.config import Config
     from labkit.data import shapes
     from labkit.data.pipeline import BatchPlan, Batches
     from labkit.errors import LabkitError
-    from labkit.models.mask_rcnn import MaskRCNN
+    from labkit.models.registry import detector_of_run
     from labkit.training import TrainSettings, train
     from labkit.training.distribution import Team, make_strategy
 
     strategy = make_strategy(options["kind"])
     data = shapes(5, 64, seed=3)
     with strategy.scope():
-        model = MaskRCNN(Config.from_dict(options["config"]), data.class_names)
+        config, detector = detector_of_run(options["model"])
+        model = detector(config, data.class_names)
 
     def run(**changes):
         settings = TrainSettings.from_dict(options["settings"] | changes)
@@ -84,7 +86,7 @@ PROGRAM = """
 """
 TRAIN = """
     history = run()
-    weight = model.box_head.get_layer("logits").kernel.numpy()
+    weight = model.trainable_variables[-2].numpy()
     said = {"rows": history.rows, "vitals": history.vitals, "weight": weight.tolist(),
             "left_out": history.left_out}
     if not options["resume"]:
@@ -97,7 +99,7 @@ def start(kind: str, config, folder, body: str = TRAIN, environment=None, **opti
     """A process that runs PROGRAM and then `body`."""
     options = {
         "kind": kind,
-        "config": config.to_dict(),
+        "model": {"detector": name_of(config), "config": config.to_dict()},
         "folder": str(folder),
         "resume": False,
         "pause": 0,
@@ -152,26 +154,24 @@ def finished(processes, timeout: float = 500) -> list:
 def trained_alone(config, folder, settings=SETTINGS):
     """(model, history) of one process without a strategy: this one."""
     data = shapes(5, 64, seed=3)
-    model = MaskRCNN(config, data.class_names)
+    model = build_detector(config, data.class_names)
     settings = TrainSettings.from_dict(settings)
     validation = data[:2] if settings.validate_losses_every else None
     return model, train(model, data, folder, settings, validation=validation, verbose=False)
 
 
-def assert_same_losses(rows, expected, rtol=1e-5):
+def assert_same_losses(rows, expected, rtol=1e-5, names=LOSSES):
     # 1e-7 in the absolute: a box loss of 1e-4 is a difference of coordinates of 64 pixels, which
     # have no more digits.
-    for name in (*LOSSES, "lr"):
+    for name in (*names, "lr"):
         np.testing.assert_allclose(
             [r[name] for r in rows], [r[name] for r in expected], rtol, atol=1e-7, err_msg=name
         )
 
 
-def assert_same_vitals(vitals, expected):
-    for name in (
-        *SIGNS,
-        "gradient",
-    ):  # 1e-4: the norm of a gradient is a sum of squares of many small numbers
+def assert_same_vitals(vitals, expected, signs=SIGNS):
+    for name in (*signs, "gradient"):
+        # 1e-4: the norm of a gradient is a sum of squares of many small numbers
         np.testing.assert_allclose(
             [v[name] for v in vitals], [v[name] for v in expected], 1e-4, err_msg=name
         )
@@ -189,9 +189,7 @@ def test_two_workers_lose_what_one_process_loses(micro_config, tmp_path):
     assert_same_vitals(chief["vitals"], alone.vitals)
     assert other["rows"] == chief["rows"]  # they sum the same numbers
     assert other["weight"] == chief["weight"]
-    np.testing.assert_allclose(
-        chief["weight"], model.box_head.get_layer("logits").kernel, 1e-4, atol=1e-6
-    )
+    np.testing.assert_allclose(chief["weight"], model.trainable_variables[-2], 1e-4, atol=1e-6)
     assert chief["left_out"] == other["left_out"] == alone.left_out
     assert History.load(tmp_path / "two").rows == chief["rows"]
     record = read_run(tmp_path / "two")
@@ -271,6 +269,15 @@ def test_two_devices_lose_what_one_process_loses(micro_config, tmp_path):
     assert_same_vitals(found["vitals"], alone.vitals)
     record = read_run(tmp_path / "two")
     assert record["distribution"] == {"kind": "mirrored", "workers": 1, "replicas": 2}
+
+
+@pytest.mark.slow
+def test_yolact_on_two_devices_loses_what_one_process_loses(micro_yolact, tmp_path):
+    process = start("mirrored", micro_yolact, tmp_path / "two")
+    _, alone = trained_alone(micro_yolact, tmp_path / "one")
+    (found,) = finished([process])
+    assert_same_losses(found["rows"], alone.rows, names=("total", *YOLACT.LOSSES))
+    assert_same_vitals(found["vitals"], alone.vitals, signs=YOLACT.SIGNS)
 
 
 REFUSED = """

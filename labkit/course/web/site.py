@@ -52,7 +52,7 @@ def build(root: Path, out: Path, repository: str = "", reference: bool = False) 
         return f"{name}.html" if name in notebooks else ""
 
     out.mkdir(parents=True, exist_ok=True)
-    first = [write_reference(out / "api")] if reference else []
+    api = [write_reference(out / "api")] if reference else []
     index = _index(titles, sources, reference)
     pages, found = {"index": page("labkit: instance segmentation, step by step", index)}, []
     for name, notebook in notebooks.items():
@@ -64,7 +64,7 @@ def build(root: Path, out: Path, repository: str = "", reference: bool = False) 
     pages["search"] = page("Search", search_page(found, titles), navigation=f"<ul>{_START}</ul>")
     for name, html in pages.items():
         write_text(out / f"{name}.html", html)
-    return [out / f"{name}.html" for name in pages] + first
+    return [out / f"{name}.html" for name in pages] + api
 
 
 _START = '<li><a href="index.html">Course</a></li><li><a href="search.html">Search</a></li>'

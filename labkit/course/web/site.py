@@ -26,7 +26,9 @@ from labkit.io.data_files import write_text
 DOCUMENTS = ("glossary", "lesson_plan", "related_work")
 
 
-def build(root: Path, out: Path, repository: str = "", reference: bool = False) -> list[Path]:
+def build(
+    root: Path, out: Path, repository: str | None = None, reference: bool = False
+) -> list[Path]:
     """Writes the pages of the course into a folder.
 
     Args:
@@ -120,9 +122,7 @@ def main(arguments=None) -> int:
     parser = command("web.site", __doc__)
     parser.add_argument("out", type=Path, metavar="OUT")
     parser.add_argument("--root", type=Path, default=Path("."), help="the folder with notebooks/")
-    parser.add_argument(
-        "--repository", default="", type=_repository, metavar="OWNER/NAME", help="on GitHub"
-    )
+    parser.add_argument("--repository", type=_repository, metavar="OWNER/NAME", help="on GitHub")
     parser.add_argument("--reference", action="store_true", help="of the package, in OUT/api")
     options = parser.parse_args(arguments)
     for path in build(options.root, options.out, options.repository, options.reference):

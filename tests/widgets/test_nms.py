@@ -6,6 +6,7 @@ import traitlets
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from labkit.course.exercises import find
 from labkit.errors import LabkitError
 from labkit.ops.boxes import iou
 from labkit.ops.nms import nms
@@ -27,6 +28,19 @@ def test_the_default_scene_shows_what_its_caption_asks():
     w.threshold = 0.8
     w.step = 99
     assert len(w.values["kept"]) == len(CANDIDATES)
+
+
+def test_soft_nms_lowers_the_best_box_of_the_right_object():
+    """What notebook 02b says of its exercise 3."""
+    scene = explore_nms()
+    scores = np.array(scene.scores)
+    overlap = iou(np.float32(scene.boxes), np.float32(scene.boxes)).numpy()
+    after = find("soft_nms").reference(np.float32(scene.boxes), scores, 0.3)
+    best, worse = 3, 4
+    assert (scores[best], scores[worse]) == (0.93, 0.81)
+    first = scores.argmax()
+    assert round(scores[best] * (1 - overlap[first, best]), 2) == 0.41
+    assert round(after[worse], 2) == 0.44 and after[best] < 0.05
 
 
 box = st.tuples(*[st.integers(0, 12)] * 4)

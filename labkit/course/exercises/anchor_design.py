@@ -59,7 +59,8 @@ def _hint(name: str, box: np.ndarray, config: Config) -> str:
     size, ratio = np.sqrt(height * width), height / width
     if np.abs(np.log(np.array(config.anchor_ratios) / ratio)).min() > np.log(1.6):
         return (
-            f"the {name} is {ratio:.1f} times as high as wide: does one of your ratios come near?"
+            f"the {name} is about {ratio:.0f} times as high as wide: does one of your ratios come "
+            "near?"
         )
     near = np.abs(np.log(np.array(config.anchor_sizes) / size))
     if near.min() > np.log(1.25):

@@ -95,11 +95,15 @@ def test_the_site_is_complete_in_itself(tmp_path):
 
 
 def test_launch_links_lead_to_the_repository(tmp_path):
-    site.build(ROOT, tmp_path, repository="someone/labkit")
-    html = (tmp_path / "01a_boxes_and_iou.html").read_text("utf-8")
+    for name in ("notebooks/a.ipynb", "docs/glossary.md"):
+        (tmp_path / name).parent.mkdir()
+    nbformat.write(new_notebook(cells=[new_markdown_cell("# A")]), tmp_path / "notebooks/a.ipynb")
+    (tmp_path / "docs/glossary.md").write_text("# Glossary")
+    site.build(tmp_path, tmp_path, repository="someone/labkit")
+    html = (tmp_path / "a.html").read_text("utf-8")
     links = re.findall(r'href="(https://[^"]+)">Run in', html)
     assert [link.split("/")[2] for link in links] == ["colab.research.google.com", "mybinder.org"]
-    assert all("someone/labkit" in link and "01a_boxes_and_iou.ipynb" in link for link in links)
+    assert all("someone/labkit" in link and "a.ipynb" in link for link in links)
     assert "Run in" not in (tmp_path / "glossary.html").read_text("utf-8")
     with pytest.raises(SystemExit):
         site.main([str(tmp_path), "--repository", "https://elsewhere"])

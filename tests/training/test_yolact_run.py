@@ -10,6 +10,8 @@ from labkit.cli import main
 from labkit.models.yolact import YOLACT
 from labkit.training import Stage, TrainSettings
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = TrainSettings(
     steps=4,
     batch_size=2,

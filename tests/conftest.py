@@ -56,18 +56,26 @@ def golden_folders() -> tuple[Path, Path]:
     return SHIPPED, Path(os.environ.get("LABKIT_GOLDEN", COMPLETE))
 
 
+# What the smallest detectors of the tests have in common.
+MICRO = {
+    "image_min_side": 64,
+    "image_max_side": 64,
+    "stem_channels": 8,
+    "backbone_channels": (16, 16, 24, 32),
+    "backbone_blocks": (1, 1, 1, 1),
+    "fpn_channels": 16,
+    "anchor_sizes": (8, 16, 24, 32, 48),
+    "max_instances": 8,
+    "detections": 20,
+}
+
+
 @pytest.fixture(scope="session")
 def micro_config() -> Config:
     """A complete Mask R-CNN for images of 64 px, of which a training step takes milliseconds."""
     return Config.preset(
         "tiny",
-        image_min_side=64,
-        image_max_side=64,
-        stem_channels=8,
-        backbone_channels=(16, 16, 24, 32),
-        backbone_blocks=(1, 1, 1, 1),
-        fpn_channels=16,
-        anchor_sizes=(8, 16, 24, 32, 48),
+        **MICRO,
         rpn_samples=64,
         proposals_before_nms_train=50,
         proposals_train=40,
@@ -78,8 +86,6 @@ def micro_config() -> Config:
         box_dense=(32,),
         mask_convs=(16,),
         mask_channels=16,
-        max_instances=8,
-        detections=20,
     )
 
 
@@ -88,15 +94,7 @@ def micro_yolact() -> YolactConfig:
     """A complete YOLACT for images of 64 px."""
     return YolactConfig.preset(
         "yolact_tiny",
-        image_min_side=64,
-        image_max_side=64,
-        stem_channels=8,
-        backbone_channels=(16, 16, 24, 32),
-        backbone_blocks=(1, 1, 1, 1),
-        fpn_channels=16,
+        **MICRO,
         strides=(4, 8, 16, 32, 64),
-        anchor_sizes=(8, 16, 24, 32, 48),
         prototypes=8,
-        max_instances=8,
-        detections=20,
     )

@@ -6,7 +6,7 @@ beside a page that was opened from a folder.
 
 import json
 import re
-from html import escape, unescape
+from html import unescape
 
 from labkit.course.web.page import file
 
@@ -54,5 +54,5 @@ def search_page(index: list[dict], titles: dict[str, str]) -> str:
         ' <span id="found" role="status"></span></p><ol id="results"></ol>'
         f'<script type="application/json" id="index">{data}</script>'
         f"<script>{file('search.js')}</script>"
-        f"<noscript><p>{escape('The search needs JavaScript.')}</p></noscript>"
+        "<noscript><p>The search needs JavaScript.</p></noscript>"
     )

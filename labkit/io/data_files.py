@@ -49,7 +49,6 @@ def shown(value: Any) -> str:
 # ---- JSON ----------------------------------------------------------------------------------------
 
 
-@making_many_objects()
 def read_json(path: str | os.PathLike) -> Any:
     """The content of a JSON file in UTF-8, with or without a byte order mark.
 
@@ -59,7 +58,8 @@ def read_json(path: str | os.PathLike) -> Any:
     """
     text = read_text(path)
     try:
-        return json.loads(text)
+        with making_many_objects():
+            return json.loads(text)
     except json.JSONDecodeError as error:
         raise LabkitError(
             f"{path} is not json: {error.msg} in line {error.lineno}, column {error.colno}."

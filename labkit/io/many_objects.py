@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def making_many_objects() -> Iterator[None]:
-    """Within the block, or the function that it decorates, no garbage is collected.
+    """Within the block no garbage is collected.
 
     The collector looks for objects that refer to one another in circles, each time a few hundred
     more have been made. A COCO file becomes a million of them, none of which is garbage: without,

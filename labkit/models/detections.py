@@ -12,13 +12,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
-from labkit.errors import LabkitError, counted, printable
+from labkit.errors import LabkitError
 from labkit.io.images import read_image
+from labkit.models.detections_coco import coco_results
+from labkit.models.detections_text import sentence, table
 from labkit.ops.coco_masks import encode_window
 from labkit.ops.mask_boxes import nearest_pixels, window_of
 from labkit.ops.pasting import paste_grid, paste_in_box, paste_window
-
-ROWS_PRINTED = 12  # so that the repr of a crowded picture fits on one screen
 
 
 class Detections:
@@ -79,7 +79,7 @@ class Detections:
         is_file = isinstance(image, (str, os.PathLike))
         self._image = os.path.abspath(image) if is_file else image
         self.image_id = image_id
-        self.category_ids = self._checked_ids(category_ids)
+        self.category_ids = self.checked_ids(category_ids)
         self.paste = paste
         self.frame = np.asarray((0, 0, *self.image_size) if frame is None else frame, np.float32)
         self.mask_threshold = mask_threshold
@@ -136,7 +136,8 @@ class Detections:
         if not isinstance(self._image, str):  # a file is read when it is needed
             _ = self.image
 
-    def _checked_ids(self, category_ids: Sequence[int] | None) -> tuple[int, ...]:
+    def checked_ids(self, category_ids: Sequence[int] | None) -> tuple[int, ...]:
+        """One id per class, by default 1..len(class_names); another number is a `LabkitError`."""
         if category_ids is None:
             return tuple(range(1, len(self.class_names) + 1))
         if len(category_ids) != len(self.class_names):
@@ -356,37 +357,7 @@ class Detections:
         Raises:
             LabkitError: there is no image id, or not one category id per class.
         """
-        image_id = self.image_id if image_id is None else image_id
-        if image_id is None:
-            raise LabkitError(
-                "Detections.to_coco: these detections carry no image id; give image_id=."
-            )
-        if isinstance(category_ids, Mapping):
-            known = np.array([name in category_ids for name in self.names], bool)
-            if not known.all():
-                return self[known].to_coco(image_id, category_ids)
-            categories = [category_ids[name] for name in self.names]
-        else:
-            categories = self._categories_in_order(category_ids)
-        segmentations = self.rles() if self.has_masks else iter(())
-        results = []
-        for (y1, x1, y2, x2), score, category in zip(
-            self.boxes.tolist(), self.scores.tolist(), categories, strict=True
-        ):
-            result = {
-                "image_id": image_id,
-                "category_id": int(category),
-                "bbox": [x1, y1, x2 - x1, y2 - y1],
-                "score": score,
-            }
-            if self.has_masks:
-                result["segmentation"] = next(segmentations)
-            results.append(result)
-        return results
-
-    def _categories_in_order(self, category_ids: Sequence[int] | None) -> list[int]:
-        ids = self.category_ids if category_ids is None else self._checked_ids(category_ids)
-        return [ids[i - 1] for i in self.class_ids]
+        return coco_results(self, image_id, category_ids)
 
     def to_dict(self) -> dict:
         """The dict that Matterport's `detect` returns: rois, class_ids, scores, masks [H, W, N].
@@ -428,33 +399,10 @@ class Detections:
 
     def describe(self) -> str:
         """One sentence with the number of objects and the best of them; also the alt text."""
-        height, width = self.image_size
-        where = "" if self.image_id is None else f" in image {self.image_id}"
-        count = counted(len(self), "object")
-        head = f"{count}{where} ({height} × {width} pixels)"
-        if not len(self):
-            return head
-        names = map(printable, self.names)
-        each = [f"{n} {s:.2f}" for n, s in zip(names, self.scores, strict=True)]
-        more = f", and {len(each) - ROWS_PRINTED} more" if len(each) > ROWS_PRINTED else ""
-        return f"{head}: {', '.join(each[:ROWS_PRINTED])}{more}"
+        return sentence(self)
 
     def __repr__(self) -> str:
-        height, width = self.image_size
-        where = "" if self.image_id is None else f" in image {self.image_id}"
-        head = f"Detections: {counted(len(self), 'object')}{where}"
-        lines = [f"{head} ({height} × {width} pixels)"]
-        names = [printable(name) for name in self.names]  # they come from files
-        if len(self):
-            wide = max(5, *(len(name) for name in names[:ROWS_PRINTED]))
-            lines.append(f"   score  {'class':<{wide}}       y1       x1       y2       x2")
-        for score, name, box in list(zip(self.scores, names, self.boxes, strict=True))[
-            :ROWS_PRINTED
-        ]:
-            lines.append(f"   {score:5.3f}  {name:<{wide}}" + "".join(f" {v:8.1f}" for v in box))
-        if len(self) > ROWS_PRINTED:
-            lines.append(f"   … and {len(self) - ROWS_PRINTED} more")
-        return "\n".join(lines)
+        return table(self)
 
     def _repr_mimebundle_(self, include=None, exclude=None) -> dict:
         """For Jupyter: the picture with alt text, and the table for a terminal."""

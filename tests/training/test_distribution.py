@@ -15,18 +15,14 @@ import time
 
 import numpy as np
 import pytest
-import tensorflow as tf
 
-from labkit.cli import main
 from labkit.data import shapes
-from labkit.errors import LabkitError
 from labkit.models.mask_rcnn import MaskRCNN
-from labkit.models.mask_rcnn_health import SIGNS, loss_counts
+from labkit.models.mask_rcnn_health import SIGNS
 from labkit.models.registry import build_detector, name_of
 from labkit.models.yolact import YOLACT
 from labkit.ops import losses
 from labkit.training import History, TrainSettings, train
-from labkit.training.distribution import Team, make_strategy
 from labkit.weights.runs import latest_checkpoint, load_model, read_run
 
 # SGD, whose steps are as precise as its gradients. Adam divides by their size: the sign of what
@@ -393,107 +389,3 @@ def test_a_killed_worker_costs_the_steps_since_the_checkpoint(
     assert [row["step"] for row in again] == list(range(1, 10))
     assert_same_losses(again, undisturbed)
     assert History.load(tmp_path).rows == again
-
-
-# --- one process -----------------------------------------------------------------------
-
-
-def test_one_process_is_a_team_of_one(micro_config):
-    team = Team(MaskRCNN(micro_config, ["a"]))
-    assert (team.alone, team.chief, team.workers, team.replicas) == (True, True, 1, 1)
-    assert team.gather({"a": 1}) == [{"a": 1}]
-    assert team.any(True) and not team.any(False)
-    assert team.record() == {}
-    team.check(TrainSettings(batch_size=1))
-
-
-@pytest.mark.parametrize(
-    ("text", "sentence"),
-    [
-        (None, "TF_CONFIG is not set"),
-        ("{", "TF_CONFIG does not say"),
-        ("[]", "TF_CONFIG does not say"),
-        ('{"cluster": {"worker": ["a:1"]}}', "'task'"),
-        ('{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": 1}}', "IndexError"),
-        ('{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": 0}}', "too late"),
-    ],
-)
-def test_workers_must_know_one_another(text, sentence, monkeypatch):
-    tf.zeros([])  # TensorFlow has begun to compute
-    if text is None:
-        monkeypatch.delenv("TF_CONFIG", raising=False)
-    else:
-        monkeypatch.setenv("TF_CONFIG", text)
-    with pytest.raises(LabkitError, match=sentence):
-        make_strategy("workers")
-
-
-def test_an_unknown_kind_is_refused():
-    with pytest.raises(LabkitError, match="there is no 'horovod'; there are: mirrored, workers"):
-        make_strategy("horovod")
-
-
-def test_the_command_line_says_it_in_one_sentence(monkeypatch, tmp_path, capsys):
-    monkeypatch.delenv("TF_CONFIG", raising=False)
-    command = ["train", "--data", "shapes", "--run", str(tmp_path / "run")]
-    assert main([*command, "--distribute", "workers"]) == 2
-    assert capsys.readouterr().err.startswith("labkit train: TF_CONFIG is not set")
-    assert not (tmp_path / "run").exists()
-
-
-@pytest.mark.parametrize("class_weights", [(), (0.5, 1.0, 3.0)])
-@pytest.mark.parametrize("empty", [False, True])
-def test_counts_are_what_the_losses_are_divided_by(class_weights, empty, micro_config):
-    """The losses of two halves, weighed by their counts, are those of the whole."""
-    rng = np.random.default_rng(0)
-    config = micro_config.replace(class_weights=class_weights)
-    anchors, rois = rng.integers(0, 3, (4, 20)), rng.integers(0, 3, (4, 9))
-    if empty:  # a half without a sample, and no positive RoI at all
-        anchors[:2], rois[:2], rois[2:] = 0, 0, np.minimum(rois[2:], 1)
-    numbers = {
-        n: rng.normal(size=shape).astype(np.float32)
-        for n, shape in {
-            "objectness": (4, 20),
-            "anchor": (4, 20, 4),
-            "logits": (4, 9, 3),
-            "delta": (4, 9, 4),
-            "masks": (4, 9, 8, 8),
-        }.items()
-    }
-    classes = np.where(rois == 2, rng.integers(1, 3, (4, 9)), 0)
-
-    def values_and_counts(rows):
-        x = {name: tf.constant(value[rows]) for name, value in numbers.items()}
-        positive, sampled = tf.constant(anchors[rows] == 2), tf.constant(anchors[rows] > 0)
-        trace = {
-            "rpn_targets": {"positive": positive, "negative": sampled & ~positive},
-            "rois": {
-                "positive": tf.constant(rois[rows] == 2),
-                "sampled": tf.constant(rois[rows] > 0),
-                "classes": tf.constant(classes[rows], tf.int32),
-            },
-        }
-        own, zeros = trace["rois"], tf.zeros_like
-        values = [
-            losses.objectness_loss(x["objectness"], positive, sampled & ~positive),
-            losses.box_loss(
-                x["anchor"], zeros(x["anchor"]), positive, tf.math.count_nonzero(sampled), 1.0
-            ),
-            losses.class_loss(x["logits"], own["classes"], own["sampled"], class_weights),
-            losses.box_loss(
-                x["delta"],
-                zeros(x["delta"]),
-                own["positive"],
-                tf.math.count_nonzero(own["sampled"]),
-                1.0,
-            ),
-            losses.mask_loss(x["masks"], zeros(x["masks"]), own["positive"]),
-        ]
-        counts = loss_counts(trace, config)
-        return np.array(values, float), np.array([counts[n] for n in LOSSES[1:]], float)
-
-    whole, total = values_and_counts(slice(None))
-    halves = [values_and_counts(rows) for rows in (slice(0, 2), slice(2, 4))]
-    np.testing.assert_array_equal(sum(counts for _, counts in halves), total)
-    summed = sum(values * counts for values, counts in halves)
-    np.testing.assert_allclose(summed / np.maximum(total, 1), whole, 1e-5)  # float32 sums

@@ -22,6 +22,13 @@ from labkit.weights.runs import load_model, read_run, weights_of
 STORED = Path(__file__).parents[1] / "golden" / "run_of_d1e44ea.zip"
 
 
+# On a processor without AVX, rounding lets another proposal into the sample: the loss "class" is
+# then 0.2 % off at step 3 and 1.0 % at step 4, while every other loss stays within 0.03 %. The
+# faults that this test is for move more: other pictures move "rpn_box" by 60 %, a lost state of the
+# optimizer moves "class" by 3.2 % and "box" by 0.4 % at step 4.
+ROUNDING_CHOOSES = {"class": 0.02, "total": 0.02}
+
+
 @pytest.fixture
 def old(tmp_path):
     with zipfile.ZipFile(STORED) as archive:
@@ -94,8 +101,9 @@ def test_an_old_run_goes_on_where_it_was_stopped(old):
     )
     assert len(again) == 4 and again.rows[:2] == whole.rows[:2]
     for ours, theirs in zip(again.rows[2:], whole.rows[2:], strict=True):
-        for name, value in theirs.items():  # two trainings differ by rounding, see test_train
-            assert ours[name] == pytest.approx(value, rel=1e-3), name
+        for name, value in theirs.items():
+            rel = ROUNDING_CHOOSES.get(name, 1e-3)
+            assert ours[name] == pytest.approx(value, rel=rel), name
     assert [row["step"] for row in again.validation_losses] == [2, 4]
     assert read_run(old / "run")["detector"] == "mask_rcnn"  # it says so from now on
 

@@ -309,10 +309,6 @@ def warn_of_problems(label: str, problems: Sequence[str], repairs: Sequence[str]
 def _outside() -> int:
     """The `stacklevel` of the call that came from outside labkit."""
     level, frame = 2, sys._getframe(2)
-    while frame.f_back is not None and _is_inside(frame.f_globals.get("__name__", "")):
+    while frame.f_back and frame.f_globals.get("__name__", "").startswith("labkit."):
         level, frame = level + 1, frame.f_back
     return level
-
-
-def _is_inside(module: str) -> bool:
-    return module.startswith("labkit.") or module == "contextlib"  # which calls what it decorates

@@ -84,7 +84,6 @@ class CocoDataset(Dataset):
         LabkitError: the file is not COCO, or (strict) an entry cannot be used.
     """
 
-    @making_many_objects()
     def __init__(
         self,
         annotations: str | os.PathLike | dict[str, Any],
@@ -104,6 +103,13 @@ class CocoDataset(Dataset):
         self.repairs = Repairs()
         if not self.folder.is_dir():
             raise MissingFileError(f"{self.folder}: there is no such folder of images.")
+        with making_many_objects():
+            self._read(annotations)
+        warn_of_problems(self.label, self.problems, self.repairs)
+
+    # ---- reading the json ----------------------------------------------------------------------
+
+    def _read(self, annotations: str | os.PathLike | dict[str, Any]) -> None:
         content = _load(annotations, self.label)
         entries = content["annotations"]
         self._categories, self.category_ids, self.class_names = read_categories(
@@ -120,9 +126,6 @@ class CocoDataset(Dataset):
         self._read_annotations(entries)
         self._remark_on_objects(len(entries))
         self._left_out_late: set[tuple[int, int]] = set()  # masks found empty when decoded
-        warn_of_problems(self.label, self.problems, self.repairs)
-
-    # ---- reading the json ----------------------------------------------------------------------
 
     def _note_repeated_names(self) -> None:
         for name, times in Counter(self.class_names).items():

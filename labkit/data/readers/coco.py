@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ import numpy as np
 from labkit.data.dataset import Dataset
 from labkit.data.picture_checks import readings
 from labkit.data.readers.base import problem_sentence, read_sized, warn_of_problems
+from labkit.data.readers.coco_boxes import same_box, wrong_bbox
 from labkit.data.readers.coco_entries import (
     outlines_fit,
     read_categories,
@@ -52,11 +53,6 @@ from labkit.io.many_objects import making_many_objects
 from labkit.io.repairs import Repairs
 from labkit.ops.coco_masks import decode_segmentation, segmentation_box
 from labkit.ops.mask_boxes import boxes_from_masks
-
-# `check` reports a bbox if it differs from the box of its segmentation by more than both of these.
-# COCO's own differ by some pixels: polygons have corners between pixels, and tips that cover none.
-_SAME_BOX_PIXELS = 3
-_SAME_BOX_IOU = 0.5
 
 _NEARLY_ALL = 0.9  # of the objects: if so many are crowds, the mark does not mean what it should
 
@@ -221,7 +217,7 @@ class CocoDataset(Dataset):
         index = self._index_of[image]
         height, width = self._images[index]["height"], self._images[index]["width"]
         bbox = entry.get("bbox")
-        wrong_box = bbox is not None and _wrong_bbox(bbox, height, width)
+        wrong_box = bbox is not None and wrong_bbox(bbox, height, width)
         if bbox is not None and not has_mask(entry):
             if wrong_box:
                 raise Unusable(wrong_box)
@@ -450,32 +446,6 @@ def _crowd(annotations: Iterable[dict[str, Any]]) -> list[bool]:
 
 class _OnlyBox(Unusable):
     """An annotation has a usable bbox and no mask."""
-
-
-def _wrong_bbox(bbox: Any, height: int, width: int) -> str:
-    """What is wrong with a bbox, as a part of a sentence; "" if nothing is."""
-    if (
-        not isinstance(bbox, (list, tuple))
-        or len(bbox) != 4
-        or not all(is_number(value) for value in bbox)
-    ):
-        return f"bbox is {shown(bbox)}, not four numbers [x, y, width, height]"
-    x, y, box_width, box_height = bbox
-    if box_width <= 0 or box_height <= 0:
-        return f"bbox {shown(bbox)} has no area"
-    if x >= width or y >= height or x + box_width <= 0 or y + box_height <= 0:
-        return f"bbox {shown(bbox)} lies outside the image of {height} x {width} pixels"
-    return ""
-
-
-def same_box(a: Sequence[float], b: Sequence[float]) -> bool:
-    """Whether two boxes (y1, x1, y2, x2) are the same, but for what outlines and masks differ."""
-    if max(abs(p - q) for p, q in zip(a, b, strict=True)) <= _SAME_BOX_PIXELS:
-        return True
-    height = max(0.0, min(a[2], b[2]) - max(a[0], b[0]))
-    width = max(0.0, min(a[3], b[3]) - max(a[1], b[1]))
-    union = (a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - height * width
-    return height * width >= _SAME_BOX_IOU * union
 
 
 def _id_text(entry: Any) -> str:

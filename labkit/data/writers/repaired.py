@@ -16,7 +16,7 @@ from typing import Any
 from PIL import Image
 
 from labkit.data.dataset import Dataset
-from labkit.data.readers.coco import same_box
+from labkit.data.readers.coco_boxes import same_box
 from labkit.errors import LabkitError
 from labkit.io.coco_repair import DUPLICATES, Seen
 from labkit.io.data_files import Unusable, path_inside, quote, write_json, write_text

@@ -28,7 +28,8 @@ def coco_results(
         raise LabkitError("Detections.to_coco: these detections carry no image id; give image_id=.")
     if isinstance(category_ids, Mapping):
         known = np.array([name in category_ids for name in detections.names], bool)
-        detections = detections[known]
+        if not known.all():  # else the masks would be copied for nothing
+            detections = detections[known]
         categories = [category_ids[name] for name in detections.names]
     else:
         own = detections.category_ids

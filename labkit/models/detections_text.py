@@ -12,7 +12,7 @@ ROWS_PRINTED = 12  # so that the table of a crowded picture fits on one screen
 
 def sentence(detections: "Detections") -> str:
     """'2 objects in image 7 (480 × 640 pixels): cat 0.98, dog 0.71'."""
-    head = f"{_count_and_image(detections)} {_size(detections)}"
+    head = _head(detections)
     if not len(detections):
         return head
     names = map(printable, detections.names)  # they come from files
@@ -23,7 +23,7 @@ def sentence(detections: "Detections") -> str:
 
 def table(detections: "Detections") -> str:
     """One line per object: score, class and box, under a line that counts them."""
-    lines = [f"Detections: {_count_and_image(detections)} {_size(detections)}"]
+    lines = [f"Detections: {_head(detections)}"]
     first = detections[:ROWS_PRINTED]
     names = [printable(name) for name in first.names]
     wide = max([5, *map(len, names)])
@@ -36,11 +36,8 @@ def table(detections: "Detections") -> str:
     return "\n".join(lines)
 
 
-def _count_and_image(detections: "Detections") -> str:
-    where = "" if detections.image_id is None else f" in image {detections.image_id}"
-    return f"{counted(len(detections), 'object')}{where}"
-
-
-def _size(detections: "Detections") -> str:
+def _head(detections: "Detections") -> str:
+    """'2 objects in image 7 (480 × 640 pixels)'."""
     height, width = detections.image_size
-    return f"({height} × {width} pixels)"
+    where = "" if detections.image_id is None else f" in image {detections.image_id}"
+    return f"{counted(len(detections), 'object')}{where} ({height} × {width} pixels)"

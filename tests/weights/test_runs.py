@@ -26,7 +26,7 @@ STORED = Path(__file__).parents[1] / "golden" / "run_of_d1e44ea.zip"
 # then 0.2 % off at step 3 and 1.0 % at step 4, while every other loss stays within 0.03 %. The
 # faults that this test is for move more: other pictures move "rpn_box" by 60 %, a lost state of the
 # optimizer moves "class" by 3.2 % and "box" by 0.4 % at step 4.
-ROUNDING_CHOOSES = {"class": 0.02, "total": 0.02}
+TOLERANCES = {"class": 0.02, "total": 0.02}
 
 
 @pytest.fixture
@@ -102,7 +102,7 @@ def test_an_old_run_goes_on_where_it_was_stopped(old):
     assert len(again) == 4 and again.rows[:2] == whole.rows[:2]
     for ours, theirs in zip(again.rows[2:], whole.rows[2:], strict=True):
         for name, value in theirs.items():
-            rel = ROUNDING_CHOOSES.get(name, 1e-3)
+            rel = TOLERANCES.get(name, 1e-3)
             assert ours[name] == pytest.approx(value, rel=rel), name
     assert [row["step"] for row in again.validation_losses] == [2, 4]
     assert read_run(old / "run")["detector"] == "mask_rcnn"  # it says so from now on
